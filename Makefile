@@ -1,0 +1,40 @@
+# Two commands do everything: `make demo` and `make test`. Needs Python >= 3.11, git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: demo figures test lint format benchmark clean
+
+demo: $(INSTALLED)
+	$(BIN)/python -m experiments all --preset demo --out runs/demo
+
+# The figures that README and docs show, from the demo's records.
+figures: demo
+	mkdir -p docs/figures
+	cp runs/demo/figures/fig04_loss_multiplier.png docs/figures/
+
+benchmark: $(INSTALLED)
+	$(BIN)/python -m benchmarks.optimizer_step
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[experiments,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis

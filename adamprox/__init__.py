@@ -1,0 +1,37 @@
+"""Proximal, scale-free optimizers for Optax, and the experiments of the paper behind them.
+
+>>> import adamprox
+>>> tx = adamprox.adamprox(learning_rate=1e-3, weight_decay=1e-4)
+
+`adamprox.models`, `adamprox.data` and the other parts of the reproduction load when first used and
+need the ``experiments`` extra; what is imported here needs jax, optax and chex alone.
+"""
+
+import importlib
+
+from adamprox import prox as prox
+from adamprox.histograms import update_histogram as update_histogram
+from adamprox.optimizers import adam_direction as adam_direction
+from adamprox.optimizers import adam_l2 as adam_l2
+from adamprox.optimizers import adamprox as adamprox
+from adamprox.optimizers import adamprox_l1 as adamprox_l1
+from adamprox.optimizers import adamprox_l2 as adamprox_l2
+from adamprox.optimizers import adamw as adamw
+from adamprox.transforms import add_l2_gradient as add_l2_gradient
+from adamprox.transforms import decay_weights as decay_weights
+from adamprox.transforms import proximal as proximal
+from adamprox.transforms import scale_by_adam as scale_by_adam
+
+__version__ = "0.1.0"
+
+_LAZY = ("data", "models", "problems", "report", "sweep", "training")
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return importlib.import_module(f"adamprox.{name}")
+    raise AttributeError(f"module 'adamprox' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

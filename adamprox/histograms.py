@@ -1,0 +1,173 @@
+"""Histograms of update magnitudes on a log2 scale, kept on the device as integers.
+
+The paper's figures show how |update|/α is distributed over the coordinates: 28 bins, one for every
+power of two from 2⁻²⁷ to 2⁰. `update_histogram` counts them inside the step.
+"""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from adamprox.transforms import Schedule
+
+LOWEST_LOG2 = -27
+NUM_BINS = 28
+
+
+class UpdateHistogramState(NamedTuple):
+    """Counts of the last recorded step and the state of the regularizer inside.
+
+    Attributes:
+      count: steps taken, int32[].
+      direction: int32[28], the updates that came in (Adam's part).
+      decay: int32[28], what the regularizer added.
+      total: int32[28], the updates that went out.
+      inner: state of the wrapped transformation.
+    """
+
+    count: Any
+    direction: jax.Array
+    decay: jax.Array
+    total: jax.Array
+    inner: optax.OptState
+
+
+def log2_histogram(tree: Any, scale: chex.Numeric = 1.0) -> jax.Array:
+    """Count the coordinates of a pytree by ⌊log2 |x|/scale⌋, clipped to −27 … 0.
+
+    Bin k counts 2^(k−27) ≤ |x|/scale < 2^(k−26); the first bin also what is smaller (and 0), the
+    last what is larger (and NaN).
+
+    Args:
+      tree: Pytree of real or complex arrays.
+      scale: What the magnitudes are divided by, > 0; usually the learning rate.
+
+    Returns:
+      int32[28], summing to the number of coordinates (at most 2³¹ − 1).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(log2_histogram(jnp.array([1.0, 0.5, 0.6, 0.0]))[jnp.array([0, 26, 27])])
+      [1 2 1]
+
+    Source: the update histograms of the paper's §4 and appendix.
+    """
+    counts = jnp.zeros([NUM_BINS], jnp.int32)
+    for leaf in jax.tree.leaves(tree):
+        magnitude = jnp.abs(leaf).astype(jnp.float32).ravel() / jnp.asarray(scale, jnp.float32)
+        # The exponent bits are ⌊log2⌋, exactly; those of inf and NaN are above all others.
+        exponent = (jax.lax.bitcast_convert_type(magnitude, jnp.int32) >> 23) - 127
+        counts = counts.at[jnp.clip(exponent - LOWEST_LOG2, 0, NUM_BINS - 1)].add(1)
+    return counts
+
+
+def log2_quantile(counts: chex.Array, fraction: chex.Numeric) -> jax.Array:
+    """The log2 magnitude below which ``fraction`` of the counts lie, linear within a bin.
+
+    Args:
+      counts: int[28], as `log2_histogram` returns them.
+      fraction: In [0, 1].
+
+    Returns:
+      float32[], between −27 and 1; NaN when there are no counts.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(log2_quantile(jnp.zeros(28).at[20].set(8), 0.5))
+      -6.5
+    """
+    counts = jnp.asarray(counts, jnp.float32)
+    cumulative = jnp.cumsum(counts)
+    target = fraction * cumulative[-1]
+    index = jnp.clip(jnp.searchsorted(cumulative, target), 0, NUM_BINS - 1)
+    within = (target - (cumulative[index] - counts[index])) / counts[index]
+    return LOWEST_LOG2 + index + within
+
+
+def log2_spread(counts: chex.Array, low: float = 0.1, high: float = 0.9) -> jax.Array:
+    """Dispersion of the magnitudes: the distance of two quantiles, in powers of two.
+
+    Args:
+      counts: int[28], as `log2_histogram` returns them.
+      low: The lower quantile.
+      high: The upper quantile.
+
+    Returns:
+      float32[] ≥ 0; 1 means that the middle of the coordinates spans a factor of two.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(log2_spread(jnp.zeros(28).at[19:24].set(2)))
+      4.0
+    """
+    return log2_quantile(counts, high) - log2_quantile(counts, low)
+
+
+def update_histogram(
+    regularizer: optax.GradientTransformation | None = None,
+    *,
+    scale: Schedule = 1.0,
+    every: int = 1,
+) -> optax.GradientTransformationExtraArgs:
+    """Record the magnitudes of updates before, by and after a regularizer; change nothing.
+
+    The updates are those of ``regularizer`` alone (`decay_weights`, `proximal`), or pass through
+    when it is None. Counted are |u|/scale of what comes in (``direction``), of what the regularizer
+    adds (``decay``), and of what goes out (``total``).
+
+    Args:
+      regularizer: The last transformation of the chain, or None.
+      scale: What magnitudes are divided by, usually the learning rate; a number, traced scalar or
+        schedule.
+      every: Record at steps 0, every, 2·every, …; > 0. Other steps pay for no counting.
+
+    Returns:
+      A transformation with an `UpdateHistogramState`; find it with
+      ``optax.tree.get(state, "UpdateHistogramState")``.
+
+    Raises:
+      ValueError: ``every`` is not a positive integer.
+
+    Example:
+      >>> import jax.numpy as jnp, optax, adamprox
+      >>> tx = optax.chain(
+      ...     adamprox.adam_direction(1e-3),
+      ...     adamprox.update_histogram(adamprox.decay_weights(1e-4), scale=1e-3),
+      ... )
+      >>> x = jnp.ones(3)
+      >>> _, state = tx.update(jnp.array([1.0, 2.0, 0.0]), tx.init(x), x)
+      >>> histogram = optax.tree.get(state, "UpdateHistogramState")
+      >>> print(histogram.direction[0], histogram.decay[23:25])
+      1 [3 0]
+
+    Source: the update histograms of the paper's §4 and appendix.
+    """
+    if not isinstance(every, int) or every < 1:
+        raise ValueError(f"every must be a positive integer, got {every!r}")
+    inner = optax.with_extra_args_support(optax.identity() if regularizer is None else regularizer)
+
+    def init(params):
+        zeros = jnp.zeros([NUM_BINS], jnp.int32)
+        return UpdateHistogramState(
+            jnp.zeros([], jnp.int32), zeros, zeros, zeros, inner.init(params)
+        )
+
+    def update(updates, state, params=None, **extra_args):
+        out, inner_state = inner.update(updates, state.inner, params, **extra_args)
+        unit: Any = scale(state.count) if callable(scale) else scale
+
+        def record():
+            added = jax.tree.map(lambda after, before: after - before, out, updates)
+            return tuple(log2_histogram(tree, unit) for tree in (updates, added, out))
+
+        def keep():
+            return state.direction, state.decay, state.total
+
+        direction, decay, total = jax.lax.cond(state.count % every == 0, record, keep)
+        count = optax.safe_increment(state.count)
+        return out, UpdateHistogramState(count, direction, decay, total, inner_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)

@@ -1,0 +1,3 @@
+"""The networks of the paper, as Flax linen modules."""
+
+from adamprox.models.resnet import ResNet as ResNet

@@ -1,0 +1,356 @@
+"""The optimizers of the paper, each one chain.
+
+All of them take Adam's direction u_t of the loss (of the *regularized* loss for `adam_l2`) and
+differ only in what they do with the regularizer:
+
+    adam_l2     x ← x − η_t α u_t(∇f + λx)               its gradient goes through the moments
+    adamw       x ← x − η_t α u_t − η_t λ x              its gradient is added to the step
+    adamprox    x ← (x − η_t α u_t) / (1 + η_t λ)        it is minimized exactly
+    adamprox_l2, adamprox_l1                             the same with ‖x‖₂ and ‖x‖₁
+
+λ (``weight_decay``) is a decay *per step* and is not multiplied by the learning rate:
+``optax.adamw(α, weight_decay=w)`` is ``adamw(α, weight_decay=α·w)`` here.
+"""
+
+from typing import Any
+
+import chex
+import optax
+
+from adamprox import prox
+from adamprox.transforms import (
+    Mask,
+    Schedule,
+    add_l2_gradient,
+    decay_weights,
+    proximal,
+    scale_by_adam,
+)
+
+
+def adam_direction(
+    learning_rate: Schedule,
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    *,
+    schedule: Schedule = 1.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformation:
+    """The step −η_t α u_t that all members share, the p_t of eq. (3).
+
+    u_t = m̂_t / (√v̂_t + ε). Follow it with `decay_weights` or `proximal` to make an optimizer.
+
+    Args:
+      learning_rate: α > 0, in units of the parameters per step; a number or a schedule.
+      b1: β₁ in [0, 1).
+      b2: β₂ in [0, 1).
+      eps: ε ≥ 0; the number 0.0 selects the ε-free, range-safe moments (see `scale_by_adam`).
+      eps_root: Added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      schedule: η_t, a number or a callable of the step count.
+      nesterov: Nesterov momentum.
+
+    Returns:
+      A transformation.
+
+    Raises:
+      ValueError: ``eps`` or ``eps_root`` is a negative number.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np
+      >>> tx = adam_direction(0.1, eps=0.0)
+      >>> g = jnp.array([5.0, -1e-3])
+      >>> print(np.asarray(tx.update(g, tx.init(g))[0]).round(4))
+      [-0.1  0.1]
+
+    Source: Algorithm 1 and eq. (3) of the paper.
+    """
+    scale_by_multiplier = optax.scale_by_schedule if callable(schedule) else optax.scale
+    return optax.chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
+        optax.scale_by_learning_rate(learning_rate),
+        scale_by_multiplier(schedule),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def adam_l2(
+    learning_rate: Schedule,
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    weight_decay: chex.Numeric = 1e-4,
+    mask: Mask | None = None,
+    *,
+    schedule: Schedule = 1.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam on the ℓ2-regularized loss: the regularizer's gradient passes through the moments.
+
+    g_t = ∇f(x) + λx,   x ← x − η_t α m̂_t / (√v̂_t + ε).
+
+    Not scale-free: the size of λ that matters depends on the scale of ∇f.
+
+    Args:
+      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
+      eps_root: Added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      weight_decay: λ ≥ 0, in units of gradient per parameter.
+      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
+        paper's choice) regularizes every parameter, biases and BatchNorm included.
+      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      nesterov: Nesterov momentum, as in NAdam.
+
+    Returns:
+      The optimizer; its ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np, optax
+      >>> tx = adam_l2(0.1, weight_decay=0.1)
+      >>> x = jnp.array([1.0, -1.0])
+      >>> u, _ = tx.update(jnp.array([3.0, 0.0]), tx.init(x), x)
+      >>> print(np.asarray(optax.apply_updates(x, u)).round(4))
+      [ 0.9 -0.9]
+
+    Source: Algorithm 1 of the paper (Adam-ℓ2).
+    """
+    return optax.chain(
+        add_l2_gradient(weight_decay, mask),
+        adam_direction(
+            learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
+        ),
+    )
+
+
+def adamw(
+    learning_rate: Schedule,
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    weight_decay: chex.Numeric = 1e-4,
+    mask: Mask | None = None,
+    *,
+    schedule: Schedule = 1.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam with decoupled weight decay.
+
+    x ← x − η_t α m̂_t / (√v̂_t + ε) − η_t λ x.
+
+    Scale-free at ε = 0. Decays the parameter the step started from.
+
+    Args:
+      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
+      eps_root: Added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      weight_decay: λ ≥ 0 per step, *not* multiplied by the learning rate: optax's is λ/α.
+      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
+        paper's choice) regularizes every parameter, biases and BatchNorm included.
+      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      nesterov: Nesterov momentum, as in NAdam.
+
+    Returns:
+      The optimizer; its ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np, optax
+      >>> tx = adamw(0.1, weight_decay=0.1)
+      >>> x = jnp.array([1.0, -1.0])
+      >>> u, _ = tx.update(jnp.array([3.0, 0.0]), tx.init(x), x)
+      >>> print(np.asarray(optax.apply_updates(x, u)).round(4))
+      [ 0.8 -0.9]
+
+    Source: Algorithm 1 of the paper (AdamW); Loshchilov and Hutter, 2019.
+    """
+    return optax.chain(
+        adam_direction(
+            learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
+        ),
+        decay_weights(weight_decay, schedule, mask),
+    )
+
+
+def adamprox(
+    learning_rate: Schedule,
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    weight_decay: chex.Numeric = 1e-4,
+    mask: Mask | None = None,
+    *,
+    schedule: Schedule = 1.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam with the squared ℓ2 norm minimized by a proximal step.
+
+    x ← (x − η_t α m̂_t / (√v̂_t + ε)) / (1 + η_t λ).
+
+    Scale-free at ε = 0; AdamW is its first-order expansion in η_t. Shrinks *after* the Adam step.
+
+    Args:
+      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
+      eps_root: Added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      weight_decay: λ ≥ 0 per step, *not* multiplied by the learning rate: optax's is λ/α.
+      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
+        paper's choice) regularizes every parameter, biases and BatchNorm included.
+      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      nesterov: Nesterov momentum, as in NAdam.
+
+    Returns:
+      The optimizer; its ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np, optax
+      >>> tx = adamprox(0.1, weight_decay=0.1)
+      >>> x = jnp.array([1.0, -1.0])
+      >>> u, _ = tx.update(jnp.array([3.0, 0.0]), tx.init(x), x)
+      >>> print(np.asarray(optax.apply_updates(x, u)).round(4))
+      [ 0.8182 -0.9091]
+
+    Source: eq. (5) of the paper.
+    """
+    return optax.chain(
+        adam_direction(
+            learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
+        ),
+        proximal(prox.squared_l2, weight_decay, schedule, mask),
+    )
+
+
+def adamprox_l2(
+    learning_rate: Schedule,
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    weight_decay: chex.Numeric = 1e-4,
+    mask: Mask | None = None,
+    *,
+    schedule: Schedule = 1.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam with the unsquared ℓ2 norm of the whole tree minimized by a proximal step.
+
+    z = x − η_t α m̂_t / (√v̂_t + ε),   x ← max(1 − η_t λ/‖z‖₂, 0) · z.
+
+    Scale-free at ε = 0; all parameters become exactly zero at once when ‖z‖₂ ≤ η_t λ.
+
+    Args:
+      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
+      eps_root: Added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      weight_decay: λ ≥ 0 per step, in units of the parameters' norm; *not* multiplied by the learning rate.
+      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
+        paper's choice) regularizes every parameter, biases and BatchNorm included.
+      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      nesterov: Nesterov momentum, as in NAdam.
+
+    Returns:
+      The optimizer; its ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np, optax
+      >>> tx = adamprox_l2(0.1, weight_decay=0.5)
+      >>> x = jnp.array([3.1, 4.0])
+      >>> u, _ = tx.update(jnp.array([3.0, 0.0]), tx.init(x), x)
+      >>> print(np.asarray(optax.apply_updates(x, u)).round(4))
+      [2.7 3.6]
+
+    Source: §5 of the paper, AdamProxL2.
+    """
+    return optax.chain(
+        adam_direction(
+            learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
+        ),
+        proximal(prox.l2, weight_decay, schedule, mask),
+    )
+
+
+def adamprox_l1(
+    learning_rate: Schedule,
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    weight_decay: chex.Numeric = 1e-4,
+    mask: Mask | None = None,
+    *,
+    schedule: Schedule = 1.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam with the ℓ1 norm minimized by a proximal step: sparse parameters, exact zeros.
+
+    z = x − η_t α m̂_t / (√v̂_t + ε),   x ← sign(z) · max(|z| − η_t λ, 0).
+
+    Scale-free at ε = 0.
+
+    Args:
+      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
+      eps_root: Added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      weight_decay: λ ≥ 0 per step, in units of a parameter; *not* multiplied by the learning rate.
+      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
+        paper's choice) regularizes every parameter, biases and BatchNorm included.
+      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      nesterov: Nesterov momentum, as in NAdam.
+
+    Returns:
+      The optimizer; its ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np, optax
+      >>> tx = adamprox_l1(0.1, weight_decay=0.1)
+      >>> x = jnp.array([0.15, -1.0])
+      >>> u, _ = tx.update(jnp.array([3.0, 0.0]), tx.init(x), x)
+      >>> print(np.asarray(optax.apply_updates(x, u)).round(4))
+      [ 0.  -0.9]
+
+    Source: §5 of the paper, the ℓ1 variant.
+    """
+    return optax.chain(
+        adam_direction(
+            learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
+        ),
+        proximal(prox.l1, weight_decay, schedule, mask),
+    )

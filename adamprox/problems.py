@@ -1,0 +1,61 @@
+"""Test problems with a known minimizer and a chosen condition number."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Quadratic(NamedTuple):
+    """f(x) = ½ Σᵢ hᵢ (xᵢ − x*ᵢ)², with diagonal Hessian h.
+
+    Attributes:
+      curvatures: h, float[d], all > 0.
+      minimizer: x*, float[d].
+    """
+
+    curvatures: jax.Array
+    minimizer: jax.Array
+
+    def value(self, x: jax.Array) -> jax.Array:
+        """f(x), float[]."""
+        return 0.5 * jnp.sum(self.curvatures * (x - self.minimizer) ** 2)
+
+    def gradient(self, x: jax.Array) -> jax.Array:
+        """∇f(x) = h ∘ (x − x*), float[d]."""
+        return self.curvatures * (x - self.minimizer)
+
+
+def quadratic(
+    condition_number: float, minimizer: jax.typing.ArrayLike | tuple[float, ...] = (1.0, 1.0)
+) -> Quadratic:
+    """A quadratic whose curvatures run geometrically from 1 to κ, whatever its minimizer.
+
+    Args:
+      condition_number: κ ≥ 1, the ratio of the largest to the smallest curvature.
+      minimizer: x*, float[d] with d ≥ 2.
+
+    Returns:
+      The problem, in the default float type.
+
+    Raises:
+      ValueError: ``condition_number`` is below 1 or not finite, or ``minimizer`` is not a vector
+        of at least two entries.
+
+    Example:
+      >>> problem = quadratic(100.0)
+      >>> print(problem.curvatures, problem.value(problem.minimizer))
+      [  1. 100.] 0.0
+
+    Source: §3 and Fig. 1 of the paper.
+    """
+    if not 1 <= condition_number < float("inf"):
+        raise ValueError(f"condition_number must be finite and >= 1, got {condition_number}")
+    target = np.asarray(minimizer, float)
+    if target.ndim != 1 or target.size < 2:
+        raise ValueError(
+            f"minimizer must be a vector of 2 or more entries, got shape {target.shape}"
+        )
+    curvatures = np.geomspace(1.0, condition_number, target.size)
+    return Quadratic(jnp.asarray(curvatures), jnp.asarray(target))

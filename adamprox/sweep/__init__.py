@@ -1,0 +1,7 @@
+"""Sweeps: many cells, each run once, whatever happens in between."""
+
+from adamprox.sweep.cells import Cell as Cell
+from adamprox.sweep.cells import cell_key as cell_key
+from adamprox.sweep.results import Record as Record
+from adamprox.sweep.results import Results as Results
+from adamprox.sweep.run import run_cells as run_cells

@@ -1,0 +1,73 @@
+"""Records on disk: one small Parquet file a cell, written atomically, addressed by its key."""
+
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adamprox.sweep.cells import Cell, cell_key
+
+Record = dict[str, Any]
+"""One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance``."""
+
+
+class Results:
+    """The records under a directory, ``<directory>/<kind>/<key>.parquet``."""
+
+    def __init__(self, directory: str | os.PathLike[str]):
+        """Name the directory; it is made when the first record is written."""
+        self.directory = pathlib.Path(directory)
+
+    def path(self, cell: Cell) -> pathlib.Path:
+        """Where the record of ``cell`` is, or would be."""
+        return self.directory / cell.kind / f"{cell_key(cell)}.parquet"
+
+    def write(self, cell: Cell, columns: Record, provenance: Record) -> Record:
+        """Write the record of a finished cell, all of it or nothing."""
+        record = {
+            "key": cell_key(cell),
+            "kind": cell.kind,
+            **cell.config(),
+            **columns,
+            "provenance": json.dumps(provenance, sort_keys=True),
+        }
+        path = self.path(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pq.write_table(pa.Table.from_pylist([record]), file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            pathlib.Path(temporary).unlink(missing_ok=True)
+            raise
+        return record
+
+    def read(self, cell: Cell) -> Record | None:
+        """The record of ``cell``, or None when there is none that can be trusted.
+
+        A file that cannot be read, or whose content is not of this cell, counts as absent: the cell
+        runs again and replaces it.
+        """
+        try:
+            rows = pq.ParquetFile(self.path(cell)).read().to_pylist()
+        except (OSError, pa.ArrowException):
+            return None
+        if len(rows) != 1 or any(rows[0].get(k) != v for k, v in self._address(cell).items()):
+            return None
+        return rows[0]
+
+    def read_all(self, cells: Iterable[Cell]) -> list[Record]:
+        """The records of those ``cells`` that have one, in their order."""
+        return [record for cell in cells if (record := self.read(cell)) is not None]
+
+    @staticmethod
+    def _address(cell: Cell) -> Record:
+        return {"key": cell_key(cell), "kind": cell.kind, **cell.config()}

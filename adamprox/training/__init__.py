@@ -1,0 +1,3 @@
+"""Training of one cell: a network, an optimizer and their hyperparameters."""
+
+from adamprox.training.cell import TrainingCell as TrainingCell

@@ -1,0 +1,295 @@
+"""The building blocks of every optimizer here: four transforms that chain in Optax.
+
+Unlike ``optax.adamw``, λ is a *per-step* decay: nothing in this module multiplies it by the
+learning rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
+"""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from adamprox.prox import Prox
+
+Schedule = optax.ScalarOrSchedule
+NO_PARAMS_MSG = "params must be passed to update: this transformation reads the parameters."
+Mask = Any  # a pytree of booleans (or a prefix of one), or a callable from params to one
+
+
+class ScheduleState(NamedTuple):
+    """Steps taken so far, int32[]; what η_t is evaluated at."""
+
+    count: Any
+
+
+class ScaleFreeAdamState(NamedTuple):
+    """State of `scale_by_adam` at ``eps=0.0``: ``root_nu`` is √v, so that g² is never formed."""
+
+    count: Any
+    mu: optax.Updates
+    root_nu: optax.Updates
+
+
+def is_static_number(value: object) -> bool:
+    """Whether ``value`` is a plain number, safe to look at while tracing (a jax.Array is not)."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def check_nonnegative(name: str, value: object) -> None:
+    """Raise ValueError when ``value`` is a plain number that is negative or NaN."""
+    if is_static_number(value) and not float(value) >= 0:  # pyright: ignore[reportArgumentType]
+        raise ValueError(f"{name} must be a number >= 0, got {value}")
+
+
+def _with_params(update_leaf, weight, schedule, mask):
+    """A transform from ``update_leaf(updates, params, weight · η_t)``, masked if asked."""
+
+    def init(params):
+        del params
+        return ScheduleState(jnp.zeros([], jnp.int32))
+
+    def update(updates, state, params=None):
+        if params is None:
+            raise ValueError(NO_PARAMS_MSG)
+        step_weight = weight * (schedule(state.count) if callable(schedule) else schedule)
+        return update_leaf(updates, params, step_weight), ScheduleState(
+            optax.safe_increment(state.count)
+        )
+
+    transform = optax.GradientTransformation(init, update)
+    return transform if mask is None else optax.masked(transform, mask)
+
+
+def _add_scaled(updates, params, scale):
+    """Updates + scale · params at no less than float32, in the dtype of the update."""
+
+    def on_leaf(u, p):
+        if u is None:
+            return None
+        wide = jnp.promote_types(jnp.promote_types(u.dtype, p.dtype), jnp.float32)
+        scaled = jnp.asarray(scale, jnp.finfo(wide).dtype) * p.astype(wide)
+        return (u.astype(wide) + scaled).astype(u.dtype)
+
+    return jax.tree.map(on_leaf, updates, params, is_leaf=lambda x: x is None)
+
+
+def add_l2_gradient(
+    weight_decay: chex.Numeric, mask: Mask | None = None
+) -> optax.GradientTransformation:
+    """Add the gradient of (λ/2)‖x‖² to the gradient: g ← g + λx.
+
+    First in a chain, before the moments: this is what makes Adam-ℓ2 *not* scale-free.
+
+    Args:
+      weight_decay: λ ≥ 0, a float or a traced scalar; in units of gradient per parameter.
+      mask: Pytree of booleans or a callable that makes one; False leaves are not touched.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``weight_decay`` is a negative number, or ``params`` is not passed.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> tx = add_l2_gradient(0.1)
+      >>> x = jnp.array([2.0])
+      >>> print(tx.update(jnp.array([1.0]), tx.init(x), x)[0])
+      [1.2]
+
+    Source: Algorithm 1 of the paper, Adam-ℓ2.
+    """
+    check_nonnegative("weight_decay", weight_decay)
+    return _with_params(_add_scaled, weight_decay, 1.0, mask)
+
+
+def decay_weights(
+    weight_decay: chex.Numeric, schedule: Schedule = 1.0, mask: Mask | None = None
+) -> optax.GradientTransformation:
+    """Decay the parameters the step started from: u ← u − λ η_t x.
+
+    Place it *after* the learning rate. λ is per step: ``optax.adamw(lr, weight_decay=wd)`` is
+    λ = lr · wd here.
+
+    Args:
+      weight_decay: λ ≥ 0 per step, dimensionless; a float or a traced scalar.
+      schedule: η_t, a number or a callable of the step count (0 at the first step).
+      mask: Pytree of booleans or a callable that makes one; False leaves are not decayed.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``weight_decay`` is a negative number, or ``params`` is not passed.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> tx = decay_weights(0.5)
+      >>> x = jnp.array([2.0])
+      >>> print(tx.update(jnp.array([0.0]), tx.init(x), x)[0])
+      [-1.]
+
+    Source: Algorithm 1 of the paper, AdamW.
+    """
+    check_nonnegative("weight_decay", weight_decay)
+    return _with_params(lambda u, p, w: _add_scaled(u, p, -w), weight_decay, schedule, mask)
+
+
+def proximal(
+    prox: Prox, weight: chex.Numeric, schedule: Schedule = 1.0, mask: Mask | None = None
+) -> optax.GradientTransformation:
+    """Minimize a regularizer exactly after a step: x ← prox_{η_t λ R}(x + u). Last in a chain.
+
+    Returned is prox(x + u) − x in the dtype of the parameter, so that an exact zero of the prox is
+    an exact zero of the parameter after ``optax.apply_updates``. A transform that comes after it
+    rescales that difference and loses the zeros.
+
+    Args:
+      prox: An operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
+      weight: λ ≥ 0 per step, not multiplied by the learning rate; a float or a traced scalar.
+      schedule: η_t, a number or a callable of the step count (0 at the first step).
+      mask: Pytree of booleans or a callable that makes one; the prox sees only True leaves.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``.
+
+    Raises:
+      TypeError: ``prox`` is not callable.
+      ValueError: ``weight`` is a negative number, or ``params`` is not passed.
+
+    Example:
+      >>> import jax.numpy as jnp, optax
+      >>> from adamprox import prox
+      >>> tx = optax.chain(optax.sgd(1.0), proximal(prox.l1, 0.5))
+      >>> x = jnp.array([1.0, 1.0])
+      >>> u, _ = tx.update(jnp.array([0.8, -2.0]), tx.init(x), x)
+      >>> print(optax.apply_updates(x, u))
+      [0.  2.5]
+
+    Source: eq. (3) of the paper.
+    """
+    if not callable(prox):
+        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
+    check_nonnegative("weight", weight)
+
+    def step(updates, params, t):
+        # prox sees None for a leaf that has no update, and so leaves it out of its norms.
+        target = jax.tree.map(
+            lambda u, p: None if u is None else p + u, updates, params, is_leaf=lambda x: x is None
+        )
+        return jax.tree.map(
+            lambda z, p: None if z is None else z.astype(p.dtype) - p,
+            prox(target, t),
+            params,
+            is_leaf=lambda x: x is None,
+        )
+
+    return _with_params(step, weight, schedule, mask)
+
+
+def scale_by_adam(
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    *,
+    nesterov: bool = False,
+) -> optax.GradientTransformation:
+    """Adam's direction m̂ / (√v̂ + ε); with ``eps=0.0``, ε-free and safe at any gradient scale.
+
+    m_t = β₁ m_{t−1} + (1−β₁) g_t,  v_t = β₂ v_{t−1} + (1−β₂) g_t²,  hats divide by 1 − β^t.
+
+    With ``eps > 0`` this is ``optax.scale_by_adam``. The Python number ``eps=0.0`` (with
+    ``eps_root=0.0``) keeps √v instead of v and updates it by a hypotenuse: gradients from 1e-30 to
+    1e30 are in range, 0/0 is 0 (a coordinate that never saw a gradient does not move), and
+    multiplying a coordinate's gradients by a power of two changes no bit of the result. A *traced*
+    ``eps`` (as under ``optax.inject_hyperparams``) cannot choose the state: it keeps v, with 0/0 = 0.
+
+    Args:
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0, added to √v̂ after bias correction; in units of the gradient.
+      eps_root: Added to v̂ inside the root, for differentiating through the step.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      nesterov: Nesterov momentum, as in NAdam.
+
+    Returns:
+      A transformation; its updates have the sign of the gradient.
+
+    Raises:
+      ValueError: ``eps`` or ``eps_root`` is a negative number.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> tx = scale_by_adam(eps=0.0)
+      >>> g = jnp.array([1e-30, 0.0, -1e30])
+      >>> print(jnp.round(tx.update(g, tx.init(g))[0], 3))
+      [ 1.  0. -1.]
+
+    Source: Algorithm 1 of the paper; Kingma and Ba, 2015.
+    """
+    check_nonnegative("eps", eps)
+    check_nonnegative("eps_root", eps_root)
+    if is_static_number(eps) and is_static_number(eps_root) and eps == 0 and eps_root == 0:
+        return _scale_by_range_safe_adam(b1, b2, mu_dtype, nesterov)
+    if not is_static_number(eps):
+        # 0/tiny is 0 where 0/0 would be NaN, and tiny is lost in rounding everywhere else.
+        eps = jnp.maximum(eps, jnp.finfo(jnp.asarray(eps).dtype).tiny)
+    return optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+
+
+def _scale_by_range_safe_adam(b1, b2, mu_dtype, nesterov):
+    mu_dtype = None if mu_dtype is None else jnp.zeros([], mu_dtype).dtype
+
+    def init(params):
+        return ScaleFreeAdamState(
+            count=jnp.zeros([], jnp.int32),
+            mu=optax.tree.zeros_like(params, dtype=mu_dtype),
+            root_nu=jax.tree.map(lambda p: jnp.zeros_like(jnp.abs(p)), params),
+        )
+
+    def update(updates, state, params=None):
+        del params
+        count = optax.safe_increment(state.count)
+        mu = optax.tree.update_moment(updates, state.mu, b1, 1)
+        root_nu = _map(lambda g, s: _root_moment(jnp.abs(g), s, b2), updates, state.root_nu)
+        mu_hat = optax.tree.bias_correction(mu, b1, count)
+        if nesterov:
+            mu_hat = _map(
+                lambda m, g: b1 * m + (1 - b1) * g,
+                optax.tree.bias_correction(mu, b1, optax.safe_increment(count)),
+                optax.tree.bias_correction(updates, b1, count),
+            )
+        root_correction = jnp.sqrt(1 - b2**count)
+        updates = _map(lambda m, s: _ratio(m, s, root_correction), mu_hat, root_nu)
+        return updates, ScaleFreeAdamState(count, optax.tree.cast(mu, mu_dtype), root_nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _map(function, updates, *rest):
+    return jax.tree.map(
+        lambda u, *r: None if u is None else function(u, *r),
+        updates,
+        *rest,
+        is_leaf=lambda x: x is None,
+    )
+
+
+def _root_moment(magnitude, root, b2):
+    """√(β₂ s² + (1−β₂) |g|²) from s and |g|, forming neither square."""
+    a = jnp.sqrt(jnp.asarray(b2, root.dtype)) * root
+    b = jnp.sqrt(jnp.asarray(1 - b2, root.dtype)) * magnitude.astype(root.dtype)
+    larger = jnp.maximum(a, b)
+    ratio = jnp.minimum(a, b) / jnp.where(larger > 0, larger, 1)
+    return larger * jnp.sqrt(1 + ratio * ratio)
+
+
+def _ratio(m, s, root_correction):
+    """m̂ / ŝ with 0/0 = 0, divided before it is rescaled so that no product leaves the range."""
+    quotient = m / jnp.where(s > 0, s, 1).astype(m.dtype)
+    return quotient * root_correction.astype(m.dtype)

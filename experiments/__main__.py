@@ -1,0 +1,120 @@
+"""The command line: ``python -m experiments {list | all | fig01 | …} [--preset …] [--out DIR]``."""
+
+import contextlib
+import dataclasses
+import io
+import pathlib
+import re
+import sys
+import time
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from experiments.catalogue import CATALOGUE, find
+from experiments.protocol import PRESETS, protocol
+from experiments.run import run
+
+
+@dataclasses.dataclass
+class Arguments:
+    """Re-run figures and claims of the paper; finished cells are kept and never run again."""
+
+    experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """list, all, or the name of an experiment."""
+    preset: Annotated[str, tyro.conf.arg(metavar="{smoke,demo}")] = "demo"
+    """How much to run: smoke (to see that it works) or demo (minutes)."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Where records, figures and report.html go; runs/<preset> by default."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Worker processes; one a core by default."""
+    depth: Annotated[int | None, tyro.conf.arg(metavar="6n+2")] = None
+    """Depth of the ResNet, in place of the preset's."""
+    epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Epochs a cell, in place of the preset's."""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Seed of the order of the examples."""
+    learning_rates: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="α [α …]")] = None
+    """The grid of α, in place of the preset's."""
+    weight_decays: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="λ [λ …]")] = None
+    """The base grid of λ per step, in place of the preset's."""
+
+
+class BadInput(Exception):
+    """Something the user can mend; its message is one line."""
+
+
+def parse(argv: list[str]) -> Arguments:
+    """Arguments from the command line.
+
+    Raises:
+      BadInput: They cannot be understood.
+    """
+
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            return tyro.cli(Arguments, args=argv, prog="python -m experiments")
+    except SystemExit as stop:
+        if stop.code in (0, None):  # --help
+            raise
+    raise BadInput(_first_sentence(box.getvalue()))
+
+
+def _first_sentence(box: str) -> str:
+    """What is wrong, out of the box of several lines in which tyro explains it."""
+    lines = [line.strip(" │╭╮╰╯─") for line in box.splitlines()]
+    headlines = ("Value error", "Unrecognized options", "Required options", "Parsing error")
+    text = " ".join(line for line in lines if line and line not in headlines)
+    return re.split(r"\.? (?:Got errors|Argument helptext|For full helptext|Perhaps)", text)[0]
+
+
+def show_list(console: Console) -> None:
+    """Every experiment with its claim and cost."""
+    table = Table(
+        "experiment", "claim", *(f"cost at {preset}" for preset in PRESETS), show_lines=True
+    )
+    for experiment in CATALOGUE.values():
+        costs = (experiment.cost[preset] for preset in PRESETS)
+        table.add_row(experiment.name, experiment.claim, *costs)
+    console.print(table)
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; returns the exit code."""
+    console = Console(stderr=True)
+    started = time.perf_counter()
+    try:
+        arguments = parse(argv)
+        if arguments.experiment == "list":
+            show_list(Console())
+            return 0
+        report = run(
+            find(arguments.experiment),
+            _protocol(arguments),
+            arguments.out or pathlib.Path("runs") / arguments.preset,
+            workers=arguments.workers,
+            console=console,
+        )
+    except (BadInput, ValueError) as error:
+        print(f"python -m experiments: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; finished cells are kept, the same command goes on", file=sys.stderr)
+        return 130
+    console.print(f"done in {time.perf_counter() - started:.0f} s; the report is at")
+    print(report)
+    return 0
+
+
+def _protocol(arguments: Arguments):
+    if arguments.workers is not None and arguments.workers < 0:
+        raise ValueError(f"workers must be >= 0, got {arguments.workers}")
+    names = ("depth", "epochs", "seed", "learning_rates", "weight_decays")
+    return protocol(arguments.preset, **{name: getattr(arguments, name) for name in names})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

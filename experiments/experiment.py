@@ -1,0 +1,31 @@
+"""What every script of this folder defines."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from adamprox.report import Claim, Figure
+from adamprox.sweep import Cell, Record
+from experiments.protocol import Protocol
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """protocol → cells → records → figures and claims.
+
+    Attributes:
+      name: What the command line calls it; the file's name up to the first underscore for figures.
+      title: Its headline on the page.
+      claim: What the paper says, in a sentence.
+      cost: Of this experiment alone on two CPU cores, by preset, compilation included.
+      cells: What has to be run.
+      figures: Drawn from the records of those cells, in their order.
+      claims: Judged from the same records.
+    """
+
+    name: str
+    title: str
+    claim: str
+    cost: dict[str, str]
+    cells: Callable[[Protocol], Sequence[Cell]]
+    figures: Callable[[Protocol, list[Record]], list[Figure]]
+    claims: Callable[[Protocol, list[Record]], list[Claim]]

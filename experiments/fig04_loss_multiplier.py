@@ -1,0 +1,154 @@
+"""Fig. 4: multiply the loss, and Adam-ℓ2 must be tuned again; AdamW need not.
+
+Claim (§4.2, Fig. 4): with the loss multiplied by 10 and 100 AdamW's best (α, λ) stays where it was;
+Adam-ℓ2's moves, and by identity it must move to λ times the multiplier.
+Command: python -m experiments fig04 --preset demo
+Cost: 150 s at demo on two CPU cores (a third of its cells are those of fig03).
+Expect: AdamW's row unchanged from left to right; Adam-ℓ2's pattern shifted right by one or two tiles.
+"""
+
+import numpy as np
+
+from adamprox.report import Claim, Figure, Verdict
+from adamprox.report.claims import best, compact, noise, percent, select
+from adamprox.report.plots import LABELS, canvas, error_limits, heatmap, label_grid
+from experiments.experiment import Experiment
+from experiments.protocol import Protocol
+
+OPTIMIZERS = ("adam_l2", "adamw")
+
+
+def cells(protocol: Protocol):
+    """Both grids at every multiplier."""
+    return [
+        cell
+        for name in OPTIMIZERS
+        for multiplier in protocol.loss_multipliers
+        for cell in protocol.grid(name, multiplier)
+    ]
+
+
+def plot(protocol: Protocol, records) -> list[Figure]:
+    """A row an optimizer, a column a multiplier."""
+    multipliers = protocol.loss_multipliers
+    figure, axes = canvas(2, len(multipliers), 4.4 * len(multipliers), 5.6)
+    columns = protocol.weight_decays_of("adam_l2", multipliers[-1])
+    for row, name in zip(axes, OPTIMIZERS, strict=True):
+        for ax, multiplier in zip(row, multipliers, strict=True):
+            grid = select(records, optimizer=name, loss_multiplier=multiplier)
+            heatmap(ax, grid, protocol.learning_rates, columns, error_limits(records))
+            ax.set_title(f"{LABELS[name]}, loss × {multiplier:g}")
+    label_grid(axes)
+    caption = (
+        "Final test error in percent, the best cell ringed. Read each row from left to right: "
+        "AdamW's tiles stay as they are, Adam-ℓ2's pattern moves to the right with the multiplier, "
+        "one tile for each factor of ten."
+    )
+    return [Figure("fig04_loss_multiplier", "The loss times 1, 10 and 100.", caption, figure)]
+
+
+def judge(protocol: Protocol, records) -> list[Claim]:
+    """Where the best cell of loss × 1 stands at each larger multiplier, and the whole pattern."""
+    best_cells = [_judge_one(protocol, records, name) for name in OPTIMIZERS]
+    return [*best_cells, *(_judge_pattern(protocol, records, name) for name in OPTIMIZERS)]
+
+
+def _judge_pattern(protocol: Protocol, records, name: str) -> Claim:
+    """Every cell at × 1 against its counterpart at × m: λ · m for Adam-ℓ2, λ itself for AdamW."""
+    moves = name == "adam_l2"
+    statement = (
+        "Adam-ℓ2 on (m · loss, m · λ) does what it does on (loss, λ): all of its grid moves by m."
+        if moves
+        else "AdamW's whole grid stays as it is when the loss is multiplied."
+    )
+    bar = "counterparts within two standard errors in at least 80 % of the cells"
+    first, *others = protocol.loss_multipliers
+    found = []
+    for start in select(records, optimizer=name, loss_multiplier=first):
+        for multiplier in others:
+            grid = select(records, optimizer=name, loss_multiplier=multiplier)
+            other = _counterpart(grid, start, multiplier if moves else 1.0)
+            if other and None not in (start["final_test_error"], other["final_test_error"]):
+                gap = abs(other["final_test_error"] - start["final_test_error"])
+                found.append((gap, gap <= noise(start, other)))
+    if not found or protocol.preset == "smoke":
+        return Claim("§4.2, Fig. 4", statement, "—", bar, Verdict.NOT_TESTED, "No trained cells.")
+    gaps, close = np.array(found).T
+    measured = f"{int(close.sum())} of {close.size} cells; median difference {percent(float(np.median(gaps)))}"
+    verdict = Verdict.HOLDS if close.mean() >= 0.8 else Verdict.FAILS
+    note = "One seed: rounding alone makes two runs of one cell part, so a few must differ."
+    return Claim("§4.2, Fig. 4", statement, measured, bar, verdict, note)
+
+
+def _counterpart(grid, start, factor: float):
+    """The cell of ``grid`` with the α of ``start`` and ``factor`` times its λ, or None."""
+    weight_decay = float(f"{factor * start['weight_decay']:.6g}")
+    cells = select(grid, learning_rate=start["learning_rate"], weight_decay=weight_decay)
+    return next(iter(cells), None)
+
+
+def _judge_one(protocol: Protocol, records, name: str) -> Claim:
+    moves = name == "adam_l2"
+    statement = (
+        "Under a loss multiplier Adam-ℓ2's best cell moves, to λ times the multiplier."
+        if moves
+        else "AdamW's best cell does not move when the loss is multiplied."
+    )
+    bar = "the predicted cell within two standard errors of the best" + (
+        ", the old cell not" if moves else ""
+    )
+    start = best(select(records, optimizer=name, loss_multiplier=protocol.loss_multipliers[0]))
+    if start is None or protocol.preset == "smoke":
+        return Claim("§4.2, Fig. 4", statement, "—", bar, Verdict.NOT_TESTED, "No trained cells.")
+    if moves and start["weight_decay"] == 0:
+        note = "Adam-ℓ2's best cell has λ = 0, which no multiplier moves."
+        return Claim("§4.2, Fig. 4", statement, "—", bar, Verdict.NOT_TESTED, note)
+    findings = [
+        _finding(records, start, multiplier if moves else 1.0, multiplier)
+        for multiplier in protocol.loss_multipliers[1:]
+    ]
+    predicted = all(finding["predicted is best"] for finding in findings)
+    lost = all(finding["old is worse"] for finding in findings)
+    verdict = Verdict.HOLDS if predicted else Verdict.FAILS
+    note = f"At × 1 the best is α = {compact(start['learning_rate'])}, λ = {compact(start['weight_decay'])}."
+    if moves and predicted and not lost:
+        verdict = Verdict.UNDECIDED
+        note += " The old cell is not worse by more than the noise at every multiplier."
+    measured = "; ".join(finding["text"] for finding in findings)
+    return Claim("§4.2, Fig. 4", statement, measured, bar, verdict, note)
+
+
+def _finding(records, start, factor: float, multiplier: float):
+    grid = select(records, optimizer=start["optimizer"], loss_multiplier=multiplier)
+    top = best(grid)
+    predicted, old = (_counterpart(grid, start, f) for f in (factor, 1.0))
+    return {
+        "predicted is best": _as_good(predicted, top),
+        "old is worse": not _as_good(old, top),
+        "text": f"× {multiplier:g}: best {_describe(top)}, predicted {_describe(predicted)}",
+    }
+
+
+def _as_good(record, top) -> bool:
+    if not record or not top or record["final_test_error"] is None:
+        return False
+    return record["final_test_error"] - top["final_test_error"] <= noise(record, top)
+
+
+def _describe(record) -> str:
+    if record is None:
+        return "not run"
+    error = record["final_test_error"]
+    result = "diverged" if error is None else percent(error)
+    return f"{result} at ({compact(record['learning_rate'])}, {compact(record['weight_decay'])})"
+
+
+EXPERIMENT = Experiment(
+    name="fig04",
+    title="Figure 4 · The loss multiplied",
+    claim="Multiplying the loss moves Adam-ℓ2's best (α, λ) and not AdamW's.",
+    cost={"smoke": "30 s", "demo": "150 s"},
+    cells=cells,
+    figures=plot,
+    claims=judge,
+)

@@ -1,0 +1,36 @@
+"""Settings of the whole suite."""
+
+import os
+import subprocess
+import sys
+
+import hypothesis
+import jax
+import pytest
+
+# Worker processes of the sweeps inherit this, so a network is compiled once for the whole suite.
+_CACHE = os.path.join(os.path.dirname(__file__), "..", ".pytest_cache", "jax")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=40, derandomize=True)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture
+def x64():
+    """Double precision for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def run_with_devices():
+    """Run a script in a process of its own that sees the given number of CPU devices."""
+
+    def run(count, script):
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
+        command = [sys.executable, "-W", "error", script]
+        subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags}, check=True, timeout=300)
+
+    return run

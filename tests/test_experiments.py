@@ -1,0 +1,194 @@
+"""Every experiment at smoke, the command line, and the page."""
+
+import html.parser
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from adamprox.report.claims import Verdict
+from adamprox.sweep import Results
+from experiments.__main__ import main
+from experiments.catalogue import CATALOGUE
+from experiments.fig01_quadratics import distance
+from experiments.protocol import PRESETS, protocol
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def smoke_run(tmp_path_factory):
+    """One run of everything, as a user starts it."""
+    out = tmp_path_factory.mktemp("smoke") / "run"
+    command = [sys.executable, "-m", "experiments", "all", "--preset", "smoke", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(out / "report.html")
+    return out
+
+
+def test_every_experiment_leaves_figures_and_records(smoke_run):
+    names = {path.stem for path in (smoke_run / "figures").glob("*.png")}
+    assert names == {path.stem for path in (smoke_run / "figures").glob("*.svg")}
+    for prefix in ("fig01", "scale_freeness", "fig03", "fig04", "fig05"):
+        assert any(name.startswith(prefix) for name in names)
+    for experiment in CATALOGUE.values():
+        cells = experiment.cells(PRESETS["smoke"])
+        assert len(Results(smoke_run / "records").read_all(cells)) == len(cells)
+
+
+def test_the_page_is_whole_and_alone(smoke_run):
+    text = (smoke_run / "report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:)', text)
+    for experiment in CATALOGUE.values():
+        assert experiment.title in text
+    open_tags = []
+
+    class Checker(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag not in ("meta", "img"):
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    Checker().feed(text)
+    assert open_tags == []
+
+
+def test_running_again_costs_nothing(smoke_run, capsys):
+    before = {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
+    assert main(["all", "--preset", "smoke", "--out", str(smoke_run)]) == 0
+    assert before == {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
+    assert f"{len(before)} cells, {len(before)} already done" in capsys.readouterr().err
+
+
+def records_of(name, smoke_run):
+    cells = CATALOGUE[name].cells(PRESETS["smoke"])
+    return Results(smoke_run / "records").read_all(cells)
+
+
+def test_fig01_gradient_descent_changes_and_adamw_does_not(smoke_run):
+    (record,) = records_of("fig01", smoke_run)
+    assert distance(record, "gd") > 0.1 > 1e-4 > distance(record, "adamw")
+    assert record["adamw_0_step_size"] == record["adamw_1_step_size"]
+
+
+def test_scale_freeness_is_exact_on_real_gradients(smoke_run):
+    records = records_of("scale_freeness", smoke_run)
+    (claim,) = CATALOGUE["scale_freeness"].claims(PRESETS["smoke"], records)
+    assert claim.verdict is Verdict.HOLDS
+    assert records[0]["epsilon"][0] == 0 and records[0]["adamw"][0] == 0
+    assert records[0]["adam_l2"][0] > 1e-3 and records[0]["adamw"][-1] > 1e-3
+
+
+def synthetic(name, errors):
+    """Records of a demo grid whose error is a function of its cell."""
+    demo = PRESETS["demo"]
+    return demo, [
+        {
+            **c.config(),
+            "final_test_error": errors(c),
+            "test_examples": 1285,
+            "update_histogram": 4 * [[1] * 28],
+            "epoch": [1, 2, 3, 4],
+        }
+        for c in CATALOGUE[name].cells(demo)
+    ]
+
+
+def bowl(cell, center):
+    """Lowest at (2e-3, center), ten points worse a decade away."""
+    import math
+
+    distance = abs(math.log10((cell.weight_decay or 1e-6) / center)) + abs(
+        math.log2(cell.learning_rate / 2e-3)
+    )
+    return min(0.05 + 0.1 * distance, 0.9)
+
+
+def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
+    def obeys(cell):
+        center = 3e-2 * cell.loss_multiplier if cell.optimizer == "adam_l2" else 3e-3
+        return bowl(cell, center)
+
+    demo, records = synthetic("fig04", obeys)
+    assert [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)] == [Verdict.HOLDS] * 4
+    demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3 * cell.loss_multiplier))
+    assert CATALOGUE["fig04"].claims(demo, records)[1].verdict is Verdict.FAILS
+    demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3))
+    assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.FAILS
+    demo, records = synthetic("fig04", lambda cell: 0.1)
+    assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.NOT_TESTED
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"), [(0.05, Verdict.HOLDS), (0.0, Verdict.UNDECIDED), (-0.05, Verdict.FAILS)]
+)
+def test_fig03_verdicts(gap, verdict):
+    demo, records = synthetic(
+        "fig03", lambda c: bowl(c, 3e-3) + (gap if c.optimizer == "adam_l2" else 0)
+    )
+    assert CATALOGUE["fig03"].claims(demo, records)[0].verdict is verdict
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.0, Verdict.HOLDS), (0.1, Verdict.FAILS)])
+def test_fig05_verdicts(gap, verdict):
+    demo, records = synthetic(
+        "fig05", lambda c: bowl(c, 3e-3) + (gap if c.optimizer == "adamprox" else 0)
+    )
+    assert CATALOGUE["fig05"].claims(demo, records)[0].verdict is verdict
+
+
+def test_figures_can_be_drawn_when_everything_diverged():
+    for name in ("fig03", "fig04", "fig05"):
+        demo, records = synthetic(name, lambda c: None)
+        for i, record in enumerate(records):
+            record["key"] = str(i)
+        if name != "fig03":
+            assert CATALOGUE[name].figures(demo, records)
+        assert all(c.verdict is Verdict.NOT_TESTED for c in CATALOGUE[name].claims(demo, records))
+
+
+def test_adam_l2_is_also_run_where_the_multiplier_moves_it():
+    demo = protocol("demo")
+    assert demo.weight_decays_of("adam_l2", 1.0) == (0.0, 3e-4, 3e-3, 3e-2, 0.3)
+    assert demo.weight_decays_of("adam_l2", 100.0) == (0.0, 3e-4, 3e-3, 3e-2, 0.3, 3.0, 30.0)
+    assert demo.weight_decays_of("adamw", 100.0) == (0.0, 3e-4, 3e-3, 3e-2)
+
+
+def test_list_names_every_experiment(capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["nope"], "experiment must be list, all, .* got 'nope'"),
+        ([], "NAME"),
+        (["fig03", "--depth", "21"], "depth must be 6n"),
+        (["fig03", "--depth", "deep"], "--depth.*deep"),
+        (["fig03", "--weight-decays", "-1"], "weight_decay must be >= 0, got -1"),
+        (["fig03", "--weight-decays", "0.1", "0.1"], "weight_decays must be increasing"),
+        (["fig03", "--learning-rates", "0"], "learning_rate must be > 0"),
+        (["fig03", "--learning-rates", "nan"], "learning_rate must be > 0"),
+        (["fig03", "--epochs", "0"], "epochs must be >= 1, got 0"),
+        (["fig03", "--workers", "-2"], "workers must be >= 0, got -2"),
+        (["fig03", "--preset", "huge"], "preset must be one of smoke, demo"),
+        (["fig03", "--colour", "blue"], "--colour"),
+        (["fig03", "--out", "{file}"], "out must be a directory"),
+        (["fig03", "--out", "{file}/below"], "out must be a directory"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(argv, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").write_text("kept")
+    before = sorted(tmp_path.rglob("*"))
+    assert main([a.format(file=tmp_path / "a_file") for a in argv]) == 2
+    captured = capsys.readouterr()
+    assert re.search(message, captured.err) and captured.err.count("\n") == 1 and not captured.out
+    assert sorted(tmp_path.rglob("*")) == before

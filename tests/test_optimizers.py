@@ -1,0 +1,259 @@
+"""The five optimizers against their formulas, their identities, and Optax's conventions."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import adamprox
+from tests import oracle
+
+OPTIMIZERS = ("adam_l2", "adamw", "adamprox", "adamprox_l2", "adamprox_l1")
+SCALE_FREE = OPTIMIZERS[1:]
+
+
+def gradients_of_many_scales(steps, size, seed=0):
+    """float64[steps, size], coordinates from 1e-8 to 1e4, some of them always zero."""
+    rng = np.random.default_rng(seed)
+    gradients = rng.normal(size=(steps, size)) * np.logspace(-8, 4, size)
+    gradients[:, ::7] = 0
+    return gradients
+
+
+def run(tx, x, gradients, *, as_tree=False):
+    """x_1 … x_T under jit; ``as_tree`` splits the vector over two leaves."""
+    pack = (lambda a: {"a": a[:3], "b": a[3:].reshape(1, -1)}) if as_tree else (lambda a: a)
+
+    @jax.jit
+    def loop(x, gradients):
+        def step(carry, gradient):
+            x, state = carry
+            updates, state = tx.update(pack(gradient), state, x)
+            x = optax.apply_updates(x, updates)
+            return (x, state), jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(x)])
+
+        return jax.lax.scan(step, (pack(x), tx.init(pack(x))), gradients)[1]
+
+    return np.asarray(loop(jnp.asarray(x), jnp.asarray(gradients)))
+
+
+@pytest.mark.parametrize("eps", [1e-8, 0.0])
+@pytest.mark.parametrize("as_tree", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_follows_the_formulas(x64, name, as_tree, eps):
+    steps, size = 300, 40
+    gradients = gradients_of_many_scales(steps, size)
+    x = np.random.default_rng(1).normal(size=size)
+    schedule = optax.cosine_decay_schedule(1.0, steps, alpha=0.1)
+    eta = [0.9 * 0.5 * (1 + np.cos(np.pi * t / steps)) + 0.1 for t in range(steps)]
+    lam = {"adamprox_l2": 0.05}.get(name, 3e-3)
+    expected = oracle.trajectory(name, x, gradients, eta, alpha=1e-2, lam=lam, eps=eps)
+    tx = getattr(adamprox, name)(1e-2, eps=eps, weight_decay=lam, schedule=schedule)
+    actual = run(tx, x, gradients, as_tree=as_tree)
+    assert np.max(np.abs(actual - expected)) <= 1e-12 * np.max(np.abs(expected))
+    if name == "adamprox_l1":
+        assert np.array_equal(actual == 0, expected == 0)
+        assert 0.1 < np.mean(expected == 0) < 0.9
+
+
+def test_adamprox_is_adamw_with_other_hyperparameters(x64):
+    """Identity (i): at constant η = 1, AdamProx(α, λ) ≡ AdamW(α/(1+λ), λ/(1+λ))."""
+    gradients, x, alpha, lam = gradients_of_many_scales(50, 12), np.linspace(-1, 1, 12), 0.01, 0.3
+    a = run(adamprox.adamprox(alpha, weight_decay=lam), x, gradients)
+    b = run(adamprox.adamw(alpha / (1 + lam), weight_decay=lam / (1 + lam)), x, gradients)
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("multiplier", [8.0, 10.0, 1e-6])
+def test_adam_l2_trades_the_loss_multiplier_for_weight_decay(x64, multiplier):
+    """Identity (ii): at ε = 0, Adam-ℓ2 on (c·f, cλ) ≡ Adam-ℓ2 on (f, λ)."""
+    gradients, x = gradients_of_many_scales(50, 12), np.linspace(-1, 1, 12)
+    a = run(adamprox.adam_l2(0.01, eps=0.0, weight_decay=0.1), x, gradients)
+    scaled = adamprox.adam_l2(0.01, eps=0.0, weight_decay=0.1 * multiplier)
+    np.testing.assert_allclose(run(scaled, x, multiplier * gradients), a, rtol=0, atol=1e-12)
+
+
+def test_adamw_and_adamprox_differ_to_second_order(x64):
+    """Identity (iii): one step differs by O((λη)²), plus λη times the Adam step of size α."""
+    x, gradient = np.linspace(0.5, 1, 5), np.ones((1, 5))
+    gaps = []
+    for lam in (1e-2, 1e-3):
+        pair = (adamprox.adamw, adamprox.adamprox)
+        a, b = (run(make(1e-12, weight_decay=lam), x, gradient) for make in pair)
+        gaps.append(np.max(np.abs(a - b)))
+    assert 90 < gaps[0] / gaps[1] < 110
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_powers_of_two_do_not_change_a_bit(name):
+    """Identity (iv), which is scale-freeness; it must fail for Adam-ℓ2."""
+    rng = np.random.default_rng(0)
+    gradients = np.asarray(rng.normal(size=(60, 200)), np.float32)
+    x = np.asarray(rng.normal(size=200), np.float32)
+    scales = np.exp2(rng.integers(-20, 21, 200)).astype(np.float32)
+    tx = getattr(adamprox, name)(1e-2, eps=0.0, weight_decay=1e-2)
+    same = np.array_equal(run(tx, x, gradients), run(tx, x, gradients * scales))
+    assert same == (name in SCALE_FREE)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+@pytest.mark.parametrize("name", SCALE_FREE)
+def test_range_safe_without_epsilon(name, scale):
+    gradients = np.asarray(np.random.default_rng(0).normal(size=(100, 50)), np.float32)
+    x = np.ones(50, np.float32)
+    tx = getattr(adamprox, name)(1e-2, eps=0.0, weight_decay=1e-3)
+    expected = run(tx, x, gradients)
+    np.testing.assert_allclose(
+        run(tx, x, gradients * np.float32(scale)), expected, rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("eps", [0.0, 1e-8])
+def test_a_coordinate_without_gradient_is_only_regularized(name, eps):
+    if name == "adam_l2":
+        return
+    x = np.array([1.0, -2.0, 0.0], np.float32)
+    with_zero = run(getattr(adamprox, name)(0.1, eps=eps, weight_decay=0.0), x, np.zeros((5, 3)))
+    assert np.array_equal(with_zero[-1], x)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_without_weight_decay_everyone_is_adam(x64, name):
+    gradients, x = gradients_of_many_scales(40, 10), np.linspace(-1, 1, 10)
+    expected = run(optax.adam(1e-2), x, gradients)
+    actual = run(getattr(adamprox, name)(1e-2, weight_decay=0.0), x, gradients)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-15)
+
+
+def test_optax_adamw_is_ours_with_weight_decay_times_learning_rate(x64):
+    gradients, x = gradients_of_many_scales(40, 10), np.linspace(-1, 1, 10)
+    expected = run(optax.adamw(1e-2, weight_decay=0.3), x, gradients)
+    actual = run(adamprox.adamw(1e-2, weight_decay=0.3 * 1e-2), x, gradients)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_schedule_starts_at_count_zero_and_scales_both(x64, name):
+    """η_t is evaluated at 0, 1, 2, …: recorded as they come."""
+    schedule = optax.piecewise_constant_schedule(0.0, {1: 1.0})  # 0 always
+    x, gradients = np.ones(6), gradients_of_many_scales(3, 6)
+    still = run(getattr(adamprox, name)(0.1, weight_decay=0.1, schedule=schedule), x, gradients)
+    assert np.array_equal(still, np.ones((3, 6)))
+    first_only = lambda count: jnp.where(count == 0, 1.0, 0.0)  # noqa: E731
+    moved = run(getattr(adamprox, name)(0.1, weight_decay=0.1, schedule=first_only), x, gradients)
+    assert np.all(moved[0, 1:] != 1) and np.array_equal(moved[0], moved[2])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_mask_regularizes_only_where_true(name):
+    params = {"kernel": jnp.ones(3), "bias": jnp.ones(3)}
+    mask = {"kernel": True, "bias": False}
+    grads = jax.tree.map(lambda p: 0.5 * p, params)
+    make = getattr(adamprox, name)
+    for masking in (mask, lambda p: mask):
+        tx = make(0.1, weight_decay=0.2, mask=masking)
+        plain, decayed = (make(0.1, weight_decay=w) for w in (0.0, 0.2))
+        update = lambda t: t.update(grads, t.init(params), params)[0]  # noqa: E731
+        np.testing.assert_allclose(update(tx)["bias"], update(plain)["bias"], rtol=1e-6)
+        if name not in ("adamprox_l2", "adam_l2"):
+            np.testing.assert_allclose(update(tx)["kernel"], update(decayed)["kernel"], rtol=1e-6)
+
+
+def test_masked_l2_takes_its_norm_over_the_masked_part():
+    params = {"kernel": jnp.array([3.0, 4.0]), "bias": jnp.array([1000.0])}
+    tx = adamprox.adamprox_l2(0.1, weight_decay=1.0, mask={"kernel": True, "bias": False})
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], [-0.6, -0.8], rtol=1e-6)
+
+
+@given(
+    name=st.sampled_from(OPTIMIZERS),
+    dtype=st.sampled_from(["float16", "bfloat16", "float32", "complex64"]),
+    eps=st.sampled_from([0.0, 1e-8]),
+    nesterov=st.booleans(),
+    mu_dtype=st.sampled_from([None, "float32"]),
+)
+def test_dtypes_and_states_are_stable(name, dtype, eps, nesterov, mu_dtype):
+    params = {"a": jnp.ones((2, 3), dtype), "empty": {}, "none": None}
+    tx = getattr(adamprox, name)(
+        1e-2, eps=eps, nesterov=nesterov, mu_dtype=mu_dtype, weight_decay=0.1
+    )
+    state = tx.init(params)
+    grads = jax.tree.map(lambda p: p / 2, params)
+    updates, new_state = tx.update(grads, state, params)
+    new = optax.apply_updates(params, updates)
+    assert new["a"].dtype == params["a"].dtype
+    assert bool(jnp.all(jnp.isfinite(new["a"])))
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), s) for s in (state, new_state)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_inject_hyperparams_gives_the_same_steps(name):
+    gradients = np.asarray(gradients_of_many_scales(10, 8), np.float32)
+    x = np.ones(8, np.float32)
+    make = getattr(adamprox, name)
+    injected = optax.inject_hyperparams(make)(learning_rate=0.1, weight_decay=0.01)
+    np.testing.assert_allclose(
+        # 1 − β is rounded to float32 when β is an array: 5e-5 relative at β₂ = 0.999.
+        run(injected, x, gradients),
+        run(make(0.1, weight_decay=0.01), x, gradients),
+        atol=1e-4,
+    )
+
+
+def test_injected_zero_epsilon_is_safe_at_zero_gradients():
+    tx = optax.inject_hyperparams(adamprox.adamw)(learning_rate=0.1, eps=0.0, weight_decay=0.0)
+    assert np.array_equal(
+        run(tx, np.ones(3, np.float32), np.zeros((4, 3), np.float32))[-1], np.ones(3)
+    )
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_hyperparameters_may_be_traced_and_batched(name):
+    make = getattr(adamprox, name)
+    x, gradient = jnp.ones(4), jnp.array([1.0, -2.0, 3.0, 0.0])
+
+    def step(alpha, lam):
+        tx = make(alpha, weight_decay=lam)
+        return tx.update(gradient, tx.init(x), x)[0]
+
+    alphas, lams = jnp.array([0.1, 0.2]), jnp.array([0.0, 0.3])
+    batched = jax.jit(jax.vmap(step))(alphas, lams)
+    single = jnp.stack([step(float(a), float(b)) for a, b in zip(alphas, lams, strict=True)])
+    np.testing.assert_allclose(batched, single, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_multi_steps_averages_before_the_step(name):
+    make = functools.partial(getattr(adamprox, name), 0.1, weight_decay=0.01)
+    gradients = np.asarray(np.random.default_rng(0).normal(size=(8, 5)), np.float32)
+    x = np.ones(5, np.float32)
+    every_second = run(optax.MultiSteps(make(), 2).gradient_transformation(), x, gradients)[1::2]
+    averaged = run(make(), x, gradients.reshape(4, 2, 5).mean(1))
+    np.testing.assert_allclose(every_second, averaged, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_extra_args_are_accepted(name):
+    tx = getattr(adamprox, name)(0.1)
+    x = jnp.ones(2)
+    tx.update(x, tx.init(x), x, value=jnp.array(1.0))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_bad_arguments_are_named(name):
+    make = getattr(adamprox, name)
+    with pytest.raises(ValueError, match=r"weight.* >= 0, got -1"):
+        make(0.1, weight_decay=-1.0)
+    with pytest.raises(ValueError, match="eps must be a number >= 0, got nan"):
+        make(0.1, eps=float("nan"))
+    tx = make(0.1)
+    with pytest.raises(ValueError, match="params"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)))

@@ -1,0 +1,65 @@
+"""What importing costs, and what the package promises of itself."""
+
+import pathlib
+import subprocess
+import sys
+
+import adamprox
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def fresh(code):
+    """Standard output of ``code`` in a new interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_import_is_light():
+    code = "import sys, jax, optax; before = set(sys.modules); import adamprox; print(*set(sys.modules) - before)"
+    added = {name.split(".")[0] for name in fresh(code).split()}
+    heavy = {
+        "flax",
+        "tensorflow_datasets",
+        "matplotlib",
+        "pyarrow",
+        "rich",
+        "tyro",
+        "sklearn",
+        "orbax",
+    }
+    assert not added & heavy
+
+
+def test_optimizer_modules_know_nothing_of_training():
+    rooms = [
+        ROOT / "adamprox" / f"{name}.py"
+        for name in ("prox", "transforms", "optimizers", "histograms")
+    ]
+    for room in rooms:
+        text = room.read_text()
+        for forbidden in (
+            "flax",
+            "adamprox.training",
+            "adamprox.models",
+            "adamprox.data",
+            "adamprox.report",
+        ):
+            assert f"import {forbidden}" not in text and f"from {forbidden}" not in text
+
+
+def test_training_does_not_import_plotting():
+    loaded = fresh("import sys, adamprox.training; print('matplotlib' in sys.modules)")
+    assert loaded == "False"
+
+
+def test_heavy_parts_load_when_asked_for():
+    assert fresh("import adamprox; print(adamprox.models.ResNet(8).depth)") == "8"
+
+
+def test_fixed_names_are_there():
+    names = (
+        "adam_l2 adamw adamprox adamprox_l2 adamprox_l1 proximal decay_weights add_l2_gradient "
+        "scale_by_adam update_histogram prox"
+    )
+    assert all(hasattr(adamprox, name) for name in names.split())

@@ -1,0 +1,117 @@
+"""Proximal operators against brute force and their defining properties."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from adamprox import prox
+
+REGULARIZERS = {
+    "l1": (prox.l1, lambda z: np.sum(np.abs(z))),
+    "l2": (prox.l2, lambda z: np.sqrt(np.sum(z**2))),
+    "squared_l2": (prox.squared_l2, lambda z: 0.5 * np.sum(z**2)),
+}
+
+
+def in_x64(test):
+    """Double precision inside a Hypothesis test, where fixtures cannot be used."""
+
+    @functools.wraps(test)
+    def wrapped(*args, **kwargs):
+        with jax.enable_x64(True):
+            return test(*args, **kwargs)
+
+    return wrapped
+
+
+vectors = hnp.arrays(np.float64, 3, elements=st.floats(-5, 5).map(lambda v: round(v, 3)))
+thresholds = st.floats(0, 4)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+@given(x=vectors, t=thresholds)
+@in_x64
+def test_nothing_nearby_is_better(name, x, t):
+    """The prox minimizes ½‖z − x‖² + t R(z): no perturbation of any size lowers it."""
+    operator, regularizer = REGULARIZERS[name]
+    z = np.asarray(operator(jnp.asarray(x), t))
+    objective = lambda z: 0.5 * np.sum((z - x) ** 2) + t * regularizer(z)  # noqa: E731
+    rng = np.random.default_rng(0)
+    others = [z + size * rng.normal(size=3) for size in (1e-4, 1e-2, 1) for _ in range(20)]
+    assert all(objective(z) <= objective(other) + 1e-12 for other in [*others, x, 0 * x])
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+@given(x=vectors, y=vectors, t=thresholds)
+@in_x64
+def test_nonexpansive(name, x, y, t):
+    operator, _ = REGULARIZERS[name]
+    gap = np.linalg.norm(operator(jnp.asarray(x), t) - operator(jnp.asarray(y), t))
+    assert gap <= np.linalg.norm(x - y) + 1e-12
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64"])
+def test_identity_at_zero_weight_and_dtype_kept(name, dtype):
+    x = jnp.asarray([0.1, -2.0, 0.0, 7.0], dtype)
+    out = REGULARIZERS[name][0]({"x": x, "none": None}, 0.0)
+    assert out["x"].dtype == x.dtype and out["none"] is None
+    assert np.array_equal(out["x"], x)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("t", [0.0, 1e-30, 1.0, 1e30, np.inf])
+@pytest.mark.parametrize("scale", [0.0, 1e-25, 1.0, 1e25])
+def test_finite_at_any_scale_and_weight(name, t, scale):
+    x = scale * jnp.array([3.0, -4.0])
+    operator = REGULARIZERS[name][0]
+    out = operator(x, t)
+    assert np.all(np.isfinite(out)) and np.all(np.abs(out) <= np.abs(x))
+    if np.isfinite(t):
+        gradient = jax.grad(lambda x: jnp.sum(operator(x, t) / (1 + scale)))(x)
+        assert np.all(np.isfinite(gradient))
+
+
+def test_l2_norm_is_over_the_whole_tree_and_per_leaf_is_not():
+    tree = {"a": jnp.array([3.0, 0.0]), "b": jnp.array(4.0)}
+    np.testing.assert_allclose(prox.l2(tree, 1.0)["a"], [2.4, 0], rtol=1e-6)
+    np.testing.assert_allclose(prox.per_leaf(prox.l2)(tree, 1.0)["a"], [2.0, 0], rtol=1e-6)
+    assert np.all(prox.l2(tree, 5.0)["a"] == 0) and prox.l2(tree, 5.0)["b"] == 0
+
+
+def test_l2_far_out_of_range_of_squares():
+    np.testing.assert_allclose(prox.l2(jnp.array([3e30, 4e30]), 1e30), [2.4e30, 3.2e30], rtol=1e-6)
+    np.testing.assert_allclose(
+        prox.l2(jnp.array([3e-30, 4e-30]), 1e-30), [2.4e-30, 3.2e-30], rtol=1e-6
+    )
+
+
+def test_complex_entries_keep_their_phase():
+    z = jnp.array([3 + 4j, 0.3 + 0.4j, 0j])
+    np.testing.assert_allclose(prox.l1(z, 1.0), [2.4 + 3.2j, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(prox.l2(z[:1], 1.0), [2.4 + 3.2j], rtol=1e-6)
+
+
+def test_per_output_channel_groups_by_the_last_axis():
+    kernel = jnp.ones((3, 3, 2, 2)).at[..., 1].set(0.01)
+    out = prox.per_output_channel(prox.l2)({"kernel": kernel, "scalar": jnp.array(2.0)}, 1.0)
+    assert np.all(out["kernel"][..., 1] == 0)
+    np.testing.assert_allclose(out["kernel"][..., 0], 1 - 1 / np.sqrt(18), rtol=1e-6)
+    np.testing.assert_allclose(out["scalar"], 1.0)
+
+
+def test_under_jit_and_vmap_with_traced_weights():
+    x, t = jnp.array([3.0, 4.0]), jnp.array([0.0, 1.0, 9.0])
+    out = jax.jit(jax.vmap(prox.l2, in_axes=(None, 0)))(x, t)
+    np.testing.assert_allclose(out, [[3, 4], [2.4, 3.2], [0, 0]], rtol=1e-6)
+
+
+def test_empty_trees():
+    assert prox.l2({}, 1.0) == {} and prox.l1((), 1.0) == ()
+    assert prox.l2(jnp.zeros((0,)), 1.0).shape == (0,)

@@ -1,0 +1,136 @@
+"""Sweeps: addresses, atomic records, resuming, interruption."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, ClassVar
+
+import pytest
+from rich.console import Console
+
+from adamprox.sweep import Results, cell_key, run_cells
+from adamprox.sweep.provenance import provenance
+from adamprox.training import TrainingCell
+
+QUIET = Console(quiet=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Square:
+    """A cell that costs nothing, or ``seconds``."""
+
+    kind: ClassVar[str] = "square"
+    version: ClassVar[int] = 1
+    number: float
+    seconds: float = 0.0
+
+    @property
+    def program(self):
+        return int(self.number) % 2
+
+    def config(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def run(self) -> dict[str, Any]:
+        time.sleep(self.seconds)
+        return {"square": self.number**2, "list": [None, 1.5], "process": os.getpid()}
+
+
+def test_every_cell_has_one_record_in_order(tmp_path):
+    cells = [Square(3.0), Square(1.0), Square(3.0), Square(2.0)]
+    records = run_cells(cells, Results(tmp_path), workers=0, console=QUIET)
+    assert [r["square"] for r in records] == [9, 1, 4]
+    assert json.loads(records[0]["provenance"])["jax"] and records[0]["list"] == [None, 1.5]
+    assert sorted(p.suffix for p in tmp_path.rglob("*.*")) == [".parquet"] * 3
+
+
+def test_done_cells_are_not_run_again_and_new_ones_are(tmp_path):
+    results = Results(tmp_path)
+    run_cells([Square(2.0)], results, workers=0, console=QUIET)
+    stamp = results.path(Square(2.0)).stat().st_mtime_ns
+    run_cells([Square(2.0), Square(5.0)], results, workers=0, console=QUIET)
+    assert results.path(Square(2.0)).stat().st_mtime_ns == stamp
+    assert results.read(Square(5.0)) is not None
+
+
+def test_any_change_of_configuration_is_another_cell():
+    base = TrainingCell()
+    changes = {
+        "train_size": 100, "depth": 8, "batch_norm": True, "optimizer": "adamprox", "learning_rate": 2e-3,
+        "weight_decay": 0.0, "loss_multiplier": 2.0, "seed": 1, "init_seed": 1, "epochs": 2,
+        "batch_size": 64, "evaluate_every": 2,
+    }  # fmt: skip
+    assert {*changes, "dataset"} == {f.name for f in dataclasses.fields(TrainingCell)}
+    keys = {cell_key(dataclasses.replace(base, **{k: v})) for k, v in changes.items()}
+    assert len({cell_key(base), *keys}) == len(changes) + 1
+
+
+def test_a_change_of_the_code_makes_new_cells(monkeypatch):
+    before = cell_key(Square(1.0))
+    monkeypatch.setattr(Square, "version", 2)
+    assert cell_key(Square(1.0)) != before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "another cell's"])
+def test_damaged_records_are_run_again(tmp_path, damage):
+    results = Results(tmp_path)
+    run_cells([Square(2.0), Square(3.0)], results, workers=0, console=QUIET)
+    path = results.path(Square(2.0))
+    data = path.read_bytes()
+    path.write_bytes(
+        {
+            "truncated": data[: len(data) // 2],
+            "empty": b"",
+            "flipped": data[:-6] + bytes([data[-6] ^ 255]) + data[-5:],
+            "another cell's": results.path(Square(3.0)).read_bytes(),
+        }[damage]
+    )
+    assert results.read(Square(2.0)) is None
+    records = run_cells([Square(2.0)], results, workers=0, console=QUIET)
+    assert records[0]["square"] == 4
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        Results(tmp_path).write(Square(2.0), {"square": 4.0}, provenance())
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_workers_are_processes_and_keep_their_programs(tmp_path):
+    cells = [Square(float(n), 0.05) for n in range(8)]
+    records = run_cells(cells, Results(tmp_path), workers=2, console=QUIET)
+    assert [r["square"] for r in records] == [n * n for n in range(8)]
+    processes = {r["number"]: r["process"] for r in records}
+    assert os.getpid() not in processes.values() and len(set(processes.values())) == 2
+
+
+def test_interrupted_sweeps_keep_what_is_done_and_go_on(tmp_path):
+    """Ctrl-C as a terminal sends it: to the whole process group."""
+    script = pathlib.Path(__file__).with_name("interrupted_sweep.py")
+    command = [sys.executable, str(script), str(tmp_path)]
+    root = pathlib.Path(__file__).parents[1]
+    process = subprocess.Popen(command, start_new_session=True, cwd=root)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.rglob("*.parquet"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    done = len(list(tmp_path.rglob("*.parquet")))
+    assert 2 <= done < 30 and not list(tmp_path.rglob("*.tmp"))
+    cells = [Square(float(n), 0.2) for n in range(30)]
+    results = Results(tmp_path)
+    assert sum(results.read(cell) is not None for cell in cells) == done
+
+
+def test_provenance_names_versions_commit_and_machine():
+    found = provenance()
+    assert {"jax", "optax", "flax", "python", "commit", "cpu", "finished"} <= set(found)

@@ -1,0 +1,76 @@
+"""`proximal` on other bases, exact zeros, and what the transforms leave alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import adamprox
+from adamprox import prox
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("grad_dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("base", [optax.sgd(0.3), optax.sgd(0.3, 0.9), optax.lion(0.1)])
+def test_zeros_of_the_prox_are_zeros_of_the_parameters(base, dtype, grad_dtype):
+    key = jax.random.key(0)
+    x = jax.random.normal(key, (200,)).astype(dtype)
+    gradient = jax.random.normal(jax.random.key(1), (200,)).astype(grad_dtype)
+    tx = optax.chain(base, adamprox.proximal(prox.l1, 0.5))
+    state = tx.init(x)
+    for _ in range(3):
+        moved, _ = base.update(gradient, state[0], x)
+        target = prox.l1(x + moved, 0.5).astype(dtype)
+        updates, state = tx.update(gradient, state, x)
+        assert updates.dtype == x.dtype
+        x = optax.apply_updates(x, updates)
+        # The other way round need not hold: what is left of a large parameter may round to zero.
+        assert np.all(x[target == 0] == 0) and 0 < np.sum(target == 0) < 200
+
+
+def test_proximal_sgd_solves_the_lasso(x64):
+    """min ½‖Ax − b‖² + λ‖x‖₁ has the subgradient condition |Aᵀ(Ax − b)| ≤ λ, = where x ≠ 0."""
+    rng = np.random.default_rng(0)
+    a, b, lam = jnp.asarray(rng.normal(size=(30, 10))), jnp.asarray(rng.normal(size=30)), 8.0
+    step_size = float(1 / np.linalg.norm(a, 2) ** 2)
+    tx = optax.chain(optax.sgd(step_size), adamprox.proximal(prox.l1, lam * step_size))
+
+    def step(carry, _):
+        x, state = carry
+        updates, state = tx.update(a.T @ (a @ x - b), state, x)
+        return (optax.apply_updates(x, updates), state), None
+
+    x = jnp.zeros(10)
+    (x, _), _ = jax.lax.scan(step, (x, tx.init(x)), length=3000)
+    correlation = a.T @ (a @ x - b)
+    assert 0 < np.sum(x == 0) < 10
+    np.testing.assert_allclose(correlation[x != 0], -lam * np.sign(x[x != 0]), rtol=1e-10)
+    assert np.all(np.abs(correlation[x == 0]) <= lam)
+
+
+def test_leaves_without_an_update_are_left_out():
+    params = {"a": jnp.array([3.0, 4.0]), "frozen": jnp.array([100.0])}
+    for tx in (adamprox.proximal(prox.l2, 1.0), adamprox.decay_weights(0.2)):
+        updates, _ = tx.update({"a": jnp.zeros(2), "frozen": None}, tx.init(params), params)
+        assert updates["frozen"] is None
+        np.testing.assert_allclose(updates["a"], [-0.6, -0.8], rtol=1e-6)
+
+
+def test_prox_must_be_callable():
+    with pytest.raises(TypeError, match="prox must be a callable"):
+        adamprox.proximal("l1", 0.1)  # pyright: ignore[reportArgumentType]
+
+
+def test_scale_by_adam_is_optax_where_epsilon_is_positive():
+    x = jnp.linspace(-1, 1, 9)
+    ours, theirs = adamprox.scale_by_adam(eps=1e-6), optax.scale_by_adam(eps=1e-6)
+    a, b = ours.init(x), theirs.init(x)
+    for k in range(5):
+        u, a = ours.update(x * k, a)
+        v, b = theirs.update(x * k, b)
+        assert np.array_equal(u, v)
+
+
+def test_sharded_parameters_keep_their_sharding_and_iterates(run_with_devices):
+    run_with_devices(8, "tests/sharded_optimizers.py")
