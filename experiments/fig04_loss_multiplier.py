@@ -4,7 +4,7 @@ Claim (§4.2, Fig. 4): with the loss multiplied by 10 and 100 AdamW's best (α, 
 Adam-ℓ2's moves, and by identity it must move to λ times the multiplier.
 Command: python -m experiments fig04 --preset demo
 Cost: 150 s at demo on two CPU cores (a third of its cells are those of fig03).
-Expect: AdamW's row unchanged from left to right; Adam-ℓ2's pattern shifted right by one or two tiles.
+Expect: the rows of AdamW and AdamProx unchanged from left to right; Adam-ℓ2's pattern shifted right by one or two tiles.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ from adamprox.report.plots import LABELS, canvas, error_limits, heatmap, label_g
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
-OPTIMIZERS = ("adam_l2", "adamw")
+OPTIMIZERS = ("adam_l2", "adamw", "adamprox")
 
 
 def cells(protocol: Protocol):
-    """Both grids at every multiplier."""
+    """Every grid at every multiplier."""
     return [
         cell
         for name in OPTIMIZERS
@@ -31,7 +31,7 @@ def cells(protocol: Protocol):
 def plot(protocol: Protocol, records) -> list[Figure]:
     """A row an optimizer, a column a multiplier."""
     multipliers = protocol.loss_multipliers
-    figure, axes = canvas(2, len(multipliers), 4.4 * len(multipliers), 5.6)
+    figure, axes = canvas(3, len(multipliers), 4.4 * len(multipliers), 7.6)
     columns = protocol.weight_decays_of("adam_l2", multipliers[-1])
     for row, name in zip(axes, OPTIMIZERS, strict=True):
         for ax, multiplier in zip(row, multipliers, strict=True):
@@ -41,8 +41,8 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     label_grid(axes)
     caption = (
         "Final test error in percent, the best cell ringed. Read each row from left to right: "
-        "AdamW's tiles stay as they are, Adam-ℓ2's pattern moves to the right with the multiplier, "
-        "one tile for each factor of ten."
+        "AdamW's and AdamProx's tiles stay as they are, Adam-ℓ2's pattern moves to the right with the "
+        "multiplier, one tile for each factor of ten."
     )
     return [Figure("fig04_loss_multiplier", "The loss times 1, 10 and 100.", caption, figure)]
 
@@ -59,7 +59,7 @@ def _judge_pattern(protocol: Protocol, records, name: str) -> Claim:
     statement = (
         "Adam-ℓ2 on (m · loss, m · λ) does what it does on (loss, λ): all of its grid moves by m."
         if moves
-        else "AdamW's whole grid stays as it is when the loss is multiplied."
+        else f"{LABELS[name]}'s whole grid stays as it is when the loss is multiplied."
     )
     bar = "counterparts within two standard errors in at least 80 % of the cells"
     first, *others = protocol.loss_multipliers
@@ -92,7 +92,7 @@ def _judge_one(protocol: Protocol, records, name: str) -> Claim:
     statement = (
         "Under a loss multiplier Adam-ℓ2's best cell moves, to λ times the multiplier."
         if moves
-        else "AdamW's best cell does not move when the loss is multiplied."
+        else f"{LABELS[name]}'s best cell does not move when the loss is multiplied."
     )
     bar = "the predicted cell within two standard errors of the best" + (
         ", the old cell not" if moves else ""

@@ -115,7 +115,7 @@ def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
         return bowl(cell, center)
 
     demo, records = synthetic("fig04", obeys)
-    assert [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)] == [Verdict.HOLDS] * 4
+    assert [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)] == [Verdict.HOLDS] * 6
     demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3 * cell.loss_multiplier))
     assert CATALOGUE["fig04"].claims(demo, records)[1].verdict is Verdict.FAILS
     demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3))

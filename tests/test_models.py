@@ -53,7 +53,8 @@ def test_impossible_depths_are_refused(depth):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
-    "shape", [(48, 8, 8, 3, 16), (32, 4, 4, 16, 16), (5, 2, 2, 8, 4), (16, 7, 5, 3, 2)]
+    "shape",
+    [(48, 8, 8, 3, 16), (32, 4, 4, 16, 16), (5, 2, 2, 8, 4), (3, 1, 2, 4, 6), (16, 7, 5, 3, 2)],
 )
 def test_convolution_and_its_gradients(shape, stride):
     n, h, w, c, o = shape

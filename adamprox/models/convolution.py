@@ -12,13 +12,14 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 # How many images one matrix product of the kernel gradient covers: small enough that the shifted
 # copies of a chunk stay in cache.
 _CHUNK = 16
-# Up to this height and width XLA's convolution spends its time on padding; one matrix product over
-# gathered patches is several times faster.
+# Up to this height and width XLA's convolution spends its time on padding. Every pixel sees every
+# other, so the convolution is one matrix product, several times faster.
 _SMALL = 2
 
 
@@ -42,9 +43,32 @@ def _shifts(x, stride):
     return [padded[:, i : i + h : stride, j : j + w : stride] for i in range(3) for j in range(3)]
 
 
+def _taps(h, w):
+    """Which entry of the kernel, 0 … 8, joins input pixel p to output pixel q; int[HW, HW]."""
+    row, column = np.divmod(np.arange(h * w), w)
+    return 3 * (row[:, None] - row + 1) + column[:, None] - column + 1
+
+
+def _dense_conv(x, kernel):
+    n, h, w, c = x.shape
+    blocks = kernel.reshape(9, c, -1)[_taps(h, w)]
+    matrix = blocks.transpose(0, 2, 1, 3).reshape(h * w * c, -1)
+    return (x.reshape(n, -1) @ matrix).reshape(n, h, w, -1)
+
+
+def _dense_kernel_gradient(x, dy):
+    n, h, w, c = x.shape
+    products = (x.reshape(n, -1).T @ dy.reshape(n, -1)).reshape(h * w, c, h * w, -1)
+    blocks = products.transpose(0, 2, 1, 3).reshape(-1, c, dy.shape[-1])
+    zero = jnp.zeros((9, c, dy.shape[-1]), x.dtype)
+    return zero.at[_taps(h, w).ravel()].add(blocks).reshape(3, 3, c, -1)
+
+
 def _forward(x, kernel, stride):
-    small = max(x.shape[1:3]) <= _SMALL * stride
-    return (_patch_conv if small else _lax_conv)(x, kernel, stride)
+    size = max(x.shape[1:3])
+    if stride == 1 and size <= _SMALL:
+        return _dense_conv(x, kernel)
+    return (_patch_conv if size <= _SMALL * stride else _lax_conv)(x, kernel, stride)
 
 
 def _input_gradient(dy, kernel, stride, shape):
@@ -63,7 +87,9 @@ def _kernel_gradient(x, dy, stride):
         d = dy.reshape(-1, dy.shape[-1])
         gradient = jnp.stack([view.reshape(-1, x.shape[-1]).T @ d for view in _shifts(x, stride)])
         return gradient.reshape(3, 3, x.shape[-1], dy.shape[-1])
-    if n % _CHUNK or n == _CHUNK or max(x.shape[1:3]) <= _SMALL:
+    if max(x.shape[1:3]) <= _SMALL:
+        return _dense_kernel_gradient(x, dy)
+    if n % _CHUNK or n == _CHUNK:
         return _kernel_gradient_chunk(x, dy)
     xs, dys = (a.reshape(n // _CHUNK, _CHUNK, *a.shape[1:]) for a in (x, dy))
     zero = jnp.zeros((3, 3, x.shape[-1], dy.shape[-1]), x.dtype)

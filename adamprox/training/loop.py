@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from adamprox.data import load
+from adamprox.data import Dataset, load
 from adamprox.models import ResNet
 from adamprox.training.recipes import RECIPES
 from adamprox.training.step import (
@@ -66,34 +66,66 @@ class EpochResult(NamedTuple):
     diverged_step: int
 
 
-class Compiled(NamedTuple):
-    """The jitted functions of a `Program`; ``train`` and ``test`` are on the device."""
+class Network(NamedTuple):
+    """What all programs on one network and data set share; ``test`` is on the device."""
 
-    init: Any  # (init_seed, hyperparameters) -> TrainState
-    epoch: Any  # (TrainState, hyperparameters, seed, epoch, train) -> (TrainState, Sums)
+    model: ResNet
+    data: Dataset
+    init: Any  # init_seed -> variables
     evaluate: Any  # (variables, test) -> Sums
-    train: Any
     test: Any
+
+
+class Compiled(NamedTuple):
+    """The jitted functions of a `Program`; ``train`` is on the device."""
+
+    network: Network
+    init: Any  # (variables, hyperparameters) -> TrainState
+    epoch: Any  # (TrainState, hyperparameters, seed, epoch, train) -> (TrainState, Sums)
+    train: Any
+
+
+@functools.cache
+def compile_network(dataset: str, depth: int, batch_norm: bool) -> Network:
+    """Build what does not depend on the optimizer, once a process."""
+    data = load(dataset)
+    model = ResNet(depth, data.num_classes, batch_norm)
+
+    def init(seed):
+        shape = (1, *data.train.images.shape[1:])
+        return model.init(jax.random.key(seed), jnp.zeros(shape), train=False)
+
+    def evaluate(variables, test):
+        def on_batch(sums, index):
+            images = normalize(test[0][index], data.mean, data.std)
+            logits = model.apply(variables, images, train=False)
+            return jax.tree.map(jnp.add, sums, count(logits, test[1][index])), None
+
+        order = jnp.arange(len(data.test.labels))
+        return _over_batches(on_batch, zero_sums(), order, _EVALUATION_BATCH)
+
+    test = jax.tree.map(jnp.asarray, (data.test.images, data.test.labels))
+    return Network(model, data, jax.jit(init), jax.jit(evaluate), test)
 
 
 @functools.cache
 def compile_program(program: Program) -> Compiled:
     """Build the functions of ``program`` once a process; JAX compiles them at their first call."""
-    data = load(program.dataset)
+    network = compile_network(program.dataset, program.depth, program.batch_norm)
+    data = network.data
     size = program.train_size or len(data.train.labels)
-    model = ResNet(program.depth, data.num_classes, program.batch_norm)
     steps = -(-size // program.batch_size)
 
     def make_tx(hp: Hyperparameters) -> optax.GradientTransformation:
         return RECIPES[program.optimizer](hp.learning_rate, hp.weight_decay, steps)
 
-    def init(seed, hp):
-        shape = (1, *data.train.images.shape[1:])
-        variables = model.init(jax.random.key(seed), jnp.zeros(shape), train=False)
+    def init(variables, hp):
+        # Distinct buffers: the first epoch is given the state for good, the variables stay ours.
+        variables = jax.tree.map(jnp.copy, variables)
         zero = jnp.zeros([], jnp.int32)
         return TrainState(variables, make_tx(hp).init(variables["params"]), zero, zero)
 
-    step = make_step(model, make_tx)
+    step = make_step(network.model, make_tx)
 
     def epoch(state, hp, seed, number, train):
         def on_batch(carry, index):
@@ -105,23 +137,8 @@ def compile_program(program: Program) -> Compiled:
         order = jax.random.permutation(jax.random.fold_in(jax.random.key(seed), number), size)
         return _over_batches(on_batch, (state, zero_sums()), order, program.batch_size)
 
-    def evaluate(variables, test):
-        def on_batch(sums, index):
-            images = normalize(test[0][index], data.mean, data.std)
-            logits = model.apply(variables, images, train=False)
-            return jax.tree.map(jnp.add, sums, count(logits, test[1][index])), None
-
-        order = jnp.arange(len(data.test.labels))
-        return _over_batches(on_batch, zero_sums(), order, _EVALUATION_BATCH)
-
-    train = (data.train.images[:size], data.train.labels[:size])
-    test = (data.test.images, data.test.labels)
-    return Compiled(
-        jax.jit(init),
-        jax.jit(epoch, donate_argnums=0),
-        jax.jit(evaluate),
-        *jax.tree.map(jnp.asarray, (train, test)),
-    )
+    train = jax.tree.map(jnp.asarray, (data.train.images[:size], data.train.labels[:size]))
+    return Compiled(network, jax.jit(init), jax.jit(epoch, donate_argnums=0), train)
 
 
 def _over_batches(body, carry, indices: jax.Array, size: int):
@@ -158,11 +175,12 @@ def train(
     """
     compiled = compile_program(program)
     hp = Hyperparameters(*(jnp.float32(value) for value in hp))
-    state = _classic_random(compiled.init, init_seed, hp)
+    network = compiled.network
+    state = compiled.init(_classic_random(network.init, init_seed), hp)
     for number in range(1, epochs + 1):
         state, sums = _classic_random(compiled.epoch, state, hp, seed, number, compiled.train)
         visit = number % evaluate_every == 0 or number == epochs
-        test = compiled.evaluate(state.variables, compiled.test) if visit else None
+        test = network.evaluate(state.variables, network.test) if visit else None
         result = _to_host(number, state, sums, test)
         yield result
         if result.diverged_step:
