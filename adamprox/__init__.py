@@ -11,6 +11,7 @@ import importlib
 
 from adamprox import prox as prox
 from adamprox.histograms import update_histogram as update_histogram
+from adamprox.metric import proxgen as proxgen
 from adamprox.optimizers import adam_direction as adam_direction
 from adamprox.optimizers import adam_l2 as adam_l2
 from adamprox.optimizers import adamprox as adamprox
