@@ -10,6 +10,8 @@ need the ``experiments`` extra; what is imported here needs jax, optax and chex 
 import importlib
 
 from adamprox import prox as prox
+from adamprox.adagrad import adagrad as adagrad
+from adamprox.adagrad import adagrad_with_restarts as adagrad_with_restarts
 from adamprox.histograms import update_histogram as update_histogram
 from adamprox.metric import proxgen as proxgen
 from adamprox.optimizers import adam_direction as adam_direction
