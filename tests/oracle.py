@@ -12,24 +12,37 @@ def shrink_l2(z, t):
     return np.zeros_like(z) if norm <= t else (1 - t / norm) * z
 
 
-def trajectory(name, x, gradients, eta, *, alpha, lam, b1=0.9, b2=0.999, eps=1e-8):
-    """x_1 … x_T, float64[T, d], of one optimizer fed with ``gradients`` of the loss."""
+def trajectory(
+    name, x, gradients, eta, *, alpha, lam, b1=0.9, b2=0.999, eps=1e-8, nesterov=False, where=True
+):
+    """x_1 … x_T, float64[T, d], of one optimizer fed with ``gradients`` of the loss.
+
+    ``where`` is bool[d], the coordinates that are regularized.
+    """
     x = np.array(x, np.float64)
+    where = np.broadcast_to(where, x.shape)
     m, v, path = np.zeros_like(x), np.zeros_like(x), []
     for t, g in enumerate(np.asarray(gradients, np.float64), start=1):
         if name == "adam_l2":
-            g = g + lam * x
+            g = g + lam * x * where
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g**2
         denominator = np.sqrt(v / (1 - b2**t)) + eps
-        u = np.divide(m / (1 - b1**t), denominator, out=np.zeros_like(x), where=denominator > 0)
+        m_hat = m / (1 - b1**t)
+        if nesterov:
+            m_hat = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        u = np.divide(m_hat, denominator, out=np.zeros_like(x), where=denominator > 0)
         z = x - eta[t - 1] * alpha * u
-        x = {
-            "adam_l2": lambda z=z: z,
-            "adamw": lambda z=z, x=x, t=t: z - eta[t - 1] * lam * x,
-            "adamprox": lambda z=z, t=t: z / (1 + eta[t - 1] * lam),
-            "adamprox_l2": lambda z=z, t=t: shrink_l2(z, eta[t - 1] * lam),
-            "adamprox_l1": lambda z=z, t=t: shrink_l1(z, eta[t - 1] * lam),
-        }[name]()
+        t_eta = eta[t - 1] * lam
+        regularized = {
+            "adam_l2": lambda z, x, t_eta=t_eta: z,
+            "adamw": lambda z, x, t_eta=t_eta: z - t_eta * x,
+            "adamprox": lambda z, x, t_eta=t_eta: z / (1 + t_eta),
+            "adamprox_l2": lambda z, x, t_eta=t_eta: shrink_l2(z, t_eta),
+            "adamprox_l1": lambda z, x, t_eta=t_eta: shrink_l1(z, t_eta),
+        }[name]
+        new = z.copy()
+        new[where] = regularized(z[where], x[where])
+        x = new
         path.append(x)
     return np.array(path)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adamprox
@@ -46,7 +46,7 @@ def run(tx, x, gradients, *, as_tree=False):
 @pytest.mark.parametrize("as_tree", [False, True])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_follows_the_formulas(x64, name, as_tree, eps):
-    steps, size = 300, 40
+    steps, size = 1000, 40
     gradients = gradients_of_many_scales(steps, size)
     x = np.random.default_rng(1).normal(size=size)
     schedule = optax.cosine_decay_schedule(1.0, steps, alpha=0.1)
@@ -59,6 +59,55 @@ def test_follows_the_formulas(x64, name, as_tree, eps):
     if name == "adamprox_l1":
         assert np.array_equal(actual == 0, expected == 0)
         assert 0.1 < np.mean(expected == 0) < 0.9
+
+
+ETAS = {
+    "constant": (1.0, lambda t: 1.0),
+    "half": (0.5, lambda t: 0.5),
+    "decay": (lambda t: 1 / (1 + jnp.asarray(t, float)), lambda t: 1 / (1 + t)),
+    # Optax's own linear schedule divides in float32.
+    "warmup": (lambda t: jnp.asarray(t, float) / 10, lambda t: t / 10),
+}
+
+
+@settings(max_examples=20)
+@given(
+    name=st.sampled_from(OPTIMIZERS),
+    eta=st.sampled_from(sorted(ETAS)),
+    shapes=st.lists(st.lists(st.integers(0, 3), max_size=3), min_size=1, max_size=4),
+    masked=st.lists(st.booleans(), min_size=4, max_size=4),
+    lam=st.floats(0, 0.5),
+    eps=st.sampled_from([0.0, 1e-8, 1e-2]),
+    nesterov=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_follows_the_formulas_on_any_tree(name, eta, shapes, masked, lam, eps, nesterov, seed):
+    with jax.enable_x64(True):
+        rng, steps = np.random.default_rng(seed), 6
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        x, gradients = rng.normal(size=sum(sizes)), rng.normal(size=(steps, sum(sizes)))
+        where = np.repeat(masked[: len(sizes)], sizes)
+        schedule, reference = ETAS[eta]
+
+        def pack(vector):
+            parts = jnp.split(jnp.asarray(vector), np.cumsum(sizes)[:-1])
+            return [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]
+
+        tx = getattr(adamprox, name)(
+            0.01, eps=eps, weight_decay=lam, mask=masked[: len(sizes)], schedule=schedule,
+            nesterov=nesterov,
+        )  # fmt: skip
+        params = pack(x)
+        state = tx.init(params)
+        for gradient in gradients:
+            updates, state = tx.update(pack(gradient), state, params)
+            params = optax.apply_updates(params, updates)
+        expected = oracle.trajectory(
+            name, x, gradients, [reference(t) for t in range(steps)], alpha=0.01, lam=lam, eps=eps,
+            nesterov=nesterov, where=where,
+        )[-1]  # fmt: skip
+        actual = np.concatenate([np.ravel(leaf) for leaf in params])
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
 
 def test_adamprox_is_adamw_with_other_hyperparameters(x64):
