@@ -16,6 +16,25 @@ REGULARIZERS = {
     "l1": (prox.l1, lambda z: np.sum(np.abs(z))),
     "l2": (prox.l2, lambda z: np.sqrt(np.sum(z**2))),
     "squared_l2": (prox.squared_l2, lambda z: 0.5 * np.sum(z**2)),
+    "elastic_net": (
+        functools.partial(prox.elastic_net, l1_ratio=0.3),
+        lambda z: 0.3 * np.sum(np.abs(z)) + 0.35 * np.sum(z**2),
+    ),
+    "sparse_group": (
+        functools.partial(prox.sparse_group, l1_ratio=0.3),
+        lambda z: 0.3 * np.sum(np.abs(z)) + 0.7 * np.sqrt(np.sum(z**2)),
+    ),
+    "huber": (
+        functools.partial(prox.huber, delta=0.7),
+        lambda z: np.sum(np.where(np.abs(z) <= 0.7, z**2 / 2, 0.7 * (np.abs(z) - 0.35))),
+    ),
+    "size_weighted_l2": (prox.size_weighted(prox.l2), lambda z: np.sqrt(z.size * np.sum(z**2))),
+}
+PROJECTIONS = {
+    "nonnegative": prox.nonnegative,
+    "nonnegative_l1": prox.nonnegative_l1,
+    "box": functools.partial(prox.box, lower=-1.5, upper=0.5),
+    "l2_ball": functools.partial(prox.l2_ball, radius=1.5),
 }
 
 
@@ -47,11 +66,11 @@ def test_nothing_nearby_is_better(name, x, t):
     assert all(objective(z) <= objective(other) + 1e-12 for other in [*others, x, 0 * x])
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", [*REGULARIZERS, *PROJECTIONS])
 @given(x=vectors, y=vectors, t=thresholds)
 @in_x64
 def test_nonexpansive(name, x, y, t):
-    operator, _ = REGULARIZERS[name]
+    operator = PROJECTIONS[name] if name in PROJECTIONS else REGULARIZERS[name][0]
     gap = np.linalg.norm(operator(jnp.asarray(x), t) - operator(jnp.asarray(y), t))
     assert gap <= np.linalg.norm(x - y) + 1e-12
 

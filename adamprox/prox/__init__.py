@@ -1,0 +1,35 @@
+"""Proximal operators: pure functions from a pytree to a pytree of the same structure.
+
+Every operator has the signature ``prox(tree, t)`` and computes, for its regularizer R,
+
+    prox_{tR}(x) = argmin_z  ½‖z − x‖² + t R(z),        t ≥ 0.
+
+``t`` may be a Python float or a traced scalar. Leaves keep their dtype; half-precision leaves are
+computed in float32. ``None`` leaves are skipped, as everywhere in Optax. Further parameters are
+set with ``functools.partial``; bad ones raise when they are Python or NumPy numbers.
+
+| module | holds |
+|---|---|
+| `penalties` | convex penalties: `l1`, `l2`, `squared_l2`, `elastic_net`, `sparse_group`, `huber` |
+| `constraints` | projections: `nonnegative`, `nonnegative_l1`, `box`, `l2_ball` |
+| `nonconvex` | `l0`, `mcp` |
+| `groups` | combinators: `per_leaf`, `per_output_channel`, `by_path`, `size_weighted` |
+"""
+
+from adamprox.prox._arithmetic import Prox as Prox
+from adamprox.prox.constraints import box as box
+from adamprox.prox.constraints import l2_ball as l2_ball
+from adamprox.prox.constraints import nonnegative as nonnegative
+from adamprox.prox.constraints import nonnegative_l1 as nonnegative_l1
+from adamprox.prox.groups import by_path as by_path
+from adamprox.prox.groups import per_leaf as per_leaf
+from adamprox.prox.groups import per_output_channel as per_output_channel
+from adamprox.prox.groups import size_weighted as size_weighted
+from adamprox.prox.nonconvex import l0 as l0
+from adamprox.prox.nonconvex import mcp as mcp
+from adamprox.prox.penalties import elastic_net as elastic_net
+from adamprox.prox.penalties import huber as huber
+from adamprox.prox.penalties import l1 as l1
+from adamprox.prox.penalties import l2 as l2
+from adamprox.prox.penalties import sparse_group as sparse_group
+from adamprox.prox.penalties import squared_l2 as squared_l2

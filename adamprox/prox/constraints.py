@@ -1,0 +1,147 @@
+"""Convex constraints: R is 0 on a set and ∞ outside, so the prox is the projection on the set.
+
+No weight softens an indicator: ``t`` is ignored, and is there so that every operator has the same
+signature. Even at t = 0 the result satisfies the constraint.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adamprox.prox._arithmetic import (
+    Tree,
+    check_between,
+    check_real,
+    elementwise,
+    is_known,
+    scaled_norm,
+)
+
+
+def nonnegative(tree: Tree, t: chex.Numeric) -> Tree:
+    """Projection on the nonnegative orthant, the prox of its indicator function.
+
+    prox(x)ᵢ = max(xᵢ, 0).
+
+    Args:
+      tree: Pytree of real arrays, any shapes.
+      t: Ignored.
+
+    Returns:
+      Pytree like ``tree``, no entry negative.
+
+    Raises:
+      TypeError: a leaf is complex.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(nonnegative(jnp.array([-3.0, 0.5, 2.0]), 1.0))
+      [0.  0.5 2. ]
+
+    Source: Parikh and Boyd, *Proximal Algorithms*, 2014, §6.2.
+    """
+    del t
+    check_real("nonnegative", tree)
+    return elementwise(lambda x: jnp.maximum(x, 0), tree)
+
+
+def nonnegative_l1(tree: Tree, t: chex.Numeric) -> Tree:
+    """One-sided soft thresholding, the prox of R(x) = ‖x‖₁ for x ≥ 0 and ∞ elsewhere.
+
+    prox(x)ᵢ = max(xᵢ − t, 0). Here t matters: the constraint comes with a penalty.
+
+    Args:
+      tree: Pytree of real arrays, any shapes.
+      t: Scalar ≥ 0, in the units of the parameters.
+
+    Returns:
+      Pytree like ``tree``; entries with xᵢ ≤ t are exactly zero.
+
+    Raises:
+      TypeError: a leaf is complex.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(nonnegative_l1(jnp.array([-3.0, 0.5, 2.0]), 1.0))
+      [0. 0. 1.]
+
+    Source: Beck, *First-Order Methods in Optimization*, 2017, Lemma 6.5.
+    """
+    check_real("nonnegative_l1", tree)
+    return elementwise(lambda x, t: jnp.maximum(x - t, 0), tree, t)
+
+
+def box(
+    tree: Tree,
+    t: chex.Numeric,
+    lower: chex.Numeric = -float("inf"),
+    upper: chex.Numeric = float("inf"),
+) -> Tree:
+    """Projection on a box, the prox of its indicator function.
+
+    prox(x)ᵢ = min(max(xᵢ, lower), upper).
+
+    Args:
+      tree: Pytree of real arrays, any shapes.
+      t: Ignored.
+      lower: Least value allowed, in the units of the parameters; −∞ by default.
+      upper: Greatest value allowed, in the units of the parameters, ≥ ``lower``; ∞ by default.
+
+    Returns:
+      Pytree like ``tree``, every entry in [lower, upper] as rounded to its dtype.
+
+    Raises:
+      TypeError: a leaf is complex.
+      ValueError: ``lower`` and ``upper`` are numbers and lower > upper, or one is NaN.
+
+    Example:
+      >>> import functools
+      >>> import jax.numpy as jnp
+      >>> print(box(jnp.array([-3.0, 0.5, 2.0]), 1.0, lower=-1.0, upper=1.0))
+      [-1.   0.5  1. ]
+      >>> clip_at_one = functools.partial(box, lower=-1.0, upper=1.0)
+
+    Source: Parikh and Boyd, *Proximal Algorithms*, 2014, §6.2.
+    """
+    del t
+    check_real("box", tree)
+    if is_known(lower) and is_known(upper) and not np.all(np.less_equal(lower, upper)):
+        raise ValueError(f"box needs lower <= upper, got lower={lower} and upper={upper}")
+    return elementwise(lambda x, low, high: jnp.clip(x, low, high), tree, lower, upper)
+
+
+def l2_ball(tree: Tree, t: chex.Numeric, radius: chex.Numeric = 1.0) -> Tree:
+    """Projection on the ball ‖x‖₂ ≤ r of the *whole* tree, the prox of its indicator function.
+
+    prox(x) = min(1, r/‖x‖₂) · x. ``per_output_channel(l2_ball)`` is the max-norm constraint.
+
+    Args:
+      tree: Pytree of real or complex arrays, any shapes.
+      t: Ignored.
+      radius: r ≥ 0, in the units of the parameters.
+
+    Returns:
+      Pytree like ``tree``; x itself, bit for bit, inside the ball.
+
+    Raises:
+      ValueError: ``radius`` is a negative number or NaN.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(l2_ball(jnp.array([3.0, 4.0]), 1.0, radius=10.0))
+      [3. 4.]
+      >>> print(l2_ball(jnp.array([3.0, 4.0]), 1.0, radius=2.5))
+      [1.5 2. ]
+
+    Source: Beck, *First-Order Methods in Optimization*, 2017, Lemma 6.26.
+    """
+    del t
+    check_between("radius", radius, 0, float("inf"), inclusive=True)
+    if not jax.tree.leaves(tree):
+        return tree
+    scale, relative_norm = scaled_norm(tree)
+    relative_radius = jnp.asarray(radius, scale.dtype) / scale
+    outside = relative_norm > relative_radius
+    factor = jnp.where(outside, relative_radius / jnp.where(outside, relative_norm, 1), 1)
+    return elementwise(lambda x, k: x * k, tree, factor)

@@ -1,0 +1,80 @@
+"""Penalties that leave large entries alone. They are not convex, so these operators jump.
+
+Where two points minimize the objective the operator returns the smaller one, which is zero.
+"""
+
+import chex
+import jax.numpy as jnp
+
+from adamprox.prox._arithmetic import Tree, check_between, elementwise, soft_threshold
+
+
+def l0(tree: Tree, t: chex.Numeric) -> Tree:
+    """Hard thresholding, the prox of R(x) = ‖x‖₀, the number of nonzero entries.
+
+    prox(x)ᵢ = xᵢ where |xᵢ| > √(2t), else 0. At |xᵢ| = √(2t) both xᵢ and 0 are minimizers and the
+    result is 0.
+
+    Args:
+      tree: Pytree of real or complex arrays, any shapes.
+      t: Scalar ≥ 0, in the units of the parameters squared.
+
+    Returns:
+      Pytree like ``tree``; every entry is unchanged or exactly zero. The gradient is 1 or 0.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(l0(jnp.array([-3.0, 0.5, 2.0]), 2.0))
+      [-3.  0.  0.]
+
+    Source: Blumensath and Davies, *Iterative Thresholding for Sparse Approximations*, 2008.
+    """
+    # 2√(t/2) is √(2t), rounded alike, without leaving the range.
+    return elementwise(lambda x, t: _hard_threshold(x, 2 * jnp.sqrt(t / 2)), tree, t)
+
+
+def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Numeric = 1.0) -> Tree:
+    """Firm thresholding, the prox of the minimax concave penalty.
+
+    R(x) = Σᵢ ρ(|xᵢ|), ρ(r) = λr − r²/(2γ) where r ≤ γλ and γλ²/2 beyond, λ being ``scale``: ℓ1 with
+    slope λ near zero, flat beyond γλ. ``t`` multiplies R and is neither λ nor γ.
+
+    - t < γ, where the objective is convex: prox(x)ᵢ = xᵢ where |xᵢ| > γλ, else
+      sign(xᵢ) · max(|xᵢ| − tλ, 0) · γ/(γ − t).
+    - t ≥ γ, where only 0 and xᵢ can be minimizers: prox(x)ᵢ = xᵢ where |xᵢ| > λ√(γt), else 0.
+
+    Args:
+      tree: Pytree of real or complex arrays, any shapes; a complex entry keeps its phase.
+      t: Scalar ≥ 0, dimensionless.
+      gamma: γ, finite and > 1, dimensionless; towards ∞ the penalty becomes λ‖x‖₁.
+      scale: λ, finite and > 0, in the units of the parameters. Entries beyond γλ are not shrunk (as
+        long as t ≤ γ): choose it so that the weights worth keeping lie there.
+
+    Returns:
+      Pytree like ``tree``; entries with |xᵢ| ≤ tλ (t < γ) or ≤ λ√(γt) (t ≥ γ) are exactly zero.
+
+    Raises:
+      ValueError: ``gamma`` is a number outside (1, ∞), or ``scale`` one outside (0, ∞).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(mcp(jnp.array([-4.0, 0.5, 2.0]), 1.0))
+      [-4.   0.   1.5]
+
+    Source: Zhang, *Nearly Unbiased Variable Selection under Minimax Concave Penalty*, 2010.
+    """
+    check_between("gamma", gamma, 1, float("inf"), inclusive=False)
+    check_between("scale", scale, 0, float("inf"), inclusive=False)
+    return elementwise(_firm_threshold, tree, t, gamma, scale)
+
+
+def _hard_threshold(x, threshold):
+    return jnp.where(jnp.abs(x) > threshold, x, 0)
+
+
+def _firm_threshold(x, t, gamma, scale):
+    convex = t < gamma
+    ratio = gamma / jnp.where(convex, gamma - t, 1)
+    firm = jnp.where(jnp.abs(x) > gamma * scale, x, soft_threshold(x, t * scale) * ratio)
+    # γ√(t/γ) is √(γt), and exactly γ at t = γ, where both cases agree.
+    return jnp.where(convex, firm, _hard_threshold(x, scale * gamma * jnp.sqrt(t / gamma)))
