@@ -17,6 +17,9 @@ from experiments.protocol import PRESETS, protocol
 
 ROOT = pathlib.Path(__file__).parents[1]
 
+# One worker runs this file: its tests share one run of all experiments.
+pytestmark = pytest.mark.xdist_group("experiments")
+
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
