@@ -33,8 +33,9 @@ def test_import_is_light():
 
 def test_optimizer_modules_know_nothing_of_training():
     package = ROOT / "adamprox"
-    rooms = [package / f"{name}.py" for name in ("transforms", "optimizers", "histograms")]
-    rooms += (package / "prox").glob("*.py")
+    names = ("transforms", "optimizers", "histograms", "adagrad", "metric")
+    rooms = [package / f"{name}.py" for name in names]
+    rooms += [*(package / "prox").glob("*.py"), *(package / "scale_free").glob("*.py")]
     for room in rooms:
         text = room.read_text()
         for forbidden in (
@@ -59,6 +60,6 @@ def test_heavy_parts_load_when_asked_for():
 def test_fixed_names_are_there():
     names = (
         "adam_l2 adamw adamprox adamprox_l2 adamprox_l1 proximal decay_weights add_l2_gradient "
-        "scale_by_adam update_histogram prox"
+        "scale_by_adam scale_freeness update_histogram prox"
     )
     assert all(hasattr(adamprox, name) for name in names.split())

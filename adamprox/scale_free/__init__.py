@@ -1,0 +1,8 @@
+"""The certifier: is an optimizer scale-free, exactly, to a tolerance, or not at all?
+
+``python -m adamprox.scale_free`` prints a scorecard of every optimizer in the installed Optax.
+"""
+
+from adamprox.scale_free.certify import scale_freeness as scale_freeness
+from adamprox.scale_free.result import ScaleFreeness as ScaleFreeness
+from adamprox.scale_free.result import Verdict as Verdict

@@ -1,0 +1,60 @@
+"""``python -m adamprox.scale_free [--out FILE]``: print the scorecard and write it as Markdown."""
+
+import argparse
+import logging
+import os
+import pathlib
+import sys
+
+from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the scorecard; the exit status, 2 for a file that cannot be written or a missing extra."""
+    parser = argparse.ArgumentParser(prog="python -m adamprox.scale_free", description=__doc__)
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=pathlib.Path("docs/scale_free_scorecard.md"),
+        help="Markdown file to write (%(default)s); its folder must exist",
+    )
+    out = parser.parse_args(arguments).out
+    problem = _problem(out)
+    if problem:
+        print(f"--out {out}: {problem}", file=sys.stderr)
+        return 2
+    try:
+        from rich.console import Console  # noqa: PLC0415 — the command alone needs it
+        from rich.table import Table  # noqa: PLC0415
+    except ImportError:
+        print("rich is missing: pip install 'adamprox[experiments]'", file=sys.stderr)
+        return 2
+    logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns of its parameters
+    console = Console()
+    with console.status("certifying …") as status:
+        rows = scorecard(report=lambda row: status.update(f"certified {row.entry.name}"))
+    table = Table(*COLUMNS, title="Which optimizers are scale-free?", show_lines=True)
+    for row in rows:
+        table.add_row(*row.cells)
+    console.print(table)
+    try:
+        out.write_text(markdown(rows), encoding="utf-8")
+    except OSError as error:
+        print(f"--out {out}: {error.strerror}", file=sys.stderr)
+        return 2
+    console.print(f"wrote {out}")
+    return 0
+
+
+def _problem(out: pathlib.Path) -> str | None:
+    """Why a file cannot be written there, found before the minute of work; None if it can."""
+    if out.is_dir():
+        return "is a folder, not a file"
+    if not out.parent.is_dir():
+        return f"there is no folder {out.parent}"
+    probe = out if out.exists() else out.parent
+    return None if os.access(probe, os.W_OK) else "not writable"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,307 @@
+"""`scale_freeness`: feed an optimizer rescaled gradients and see whether its iterates notice."""
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adamprox.scale_free import probe as probing
+from adamprox.scale_free.probe import LOG2_SCALES, ExtraArgs, Probe
+from adamprox.scale_free.result import (
+    Deviation,
+    ScaleFreeness,
+    Verdict,
+    matters_below,
+    not_tested,
+)
+
+EPSILONS = (0.0, 1e-16, 1e-12, 1e-8, 1e-4)
+CONSTANTS = (3.0, 1 / 7, 1000.0, 0.001)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Comparison:
+    """Two rows of rescalings, the exponent to report, and whether equal bits are to be expected."""
+
+    base: int
+    other: int
+    exponent: float
+    exact: bool
+
+
+@dataclasses.dataclass
+class _Plan:
+    """Rescalings to run, in order."""
+
+    size: int
+    rows: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def add(self, rescaling: np.ndarray | float) -> int:
+        """The number of the run with this rescaling."""
+        self.rows.append(np.broadcast_to(np.float64(rescaling), (self.size,)))
+        return len(self.rows) - 1
+
+    def compare(self, base: int, rescaling: np.ndarray | float, exponent: float, exact: bool):
+        """Run ``rescaling``, to be compared with run ``base``."""
+        return _Comparison(base, self.add(rescaling), exponent, exact)
+
+
+def scale_freeness(
+    tx: Any,
+    *,
+    make: Callable[[float], Any] | None = None,
+    params: Any = None,
+    gradient_scale: float = 1.0,
+    exponents: Sequence[int] = (1, 5, 10),
+    steps: int = 12,
+    tolerance: float = 1e-3,
+    seed: int = 0,
+    extra_args: ExtraArgs | None = None,
+) -> ScaleFreeness:
+    """Say whether an optimizer is scale-free: x_t(c ⊙ g_1, …, c ⊙ g_t) = x_t(g_1, …, g_t), c > 0.
+
+    The same heavy-tailed gradients g_t are fed as they are and times one factor a coordinate:
+    powers of two up to 2^±exponent (floating point multiplies by them without error, so a scale-free
+    optimizer does not change a bit) and factors between them. Compared are the parameters after
+    every step, relative to the length of the path that each coordinate takes. The whole is repeated
+    with all gradients times 2⁻⁴⁰ … 2³⁰, which shows where an ε begins to matter and lets no small
+    one pass as none. In the same runs *one* factor for all coordinates tests the weaker property of
+    sign and norm methods, ``global_rescaling``.
+
+    EXACT: equal bits under powers of two at every gradient scale that can be compared, and within
+    ``tolerance`` between them. TOLERANCE: within ``tolerance`` at ``gradient_scale``. NO: not even
+    that; ``matters_below`` then says from which gradient scale on it would be. NOT_TESTED: it does
+    not move, does not depend on the gradient, is not finite, not reproducible, or its ``update``
+    raises without arguments that ``extra_args`` does not give. Random optimizers draw the same
+    numbers in every run, as their state starts from the same seed.
+
+    Args:
+      tx: Any transformation of Optax: an object with ``init`` and ``update``.
+      make: ``ε -> transformation``, to be tested at ε of 0 and 1e-16 … 1e-4 too.
+      params: Pytree of real floating-point arrays to start from; a matrix, a vector and a scalar if
+        None. Give your own where a mask or labels of ``tx`` expect them.
+      gradient_scale: What the smallest typical |g| is about, > 0; in units of the gradient.
+      exponents: Positive integers k up to 20; factors are 2^−k … 2^k.
+      steps: Gradients in the sequence, at least 2.
+      tolerance: Relative deviation that is let pass, in (0, 1).
+      seed: Of parameters, gradients and factors, ≥ 0.
+      extra_args: ``(params, gradients) -> dict``, what ``update`` is given besides; ``gradients``
+        are the rescaled ones.
+
+    Returns:
+      A `ScaleFreeness`.
+
+    Raises:
+      TypeError: ``tx`` or what ``make`` returns has no ``init`` and ``update``; ``params`` holds
+        leaves that are not real floating-point arrays; ``make`` or ``extra_args`` is not callable.
+      ValueError: A number is outside the range given above.
+
+    Example:
+      >>> import adamprox, optax
+      >>> print(adamprox.scale_freeness(adamprox.adamw(1e-2, eps=0.0)).verdict.value)
+      exact
+      >>> print(adamprox.scale_freeness(optax.sgd(1e-2)).verdict.value)
+      no
+
+    Source: §3 of the paper, the definition of a scale-free algorithm.
+    """
+    _check_transformation("tx", tx)
+    _check_callables(make=make, extra_args=extra_args)
+    _check_numbers(gradient_scale, exponents, steps, tolerance, seed)
+    start = probing.default_params(seed) if params is None else _real_arrays(params)
+    probe = probing.make_probe(start, steps, float(gradient_scale), seed)
+    examine = functools.partial(_examine, probe=probe, exponents=sorted(exponents), tolerance=tolerance, seed=seed, extra_args=extra_args)  # fmt: skip
+    result = examine(tx)
+    if make is None:
+        return result
+    made = {eps: make(eps) for eps in EPSILONS}
+    for eps, transformation in made.items():
+        _check_transformation(f"make({eps})", transformation)
+    curve = tuple((eps, examine(one).deviation) for eps, one in made.items())
+    return dataclasses.replace(result, epsilon_curve=curve)
+
+
+def _examine(
+    tx: Any,
+    probe: Probe,
+    exponents: list[int],
+    tolerance: float,
+    seed: int,
+    extra_args: ExtraArgs | None,
+) -> ScaleFreeness:
+    """Run the whole plan on one transformation and judge."""
+    plan = _Plan(probe.start.size)
+    first, again, mirrored = plan.add(1.0), plan.add(1.0), plan.add(-1.0)
+    top = exponents[-1]
+    base = {s: plan.add(2.0**s) for s in (*LOG2_SCALES, *(s + top for s in LOG2_SCALES))}
+    own = {
+        powers: [probing.factors(probe, k, seed, powers=powers) for k in exponents]
+        for powers in (True, False)
+    }
+    coordinates = [
+        plan.compare(first, f, k, powers)
+        for powers, fs in own.items()
+        for k, f in zip(exponents, fs, strict=True)
+    ]
+    constants = [plan.compare(first, 2.0**k, k, True) for j in exponents for k in (-j, j)]
+    constants += [plan.compare(first, c, math.log2(c), False) for c in CONSTANTS]
+    widest = own[True][-1]
+    curve = [plan.compare(base[s], 2.0**s * widest, top, True) for s in LOG2_SCALES]
+    global_curve = [_Comparison(base[s], base[s + top], top, True) for s in LOG2_SCALES]
+    try:
+        runs = probing.trajectories(tx, probe, np.stack(plan.rows), extra_args)
+    except Exception as error:  # whatever an unknown optimizer raises is the answer
+        return not_tested(_explain(error), tolerance)
+    objection = _objection(probe, runs, first, again, mirrored)
+    if objection:
+        return not_tested(objection, tolerance)
+
+    def judge(at_scale, along_curve):
+        found = [_deviation(probe, runs, c, tolerance) for c in at_scale]
+        here = [_deviation(probe, runs, c, tolerance).largest for c in along_curve]
+        count = len(LOG2_SCALES)
+        values = [_largest_finite(here[i::count]) for i in range(count)]
+        curve = tuple((float(s), v) for s, v in zip(LOG2_SCALES, values, strict=True))
+        equal = all(_equal(runs, c) for c in (*at_scale, *along_curve) if c.exact)
+        return _verdict(found, equal, tolerance), _worst(found), curve
+
+    # One constant is a vector of factors too: what it moves is not scale-free.
+    verdict, worst, scales = judge([*coordinates, *constants], [*curve, *global_curve])
+    global_verdict, global_worst, global_scales = judge(constants, global_curve)
+    if verdict is Verdict.NOT_TESTED:
+        return not_tested("the parameters move by too little for their precision", tolerance)
+    below = matters_below(scales, tolerance)
+    return ScaleFreeness(
+        verdict, _reason(verdict, worst, below, tolerance), worst.largest, worst.exponent, worst.step,
+        global_verdict, global_worst, scales, global_scales, (), below,
+        matters_below(global_scales, tolerance), tolerance,
+    )  # fmt: skip
+
+
+def _objection(probe: Probe, runs: np.ndarray, first: int, again: int, mirrored: int) -> str | None:
+    """Why a comparison would mean nothing, or None."""
+    finite = np.isfinite(runs[first]).all(axis=1)
+    if not finite.all():
+        return f"the parameters are not finite after step {int(np.argmin(finite)) + 1}"
+    if not np.array_equal(runs[first], runs[again]):
+        return "two equal runs differ: the optimizer is not reproducible"
+    if not probing.path_length(probe, runs[first]).any():
+        return f"it never moves the parameters in {len(runs[first])} steps"
+    if np.array_equal(runs[first], runs[mirrored]):
+        return "it moves the parameters, but not by the gradient"
+    return None
+
+
+def _deviation(probe: Probe, runs: np.ndarray, c: _Comparison, tolerance: float) -> Deviation:
+    """Deviation of one comparison."""
+    return probing.deviation(probe, runs[c.base], runs[c.other], c.exponent, tolerance)
+
+
+def _equal(runs: np.ndarray, c: _Comparison) -> bool:
+    """Whether two runs have equal bits; a base that overflows on its own says nothing."""
+    return not np.isfinite(runs[c.base]).all() or np.array_equal(runs[c.base], runs[c.other])
+
+
+def _largest_finite(values: list[float]) -> float:
+    """The largest finite number, NaN for none: a run that overflows says nothing about ε."""
+    return max((v for v in values if math.isfinite(v)), default=math.nan)
+
+
+def _worst(found: list[Deviation]) -> Deviation:
+    """The largest that is a number."""
+    known = [d for d in found if not math.isnan(d.largest)]
+    return max(known, key=lambda d: d.largest, default=Deviation(math.nan))
+
+
+def _verdict(found: list[Deviation], equal: bool, tolerance: float) -> Verdict:
+    """The verdict that deviations at the gradient scale, and equality of all bits, amount to."""
+    largest = _worst(found).largest
+    if math.isnan(largest):
+        return Verdict.NOT_TESTED
+    if largest > tolerance:
+        return Verdict.NO
+    return Verdict.EXACT if equal else Verdict.TOLERANCE
+
+
+def _reason(verdict: Verdict, worst: Deviation, below: float, tolerance: float) -> str:
+    """The verdict in one sentence."""
+    if verdict is Verdict.EXACT:
+        return "no bit changes under powers of two at any tested gradient scale"
+    if math.isinf(worst.largest):
+        return f"rescaled gradients make the parameters non-finite at step {worst.step}"
+    where = f"the largest relative deviation is {worst.largest:.1e}"
+    if worst.step:
+        where += f" at step {worst.step}, factors up to 2^{worst.exponent:g}"
+    if 0 < below < math.inf:
+        where += f"; it is under {tolerance:g} at gradient scales of {below:.1e} and more"
+    return where
+
+
+def _explain(error: Exception) -> str:
+    """Why an optimizer could not run: the arguments it misses, or the first line of its message."""
+    line = next(iter(str(error).strip().splitlines()), "no message").rstrip(".")
+    if isinstance(error, TypeError) and "missing" in line and "required" in line:
+        names = ", ".join(re.findall(r"'(\w+)'", line))
+        return f"its update needs {names}: give extra_args"
+    return f"it raises {type(error).__name__}: {line[:200]}"
+
+
+def _check_transformation(name: str, tx: Any) -> None:
+    if isinstance(tx, type) or not all(
+        callable(getattr(tx, part, None)) for part in ("init", "update")
+    ):
+        raise TypeError(f"{name} must have init and update, as Optax's transformations, got {tx!r}")
+
+
+def _check_callables(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be a callable or None, got {value!r}")
+
+
+def _check_numbers(
+    gradient_scale: Any, exponents: Any, steps: Any, tolerance: Any, seed: Any
+) -> None:
+    """Raise ValueError for a number out of its range."""
+
+    def whole(value, low, high=math.inf):
+        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return integer and low <= value <= high
+
+    def real(value, low, high):
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        return number and low < float(value) < high
+
+    checks = (
+        ("gradient_scale", gradient_scale, real(gradient_scale, 0, math.inf), "a finite number > 0"),
+        ("tolerance", tolerance, real(tolerance, 0, 1), "a number in (0, 1)"),
+        ("steps", steps, whole(steps, 2), "an integer >= 2"),
+        ("seed", seed, whole(seed, 0), "an integer >= 0"),
+        (
+            "exponents",
+            exponents,
+            isinstance(exponents, Sequence) and len(exponents) > 0 and all(whole(k, 1, 20) for k in exponents),
+            "a non-empty sequence of integers from 1 to 20",
+        ),
+    )  # fmt: skip
+    for name, value, good, allowed in checks:
+        if not good:
+            raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
+def _real_arrays(params: Any) -> Any:
+    """``params`` as arrays, or TypeError."""
+    leaves = jax.tree.leaves(params)
+    for leaf in leaves:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            got = jnp.result_type(leaf)
+            raise TypeError(f"params must hold real floating-point arrays, got a leaf of {got}")
+    if not sum(jnp.size(leaf) for leaf in leaves):
+        raise ValueError("params must hold at least one coordinate, got an empty tree")
+    return jax.tree.map(jnp.asarray, params)

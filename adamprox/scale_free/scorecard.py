@@ -1,0 +1,132 @@
+"""The scorecard: every optimizer of the installed Optax and of this package, certified."""
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import optax
+
+from adamprox.scale_free.catalogue import Entry, entries
+from adamprox.scale_free.certify import scale_freeness
+from adamprox.scale_free.explanations import EXPLANATIONS
+from adamprox.scale_free.result import ScaleFreeness, Verdict
+
+ROUNDING = 1e-7  # deviations under float32's are not worth a figure
+COLUMNS = ("optimizer", "arguments", "scale-free", "one constant", "ε matters below", "note")
+HEADER = """\
+# Which optimizers are scale-free?
+
+Written by `python -m adamprox.scale_free` for optax {version}: every public optimizer of `optax` and `optax.contrib`, and
+the members of `adamprox`, at a learning rate of 0.01 unless the arguments say otherwise.
+
+* **scale-free**: each gradient coordinate is multiplied by its own positive constant, from 2⁻¹⁰ to 2¹⁰. *exact*: no bit of
+  the parameters changes under powers of two, at any gradient scale from 2⁻⁴⁰ to 2³⁰. *to tolerance*: the largest deviation,
+  relative to the path of its coordinate, is at most {tolerance:g} at gradients of about 1. *no*: it is more.
+* **one constant**: the same with one constant for all coordinates, the weaker property of norm methods.
+* **ε matters below**: the gradient scale under which an ε, or any other constant, moves the iterates by more than the
+  tolerance. *never*: nowhere in the range. *everywhere*: at every scale. *(one constant)*: under rescaling by one constant.
+
+Deviations are in [0, 2], *rounding* is one under 1e-7: 1 means that a coordinate goes somewhere else altogether. Weight decay is optax's, multiplied by the
+learning rate, except in `adamprox`, where it is per step.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A tested entry."""
+
+    entry: Entry
+    result: ScaleFreeness
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What the columns show."""
+        r = self.result
+        return (
+            self.entry.name,
+            self.entry.arguments,
+            _verdict(r.verdict, r.deviation),
+            _verdict(r.global_rescaling, r.global_deviation.largest),
+            _below(r),
+            self.note,
+        )
+
+    @property
+    def note(self) -> str:
+        """Why the row is as it is: the explanation, or why it was not tested."""
+        why = EXPLANATIONS.get((self.entry.name, self.entry.arguments))
+        why = why or EXPLANATIONS.get((self.entry.name, ""), "")
+        if self.result.verdict is not Verdict.NOT_TESTED:
+            return why
+        reason = self.result.reason
+        return why or f"{reason[0].upper()}{reason[1:]}."
+
+
+def scorecard(
+    chosen: Iterable[Entry] | None = None, report: Callable[[Row], Any] = lambda row: None
+) -> list[Row]:
+    """Certify optimizers, one after the other.
+
+    Args:
+      chosen: Entries; all if None.
+      report: Called with every row as it is done.
+
+    Returns:
+      The rows, in order.
+
+    Example:
+      >>> from adamprox.scale_free.catalogue import entries
+      >>> rows = scorecard([e for e in entries() if e.name == "sign_sgd"])
+      >>> print(rows[0].cells[2:5])
+      ('exact', 'exact', 'never')
+    """
+    rows = []
+    for entry in entries() if chosen is None else chosen:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optax's own, of aliases about to change
+            rows.append(Row(entry, scale_freeness(entry.make(), params=entry.params)))
+        report(rows[-1])
+    return rows
+
+
+def markdown(rows: list[Row]) -> str:
+    """The scorecard as a Markdown page."""
+    tolerance = rows[0].result.tolerance if rows else 1e-3
+    lines = [HEADER.format(version=optax.__version__, tolerance=tolerance)]
+    lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
+    for row in rows:
+        name, arguments, *rest = (cell.replace("|", "\\|") for cell in row.cells)
+        lines.append(_line([f"`{name}`", f"`{arguments}`" if arguments else "", *rest]))
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _verdict(verdict: Verdict, deviation: float) -> str:
+    """The verdict with its deviation, where there is one above the rounding of float32."""
+    if verdict is Verdict.NOT_TESTED:
+        return verdict.value
+    if verdict is Verdict.EXACT:
+        return "exact"
+    if math.isinf(deviation):
+        return f"{verdict.value} (non-finite)"
+    return f"{verdict.value} ({f'{deviation:.0e}' if deviation >= ROUNDING else 'rounding'})"
+
+
+def _below(result: ScaleFreeness) -> str:
+    """From which gradient scale on nothing matters, of the stronger property that has one."""
+    if result.verdict is Verdict.NOT_TESTED:
+        return "–"
+    if not math.isinf(result.matters_below):
+        return _scale(result.matters_below)
+    if math.isinf(result.global_matters_below):
+        return "everywhere"
+    return f"{_scale(result.global_matters_below)} (one constant)"
+
+
+def _scale(below: float) -> str:
+    return "never" if below == 0 else "–" if math.isnan(below) else f"{below:.0e}"

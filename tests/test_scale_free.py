@@ -1,0 +1,197 @@
+"""The certifier on optimizers whose answer is known, and the scorecard."""
+
+import math
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+import pytest
+
+import adamprox
+from adamprox.scale_free import Verdict
+from adamprox.scale_free.__main__ import main
+from adamprox.scale_free.catalogue import entries, optax_aliases
+from adamprox.scale_free.explanations import EXPLANATIONS
+from adamprox.scale_free.result import matters_below
+from adamprox.scale_free.scorecard import markdown, scorecard
+
+ROOT = pathlib.Path(__file__).parents[1]
+EXACT, TOLERANCE, NO, NOT_TESTED = Verdict
+NORMALIZED = optax.chain(optax.normalize_by_update_norm(eps=0.0), optax.sgd(0.01))
+ANSWERS = {
+    "sgd": (optax.sgd(0.01), NO, NO),
+    "sign_sgd": (optax.sign_sgd(0.01), EXACT, EXACT),
+    "lion": (optax.lion(0.01, weight_decay=0.0), EXACT, EXACT),
+    "rprop": (optax.rprop(0.01), EXACT, EXACT),
+    "adam": (optax.adam(0.01), TOLERANCE, TOLERANCE),
+    "adam at a small rate": (optax.adam(1e-5), TOLERANCE, TOLERANCE),
+    "adam eps=0": (optax.adam(0.01, eps=0.0), EXACT, EXACT),
+    "tiny eps": (optax.adam(0.01, eps=1e-20), TOLERANCE, TOLERANCE),
+    "adam_l2": (adamprox.adam_l2(0.01, eps=0.0, weight_decay=1e-4), NO, NO),
+    "adamw": (adamprox.adamw(0.01, eps=0.0), EXACT, EXACT),
+    "adamprox": (adamprox.adamprox(0.01, eps=0.0), EXACT, EXACT),
+    "adamprox_l2": (adamprox.adamprox_l2(0.01, eps=0.0), EXACT, EXACT),
+    "adamprox_l1": (adamprox.adamprox_l1(0.01, eps=0.0), EXACT, EXACT),
+    "normalized": (NORMALIZED, NO, EXACT),
+    "muon": (optax.contrib.muon(0.01), NO, TOLERANCE),
+    "adagrad": (optax.adagrad(0.01), NO, NO),
+    "no params": (optax.scale_by_sign(), EXACT, EXACT),
+    "accumulated": (
+        optax.MultiSteps(adamprox.adamw(0.01, eps=0.0), 3).gradient_transformation(),
+        EXACT,
+        EXACT,
+    ),
+    "clipped": (
+        optax.chain(optax.clip_by_global_norm(1.0), adamprox.adamw(0.01, eps=0.0)),
+        NO,
+        NO,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_known_answers(name):
+    tx, coordinates, constant = ANSWERS[name]
+    result = adamprox.scale_freeness(tx)
+    assert (result.verdict, result.global_rescaling) == (coordinates, constant), result.reason
+    assert (result.deviation <= result.tolerance) == (coordinates is not NO)
+
+
+@pytest.mark.parametrize(
+    ("tx", "reason"),
+    [
+        (optax.set_to_zero(), "never moves"),
+        (optax.sgd(0.0), "never moves"),
+        (optax.chain(optax.set_to_zero(), optax.add_decayed_weights(-0.1)), "not by the gradient"),
+        (optax.polyak_sgd(), "needs value"),
+        (optax.lbfgs(), "needs value, grad, value_fn"),
+        (optax.stateless(lambda g, p: jax.tree.map(lambda x: x * jnp.nan, g)), "not finite"),
+        (optax.sgd(1e-12), "too little|never moves"),
+    ],
+)
+def test_what_cannot_be_tested_says_why(tx, reason):
+    result = adamprox.scale_freeness(tx)
+    assert result.verdict is NOT_TESTED and result.global_rescaling is NOT_TESTED
+    assert any(part in result.reason for part in reason.split("|")), result.reason
+
+
+@pytest.mark.parametrize("amount", [1e-3, 1e-6])
+def test_a_little_of_the_gradient_is_caught(amount):
+    good = adamprox.scale_by_adam(eps=0.0)
+
+    def update(updates, state, params=None):
+        out, state = good.update(updates, state, params)
+        return jax.tree.map(lambda u, g: -0.01 * (u + amount * g), out, updates), state
+
+    result = adamprox.scale_freeness(optax.GradientTransformation(good.init, update))
+    assert result.verdict is (NO if amount == 1e-3 else result.verdict) is not EXACT
+    assert result.deviation > 0 and result.exponent > 0 and result.step > 0
+
+
+def test_a_place_that_depends_on_the_mantissa_is_caught():
+    """Equal bits under powers of two are not enough."""
+    tx = optax.stateless(lambda g, p: jax.tree.map(lambda x: 0.01 * jnp.frexp(x)[0], g))
+    assert adamprox.scale_freeness(tx).verdict is NO
+
+
+def test_epsilon_curves():
+    result = adamprox.scale_freeness(optax.adam(0.01), make=lambda eps: optax.adam(0.01, eps=eps))
+    epsilons = dict(result.epsilon_curve)
+    assert epsilons[0.0] < 1e-6 < epsilons[1e-8] < 1e-3 < epsilons[1e-4]
+    scales = dict(result.scale_curve)
+    assert scales[-40.0] > 0.5 and scales[20.0] < 1e-6
+    assert 1e-4 < result.matters_below < 1
+    small = adamprox.scale_freeness(optax.adam(0.01), gradient_scale=1e-6)
+    assert small.verdict is NO and "gradient scales of" in small.reason
+
+
+def test_extra_arguments_and_own_parameters():
+    def update(updates, state, params=None, *, value, **extra):
+        return jax.tree.map(lambda g: -0.01 * jnp.sign(g) * value, updates), state
+
+    tx = optax.GradientTransformationExtraArgs(lambda p: optax.EmptyState(), update)
+    assert adamprox.scale_freeness(tx).verdict is NOT_TESTED
+    params = {"a": jnp.ones((3, 2)), "b": None}
+    given = adamprox.scale_freeness(tx, params=params, extra_args=lambda p, g: {"value": 1.0})
+    assert given.verdict is EXACT
+
+
+def test_same_answer_twice():
+    tx = optax.noisy_sgd(0.01, key=0)
+    first, second = adamprox.scale_freeness(tx), adamprox.scale_freeness(tx)
+    assert repr(first) == repr(second) and first.verdict is NO
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"tx": optax.adam}, TypeError, "tx must have init and update"),
+        ({"make": 1.0}, TypeError, "make must be a callable"),
+        ({"make": lambda eps: eps}, TypeError, "make.0.0. must have init"),
+        ({"extra_args": {}}, TypeError, "extra_args must be a callable"),
+        ({"params": jnp.arange(3)}, TypeError, "params must hold real"),
+        ({"params": {}}, ValueError, "params must hold at least one"),
+        ({"gradient_scale": 0}, ValueError, "gradient_scale must be a finite number > 0, got 0"),
+        ({"gradient_scale": math.nan}, ValueError, "gradient_scale"),
+        ({"exponents": (0, 1)}, ValueError, "exponents must be a non-empty sequence"),
+        ({"exponents": ()}, ValueError, "exponents"),
+        ({"steps": 1}, ValueError, "steps must be an integer >= 2, got 1"),
+        ({"tolerance": 1.0}, ValueError, "tolerance must be a number in .0, 1., got 1.0"),
+        ({"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        adamprox.scale_freeness(**{"tx": optax.sgd(0.1), **arguments})
+
+
+def test_from_where_on_a_curve_is_within():
+    assert matters_below(((0.0, 1.0), (1.0, math.nan), (2.0, 0.0)), 0.1) == 4.0
+    assert matters_below(((0.0, 0.0),), 0.1) == 0.0
+    assert matters_below(((0.0, 0.0), (1.0, 1.0)), 0.1) == math.inf
+    assert math.isnan(matters_below((), 0.1))
+
+
+def test_discovery_finds_what_users_know():
+    names = {"adam", "sgd", "lbfgs", "nadamw", "contrib.muon", "contrib.dog", "contrib.sam"}
+    assert names <= set(optax_aliases())
+
+
+def test_explanations_belong_to_rows():
+    rows = {(entry.name, entry.arguments) for entry in entries()}
+    rows |= {(name, "") for name, _ in rows}
+    assert set(EXPLANATIONS) <= rows
+
+
+def test_committed_scorecard_names_every_optimizer():
+    page = (ROOT / "docs" / "scale_free_scorecard.md").read_text(encoding="utf-8")
+    assert f"optax {optax.__version__}" in page
+    for entry in entries():
+        assert f"| `{entry.name}` | " + (f"`{entry.arguments}`" if entry.arguments else "") in page
+
+
+def test_scorecard_of_a_few():
+    chosen = [e for e in entries() if e.name in ("sign_sgd", "polyak_sgd", "sgd")]
+    page = markdown(scorecard(chosen))
+    committed = (ROOT / "docs" / "scale_free_scorecard.md").read_text(encoding="utf-8")
+    lines = page.splitlines()[-len(chosen) :]
+    assert "| exact | exact | never |" in page
+    assert set(lines) <= set(committed.splitlines())
+
+
+def test_command_refuses_a_bad_path(tmp_path, capsys):
+    assert main(["--out", str(tmp_path / "nowhere" / "card.md")]) == 2
+    assert main(["--out", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and len(printed.err.splitlines()) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_runs_without_warnings():
+    command = [sys.executable, "-W", "error", "-m", "adamprox.scale_free", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "--out" in done.stdout and not done.stderr
