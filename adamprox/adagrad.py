@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from adamprox.transforms import NO_PARAMS_MSG, check_nonnegative
+from adamprox.transforms import NO_PARAMS_MSG, check_nonnegative, hypotenuse
 
 
 class AdagradState(NamedTuple):
@@ -32,13 +32,6 @@ class AdagradState(NamedTuple):
     average: chex.ArrayTree
 
 
-def _hypot(a, b):
-    """√(a² + b²) without forming a square."""
-    larger = jnp.maximum(a, b)
-    ratio = jnp.minimum(a, b) / jnp.where(larger > 0, larger, 1)
-    return larger * jnp.sqrt(1 + ratio * ratio)
-
-
 def _start(params, radius):
     return AdagradState(
         count=jnp.zeros([], jnp.int32),
@@ -52,7 +45,7 @@ def _start(params, radius):
 def _advance(gradients, state, params):
     """The next iterate Π_K(x − η g/√Σg²), η = √2 · radius, and the state with x averaged in."""
     count = optax.safe_increment(state.count)
-    root_sum = jax.tree.map(lambda s, g: _hypot(s, jnp.abs(g)), state.root_sum, gradients)
+    root_sum = jax.tree.map(lambda s, g: hypotenuse(s, jnp.abs(g)), state.root_sum, gradients)
     average = jax.tree.map(lambda a, x: a + (x - a) / count, state.average, params)
 
     def on_leaf(x, g, s, center):

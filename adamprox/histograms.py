@@ -83,7 +83,9 @@ def log2_quantile(counts: chex.Array, fraction: chex.Numeric) -> jax.Array:
     cumulative = jnp.cumsum(counts)
     target = fraction * cumulative[-1]
     index = jnp.clip(jnp.searchsorted(cumulative, target), 0, NUM_BINS - 1)
-    within = (target - (cumulative[index] - counts[index])) / counts[index]
+    inside = target - (cumulative[index] - counts[index])
+    # An empty bin is only hit at its lower edge; without any counts there is no quantile.
+    within = inside / jnp.where(cumulative[-1] > 0, jnp.maximum(counts[index], 1e-9), 0)
     return LOWEST_LOG2 + index + within
 
 

@@ -203,11 +203,12 @@ def scale_by_adam(
 
     m_t = β₁ m_{t−1} + (1−β₁) g_t,  v_t = β₂ v_{t−1} + (1−β₂) g_t²,  hats divide by 1 − β^t.
 
-    With ``eps > 0`` this is ``optax.scale_by_adam``. The Python number ``eps=0.0`` (with
-    ``eps_root=0.0``) keeps √v instead of v and updates it by a hypotenuse: gradients from 1e-30 to
-    1e30 are in range, 0/0 is 0 (a coordinate that never saw a gradient does not move), and
+    With a plain number ``eps > 0`` this is ``optax.scale_by_adam``. The plain number ``eps=0.0``
+    (with ``eps_root=0.0``) keeps √v instead of v and updates it by a hypotenuse: gradients from
+    1e-30 to 1e30 are in range, 0/0 is 0 (a coordinate that never saw a gradient does not move), and
     multiplying a coordinate's gradients by a power of two changes no bit of the result. A *traced*
-    ``eps`` (as under ``optax.inject_hyperparams``) cannot choose the state: it keeps v, with 0/0 = 0.
+    ε, as under ``optax.inject_hyperparams``, may be zero and keeps √v too; it differs from Optax's
+    arithmetic by rounding.
 
     Args:
       b1: β₁ in [0, 1), decay of the first moment.
@@ -234,15 +235,15 @@ def scale_by_adam(
     """
     check_nonnegative("eps", eps)
     check_nonnegative("eps_root", eps_root)
-    if is_static_number(eps) and is_static_number(eps_root) and eps == 0 and eps_root == 0:
-        return _scale_by_range_safe_adam(b1, b2, mu_dtype, nesterov)
-    if not is_static_number(eps):
-        # 0/tiny is 0 where 0/0 would be NaN, and tiny is lost in rounding everywhere else.
-        eps = jnp.maximum(eps, jnp.finfo(jnp.asarray(eps).dtype).tiny)
-    return optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    known = is_static_number(eps) and is_static_number(eps_root)
+    if known and (eps > 0 or eps_root > 0):  # pyright: ignore[reportOperatorIssue]
+        return optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    # A known zero costs nothing; an array may hold any value, and zero must be right too.
+    added = (None, None) if known else (eps, eps_root)
+    return _scale_by_range_safe_adam(b1, b2, *added, mu_dtype, nesterov)
 
 
-def _scale_by_range_safe_adam(b1, b2, mu_dtype, nesterov):
+def _scale_by_range_safe_adam(b1, b2, eps, eps_root, mu_dtype, nesterov):
     mu_dtype = None if mu_dtype is None else jnp.zeros([], mu_dtype).dtype
 
     def init(params):
@@ -265,7 +266,11 @@ def _scale_by_range_safe_adam(b1, b2, mu_dtype, nesterov):
                 optax.tree.bias_correction(updates, b1, count),
             )
         root_correction = jnp.sqrt(1 - b2**count)
-        updates = _map(lambda m, s: _ratio(m, s, root_correction), mu_hat, root_nu)
+        updates = _map(
+            lambda m, s: _ratio(m, s / root_correction.astype(s.dtype), eps, eps_root),
+            mu_hat,
+            root_nu,
+        )
         return updates, ScaleFreeAdamState(count, optax.tree.cast(mu, mu_dtype), root_nu)
 
     return optax.GradientTransformation(init, update)
@@ -281,15 +286,23 @@ def _map(function, updates, *rest):
 
 
 def _root_moment(magnitude, root, b2):
-    """√(β₂ s² + (1−β₂) |g|²) from s and |g|, forming neither square."""
+    """√(β₂ s² + (1−β₂) |g|²) from s and |g|."""
     a = jnp.sqrt(jnp.asarray(b2, root.dtype)) * root
     b = jnp.sqrt(jnp.asarray(1 - b2, root.dtype)) * magnitude.astype(root.dtype)
+    return hypotenuse(a, b)
+
+
+def hypotenuse(a: jax.Array, b: jax.Array) -> jax.Array:
+    """√(a² + b²) of a, b ≥ 0, forming neither square; exact under scaling by powers of two."""
     larger = jnp.maximum(a, b)
     ratio = jnp.minimum(a, b) / jnp.where(larger > 0, larger, 1)
     return larger * jnp.sqrt(1 + ratio * ratio)
 
 
-def _ratio(m, s, root_correction):
-    """m̂ / ŝ with 0/0 = 0, divided before it is rescaled so that no product leaves the range."""
-    quotient = m / jnp.where(s > 0, s, 1).astype(m.dtype)
-    return quotient * root_correction.astype(m.dtype)
+def _ratio(m, root, eps, eps_root):
+    """m / (√(root² + eps_root) + ε) with 0/0 = 0; None stands for a known zero."""
+    if eps_root is not None:
+        root = hypotenuse(root, jnp.sqrt(jnp.asarray(eps_root, root.dtype)))
+    if eps is not None:
+        root = root + jnp.asarray(eps, root.dtype)
+    return jnp.where(root > 0, m / jnp.where(root > 0, root, 1).astype(m.dtype), 0)

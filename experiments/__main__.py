@@ -5,6 +5,7 @@ import dataclasses
 import io
 import pathlib
 import re
+import signal
 import sys
 import time
 from typing import Annotated
@@ -86,6 +87,7 @@ def main(argv: list[str]) -> int:
     """Run one command; returns the exit code."""
     console = Console(stderr=True)
     started = time.perf_counter()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         arguments = parse(argv)
         if arguments.experiment == "list":
@@ -101,6 +103,9 @@ def main(argv: list[str]) -> int:
     except (BadInput, ValueError) as error:
         print(f"python -m experiments: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"python -m experiments: {error}; finished cells are kept", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\ninterrupted; finished cells are kept, the same command goes on", file=sys.stderr)
         return 130

@@ -11,7 +11,7 @@ import numpy as np
 
 from adamprox.histograms import LOWEST_LOG2
 from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import best, noise, percent, select
+from adamprox.report.claims import best, noise, percent, select, untested
 from adamprox.report.plots import (
     LABELS,
     canvas,
@@ -36,7 +36,8 @@ def cells(protocol: Protocol):
 def plot(protocol: Protocol, records) -> list[Figure]:
     """Heatmaps; curves of the best cells; their update histograms."""
     grids = [select(records, optimizer=name) for name in OPTIMIZERS]
-    return [_heatmaps(protocol, grids), *_best_cells([b for b in map(best, grids) if b])]
+    winners = [winner for winner in map(best, grids) if winner]
+    return [_heatmaps(protocol, grids), *(_best_cells(winners) if winners else [])]
 
 
 def _heatmaps(protocol, grids) -> Figure:
@@ -64,7 +65,7 @@ def _best_cells(winners) -> list[Figure]:
     lines = Figure(
         "fig03_curves",
         "The best cell of each.",
-        "All three fit the training images; the test error is what regularization changes.",
+        "Training loss on the left, test error on the right: what regularization costs and brings.",
         figure,
     )
     figure, axes = canvas(1, len(winners), 12, 3.2, sharey=True)
@@ -75,8 +76,8 @@ def _best_cells(winners) -> list[Figure]:
         "fig03_histograms",
         "How large the updates are.",
         "|update|/α of every coordinate at the first step of an epoch, from early (pale) to last "
-        "(filled), without the decay. A narrow hump means that all coordinates move at one pace; a hump "
-        "that wanders to the left is units that no gradient reaches any more.",
+        "(filled). AdamW's and AdamProx's are without the decay, Adam-ℓ2's have λx in the gradient by "
+        "construction. A narrow hump means that all coordinates move at one pace.",
         figure,
     )
     return [lines, bars]
@@ -91,8 +92,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
 def _lower_error(l2, adamw, protocol: Protocol) -> Claim:
     statement = "Without BatchNorm, AdamW's best test error is lower than Adam-ℓ2's."
     bar = "lower by more than two standard errors of the difference"
-    if not (l2 and adamw) or protocol.preset == "smoke":
-        return Claim("§4.1, Fig. 3", statement, "—", bar, Verdict.NOT_TESTED, "No trained cells.")
+    if reason := untested(protocol.preset, l2, adamw):
+        return Claim("§4.1, Fig. 3", statement, "—", bar, Verdict.NOT_TESTED, reason)
     gap, unsure = l2["final_test_error"] - adamw["final_test_error"], noise(l2, adamw)
     verdict = (
         Verdict.HOLDS if gap > unsure else Verdict.FAILS if gap < -unsure else Verdict.UNDECIDED
@@ -107,11 +108,13 @@ def _lower_error(l2, adamw, protocol: Protocol) -> Claim:
 def _less_dispersed(l2, adamw, protocol: Protocol) -> Claim:
     statement = "AdamW's updates are less dispersed than Adam-ℓ2's (best cells)."
     bar = "smaller 10–90 % spread in at least 90 % of the last half of the epochs"
-    if not (l2 and adamw) or l2["weight_decay"] == 0 or protocol.preset == "smoke":
-        note = "Adam-ℓ2's best cell has λ = 0, where both are Adam."
-        return Claim("§4.1, Fig. 3", statement, "—", bar, Verdict.NOT_TESTED, note)
-    half = min(len(r["epoch"]) for r in (l2, adamw)) // 2
-    spreads = [np.asarray(spread_through_training(r))[half : 2 * half] for r in (l2, adamw)]
+    reason = untested(protocol.preset, l2, adamw)
+    if not reason and l2["weight_decay"] == 0:
+        reason = "Adam-ℓ2's best cell has λ = 0, where both are Adam."
+    if reason:
+        return Claim("§4.1, Fig. 3", statement, "—", bar, Verdict.NOT_TESTED, reason)
+    epochs = min(len(r["epoch"]) for r in (l2, adamw))
+    spreads = [np.asarray(spread_through_training(r))[epochs // 2 : epochs] for r in (l2, adamw)]
     share = float(np.mean(spreads[1] < spreads[0]))
     measured = (
         f"{spreads[1].mean():.2f} (AdamW), {spreads[0].mean():.2f} (Adam-ℓ2) powers of two; smaller "
@@ -120,8 +123,8 @@ def _less_dispersed(l2, adamw, protocol: Protocol) -> Claim:
     silent = [_silent(r) for r in (l2, adamw)]
     note = (
         f"At the end {percent(silent[1])} of AdamW's coordinates and {percent(silent[0])} of Adam-ℓ2's "
-        "move by less than 2⁻¹⁶ α: no gradient reaches them any more (dead units), and only Adam-ℓ2 "
-        "goes on pushing them, by λx."
+        "move by less than 2⁻¹⁶ α, as a coordinate does whose gradient has long been zero (a dead "
+        "unit); in Adam-ℓ2 λx would keep such a coordinate moving."
     )
     verdict = Verdict.HOLDS if share >= 0.9 else Verdict.FAILS
     return Claim("§4.1, Fig. 3", statement, measured, bar, verdict, note)

@@ -9,7 +9,7 @@ Expect: differences of the size of the test set's noise, except where λ is so l
 import numpy as np
 
 from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import compact, noise, percent
+from adamprox.report.claims import compact, noise, percent, untested
 from adamprox.report.plots import LABELS, canvas, error_limits, heatmap
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -54,8 +54,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     statement = "AdamProx performs like AdamW, cell by cell."
     bar = "within two standard errors in at least 90 % of the cells that train (error below 50 %)"
     found = [pair for pair in pairs(records) if min(r["final_test_error"] for r in pair) < 0.5]
-    if not found or protocol.preset == "smoke":
-        return [Claim("§4.3, Fig. 5", statement, "—", bar, Verdict.NOT_TESTED, "No trained cells.")]
+    if reason := untested(protocol.preset, *found[:1] or [None]):
+        return [Claim("§4.3, Fig. 5", statement, "—", bar, Verdict.NOT_TESTED, reason)]
     gaps = np.array([_gap(pair) for pair in found])
     close = np.array([abs(gap) <= noise(*pair) for gap, pair in zip(gaps, found, strict=True)])
     measured = f"{close.sum()} of {close.size} cells; median difference {percent(float(np.median(abs(gaps))))}"

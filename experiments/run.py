@@ -1,8 +1,9 @@
 """One run: the cells of some experiments, their figures and claims, the page."""
 
 import dataclasses
-import os
+import json
 import pathlib
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from adamprox.report.page import Section, save_figures, write_page
 from adamprox.report.plots import style
-from adamprox.sweep import Record, Results, cell_key, run_cells
+from adamprox.sweep import Record, Results, run_cells
 from adamprox.sweep.provenance import provenance
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -36,17 +37,18 @@ def run(
       The path of the page.
 
     Raises:
-      ValueError: ``out`` cannot be written to.
+      ValueError: ``out`` cannot be written to; nothing has been run.
     """
     cells = {experiment.name: experiment.cells(protocol) for experiment in experiments}
-    check_writable(out)
+    make_writable(out)
     started = time.perf_counter()
     results = Results(out / "records")
     everything = [cell for wanted in cells.values() for cell in wanted]
     run_cells(everything, results, workers=workers, console=console)
     training_time = time.perf_counter() - started
-    facts = _facts(experiments, protocol, len({cell_key(c) for c in everything}), training_time)
-    page = out / "report.html"
+    facts = _facts(experiments, protocol, results.read_all(everything), training_time)
+    # A page of its own for one experiment: it must not replace that of all.
+    page = out / ("report.html" if len(experiments) > 1 else f"{experiments[0].name}.html")
     with style():
         sections = [_section(e, protocol, results.read_all(cells[e.name])) for e in experiments]
         for section in sections:
@@ -62,25 +64,41 @@ def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) 
     )
 
 
-def check_writable(out: pathlib.Path) -> None:
-    """Raise ValueError unless ``out`` is, or can become, a directory to write in; makes nothing."""
-    nearest = next(p for p in (out.absolute(), *out.absolute().parents) if os.path.lexists(p))
-    if not nearest.is_dir():
-        raise ValueError(f"out must be a directory, got {out} ({nearest} is a file)")
-    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
-        raise ValueError(f"out must be a directory that can be read and written, got {out}")
+def make_writable(out: pathlib.Path) -> None:
+    """Make sure that records can be written under ``out`` before anything is computed."""
+    nearest = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    try:
+        (out / "records").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out / "records"):
+            pass
+    except OSError as error:
+        reason = "is a file" if nearest.is_file() else (error.strerror or "").lower()
+        raise ValueError(
+            f"out must be a directory that can be written to, got {out} ({nearest}: {reason})"
+        ) from None
 
 
-def _facts(experiments, protocol: Protocol, cells: int, seconds: float) -> list[tuple[str, str]]:
+def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tuple[str, str]]:
     names = " ".join(experiment.name for experiment in experiments)
     configuration = [(k, _text(v)) for k, v in dataclasses.asdict(protocol).items()]
+    origins = [json.loads(record["provenance"]) for record in records]
     return [
         ("experiments", names),
         *configuration,
-        ("cells", str(cells)),
-        ("wall time", f"{seconds:.0f} s of this run (cells kept from earlier runs cost nothing)"),
+        ("cells", str(len({record["key"] for record in records}))),
+        ("training", f"{_training_seconds(records):.0f} s of one core, summed over cells"),
+        (
+            "cells finished",
+            f"{min(o['finished'] for o in origins)} to {max(o['finished'] for o in origins)}",
+        ),
+        ("cells from commit", ", ".join(sorted({o["commit"] or "unknown" for o in origins}))),
+        ("this run", f"{seconds:.0f} s wall time; what follows is of this run"),
         *((k, str(v)) for k, v in provenance().items()),
     ]
+
+
+def _training_seconds(records) -> float:
+    return sum({r["key"]: r.get("seconds", 0.0) for r in records}.values())
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,7 @@ _CACHE = os.path.join(os.path.dirname(__file__), "..", ".pytest_cache", "jax")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
-hypothesis.settings.register_profile("suite", deadline=None, max_examples=40, derandomize=True)
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=20, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
 

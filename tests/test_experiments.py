@@ -17,9 +17,6 @@ from experiments.protocol import PRESETS, protocol
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# One worker runs this file: its tests share one run of all experiments.
-pytestmark = pytest.mark.xdist_group("experiments")
-
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
@@ -83,7 +80,7 @@ def test_scale_freeness_is_exact_on_real_gradients(smoke_run):
     records = records_of("scale_freeness", smoke_run)
     (claim,) = CATALOGUE["scale_freeness"].claims(PRESETS["smoke"], records)
     assert claim.verdict is Verdict.HOLDS
-    assert records[0]["epsilon"][0] == 0 and records[0]["adamw"][0] == 0
+    assert records[0]["epsilons"][0] == 0 and records[0]["adamw"][0] == 0
     assert records[0]["adam_l2"][0] > 1e-3 and records[0]["adamw"][-1] > 1e-3
 
 
@@ -150,8 +147,7 @@ def test_figures_can_be_drawn_when_everything_diverged():
         demo, records = synthetic(name, lambda c: None)
         for i, record in enumerate(records):
             record["key"] = str(i)
-        if name != "fig03":
-            assert CATALOGUE[name].figures(demo, records)
+        assert CATALOGUE[name].figures(demo, records)
         assert all(c.verdict is Verdict.NOT_TESTED for c in CATALOGUE[name].claims(demo, records))
 
 

@@ -258,11 +258,16 @@ def test_inject_hyperparams_gives_the_same_steps(name):
     )
 
 
-def test_injected_zero_epsilon_is_safe_at_zero_gradients():
-    tx = optax.inject_hyperparams(adamprox.adamw)(learning_rate=0.1, eps=0.0, weight_decay=0.0)
-    assert np.array_equal(
-        run(tx, np.ones(3, np.float32), np.zeros((4, 3), np.float32))[-1], np.ones(3)
+@pytest.mark.parametrize("static", [(), ("eps",), ("eps", "eps_root")])
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1.0, 1e30])
+def test_injected_zero_epsilon_is_as_safe_as_a_plain_one(static, scale):
+    make = optax.inject_hyperparams(adamprox.adamw, static_args=static)
+    tx = make(learning_rate=0.1, eps=0.0, weight_decay=0.0)
+    gradients = np.full((4, 3), scale, np.float32)
+    expected = run(
+        adamprox.adamw(0.1, eps=0.0, weight_decay=0.0), np.ones(3, np.float32), gradients
     )
+    np.testing.assert_allclose(run(tx, np.ones(3, np.float32), gradients), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -93,6 +94,20 @@ def test_damaged_records_are_run_again(tmp_path, damage):
     assert results.read(Square(2.0)) is None
     records = run_cells([Square(2.0)], results, workers=0, console=QUIET)
     assert records[0]["square"] == 4
+
+
+def test_no_flipped_bit_goes_unnoticed(tmp_path):
+    """Every record that is read back from a damaged file is the one that was written."""
+    results = Results(tmp_path)
+    (record,) = run_cells([Square(2.0)], results, workers=0, console=QUIET)
+    path = results.path(Square(2.0))
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for position in rng.choice(len(data), 400, replace=False):
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        assert results.read(Square(2.0)) in (None, record)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):

@@ -13,9 +13,6 @@ from adamprox.training.loop import Program, compile_program, train
 from adamprox.training.recipes import RECIPES
 from adamprox.training.step import Hyperparameters
 
-# One worker runs this file: its tests share compiled programs.
-pytestmark = pytest.mark.xdist_group("training")
-
 SMALL = {"train_size": 70, "depth": 8, "batch_size": 32}
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
 

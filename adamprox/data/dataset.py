@@ -101,6 +101,8 @@ def _digits() -> Dataset:
     order = np.random.RandomState(0).permutation(len(labels))
     train, test = order[:512], order[512:]
     mean, std = _channel_statistics(images[train])
+    for statistic in (mean, std):
+        statistic.setflags(write=False)
     return Dataset(
         name="digits",
         train=Split(images[train], labels[train]),

@@ -47,9 +47,9 @@ def soft_threshold(x, t):
 
 
 def keep_fraction(norm, t):
-    """max(1 − t/norm, 0), with value and derivative 0 where norm ≤ t."""
-    alive = norm > t
-    return jnp.where(alive, 1 - t / jnp.where(alive, norm, 1), 0)
+    """max(1 − t/norm, 0), with value and derivative 0 where norm ≤ t; NaN where the norm is NaN."""
+    dead = norm <= t
+    return jnp.where(dead, 0, 1 - t / jnp.where(dead, 1, norm))
 
 
 def weighted(t, weight):
@@ -66,10 +66,10 @@ def scaled_norm(tree) -> tuple[jax.Array, jax.Array]:
     leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
     dtype = jnp.result_type("float32", *(jnp.finfo(x.dtype).dtype for x in leaves))
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0).astype(dtype) for x in leaves]))
-    scale = jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1))
+    scale = jax.lax.stop_gradient(jnp.where(largest == 0, 1, largest))
     total = sum(jnp.sum(_squared_magnitude(x.astype(_like(x, dtype)) / scale)) for x in leaves)
-    positive = total > 0
-    return scale, jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1)), 0)
+    zero = total == 0  # and not NaN, which must not pass for zero
+    return scale, jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, total)))
 
 
 def _squared_magnitude(x):

@@ -36,6 +36,15 @@ class Claim(NamedTuple):
     note: str = ""
 
 
+def untested(preset: str, *needed: object) -> str | None:
+    """Why a claim about trained cells cannot be judged, or None if it can be."""
+    if preset == "smoke":
+        return "The smoke preset only shows that everything runs."
+    return (
+        None if all(needed) else "No cell of one of the optimizers has finished without diverging."
+    )
+
+
 def select(records: list[Record], **where: object) -> list[Record]:
     """The records whose columns have the given values."""
     return [r for r in records if all(r.get(k) == v for k, v in where.items())]

@@ -189,7 +189,9 @@ def histogram(axes: Axes, record: Record) -> None:
     edges = LOWEST_LOG2 + np.arange(NUM_BINS + 1)
     counts = np.asarray(record["update_histogram"], float)
     shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    shown = np.unique(np.linspace(0, len(shares) - 1, 5).round().astype(int))
+    # The very first step is ±α everywhere; drawing it would flatten all others.
+    first = min(1, len(shares) - 1)
+    shown = np.unique(np.linspace(first, len(shares) - 1, 5).round().astype(int))
     for rank, epoch in enumerate(shown):
         last = epoch == shown[-1]
         axes.stairs(

@@ -8,6 +8,8 @@ process.
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
@@ -101,11 +103,19 @@ def _choose(waiting: list[Cell], worker: _Worker, crew: list[_Worker]) -> Cell |
 def _set_up_worker(core: int) -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     # Both are read when the backend starts, which is after this.
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
+
+
+def _exit_with_parent(parent: int) -> None:
+    """End this worker when the process that started it is gone, killed perhaps."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _run_one(cell: Cell, results: Results) -> Record:

@@ -1,5 +1,6 @@
 """Records on disk: one small Parquet file a cell, written atomically, addressed by its key."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from adamprox.sweep.cells import Cell, cell_key
 
 Record = dict[str, Any]
-"""One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance``."""
+"""One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance`` (JSON)."""
 
 
 class Results:
@@ -36,12 +37,13 @@ class Results:
             **columns,
             "provenance": json.dumps(provenance, sort_keys=True),
         }
+        row = {**record, "digest": _digest(record)}
         path = self.path(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
-                pq.write_table(pa.Table.from_pylist([record]), file)
+                pq.write_table(pa.Table.from_pylist([row]), file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -58,9 +60,11 @@ class Results:
         """
         try:
             rows = pq.ParquetFile(self.path(cell)).read().to_pylist()
-        except (OSError, pa.ArrowException):
+        except (OSError, ValueError, pa.ArrowException):
             return None
-        if len(rows) != 1 or any(rows[0].get(k) != v for k, v in self._address(cell).items()):
+        if len(rows) != 1 or rows[0].pop("digest", None) != _digest(rows[0]):
+            return None
+        if any(rows[0].get(k) != v for k, v in self._address(cell).items()):
             return None
         return rows[0]
 
@@ -71,3 +75,8 @@ class Results:
     @staticmethod
     def _address(cell: Cell) -> Record:
         return {"key": cell_key(cell), "kind": cell.kind, **cell.config()}
+
+
+def _digest(record: Record) -> str:
+    """A hash of every column, so that a file with a flipped bit does not pass for a record."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
