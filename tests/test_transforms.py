@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 
 import adamprox
@@ -27,6 +28,41 @@ def test_zeros_of_the_prox_are_zeros_of_the_parameters(base, dtype, grad_dtype):
         x = optax.apply_updates(x, updates)
         # The other way round need not hold: what is left of a large parameter may round to zero.
         assert np.all(x[target == 0] == 0) and 0 < np.sum(target == 0) < 200
+
+
+def quadratic(x):
+    return jnp.sum((x - jnp.linspace(-1, 1, 24).reshape(6, 4)) ** 2)
+
+
+BASES = {
+    "sgd": optax.sgd(0.1),
+    "momentum": optax.sgd(0.05, momentum=0.9),
+    "adagrad": optax.adagrad(0.3),
+    "adam": optax.adam(0.05),
+    "lion": optax.lion(0.02),
+    "muon": optax.contrib.muon(0.02),
+    "sophia": optax.contrib.sophia(0.05, update_interval=2),
+}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_proximal_follows_any_base(name):
+    """Every step is the base's and then the prox: in value, and to the last bit where it is zero."""
+    base = optax.with_extra_args_support(BASES[name])
+    tx = optax.chain(base, adamprox.proximal(prox.l1, 0.05))
+    extra = {"obj_fn": quadratic} if name == "sophia" else {}
+    x = jax.random.normal(jax.random.key(0), (6, 4))
+    state, seen = tx.init(x), 0
+    for _ in range(5):
+        gradient = jax.grad(quadratic)(x)
+        moved, _ = base.update(gradient, state[0], x, **extra)
+        target = prox.l1(x + moved, 0.05)
+        updates, state = tx.update(gradient, state, x, **extra)
+        x = optax.apply_updates(x, updates)
+        np.testing.assert_allclose(x, target, rtol=0, atol=1e-6)
+        assert np.all(x[target == 0] == 0)
+        seen += int(np.sum(target == 0))
+    assert seen > 0
 
 
 def test_proximal_sgd_solves_the_lasso(x64):

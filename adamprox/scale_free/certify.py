@@ -7,11 +7,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from adamprox.scale_free import probe as probing
+from adamprox.scale_free.arguments import (
+    check_callables,
+    check_numbers,
+    check_transformation,
+    real_arrays,
+)
 from adamprox.scale_free.probe import LOG2_SCALES, ExtraArgs, Probe
 from adamprox.scale_free.result import (
     Deviation,
@@ -111,10 +115,10 @@ def scale_freeness(
 
     Source: §3 of the paper, the definition of a scale-free algorithm.
     """
-    _check_transformation("tx", tx)
-    _check_callables(make=make, extra_args=extra_args)
-    _check_numbers(gradient_scale, exponents, steps, tolerance, seed)
-    start = probing.default_params(seed) if params is None else _real_arrays(params)
+    check_transformation("tx", tx)
+    check_callables(make=make, extra_args=extra_args)
+    check_numbers(gradient_scale, exponents, steps, tolerance, seed)
+    start = probing.default_params(seed) if params is None else real_arrays(params)
     probe = probing.make_probe(start, steps, float(gradient_scale), seed)
     examine = functools.partial(_examine, probe=probe, exponents=sorted(exponents), tolerance=tolerance, seed=seed, extra_args=extra_args)  # fmt: skip
     result = examine(tx)
@@ -122,7 +126,7 @@ def scale_freeness(
         return result
     made = {eps: make(eps) for eps in EPSILONS}
     for eps, transformation in made.items():
-        _check_transformation(f"make({eps})", transformation)
+        check_transformation(f"make({eps})", transformation)
     curve = tuple((eps, examine(one).deviation) for eps, one in made.items())
     return dataclasses.replace(result, epsilon_curve=curve)
 
@@ -250,58 +254,3 @@ def _explain(error: Exception) -> str:
         names = ", ".join(re.findall(r"'(\w+)'", line))
         return f"its update needs {names}: give extra_args"
     return f"it raises {type(error).__name__}: {line[:200]}"
-
-
-def _check_transformation(name: str, tx: Any) -> None:
-    if isinstance(tx, type) or not all(
-        callable(getattr(tx, part, None)) for part in ("init", "update")
-    ):
-        raise TypeError(f"{name} must have init and update, as Optax's transformations, got {tx!r}")
-
-
-def _check_callables(**given: Any) -> None:
-    for name, value in given.items():
-        if value is not None and not callable(value):
-            raise TypeError(f"{name} must be a callable or None, got {value!r}")
-
-
-def _check_numbers(
-    gradient_scale: Any, exponents: Any, steps: Any, tolerance: Any, seed: Any
-) -> None:
-    """Raise ValueError for a number out of its range."""
-
-    def whole(value, low, high=math.inf):
-        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        return integer and low <= value <= high
-
-    def real(value, low, high):
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        return number and low < float(value) < high
-
-    checks = (
-        ("gradient_scale", gradient_scale, real(gradient_scale, 0, math.inf), "a finite number > 0"),
-        ("tolerance", tolerance, real(tolerance, 0, 1), "a number in (0, 1)"),
-        ("steps", steps, whole(steps, 2), "an integer >= 2"),
-        ("seed", seed, whole(seed, 0), "an integer >= 0"),
-        (
-            "exponents",
-            exponents,
-            isinstance(exponents, Sequence) and len(exponents) > 0 and all(whole(k, 1, 20) for k in exponents),
-            "a non-empty sequence of integers from 1 to 20",
-        ),
-    )  # fmt: skip
-    for name, value, good, allowed in checks:
-        if not good:
-            raise ValueError(f"{name} must be {allowed}, got {value!r}")
-
-
-def _real_arrays(params: Any) -> Any:
-    """``params`` as arrays, or TypeError."""
-    leaves = jax.tree.leaves(params)
-    for leaf in leaves:
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            got = jnp.result_type(leaf)
-            raise TypeError(f"params must hold real floating-point arrays, got a leaf of {got}")
-    if not sum(jnp.size(leaf) for leaf in leaves):
-        raise ValueError("params must hold at least one coordinate, got an empty tree")
-    return jax.tree.map(jnp.asarray, params)

@@ -1,0 +1,66 @@
+"""Checks of what `scale_freeness` is given."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def check_transformation(name: str, tx: Any) -> None:
+    """Raise TypeError unless ``tx`` has what Optax's transformations have."""
+    if isinstance(tx, type) or not all(
+        callable(getattr(tx, part, None)) for part in ("init", "update")
+    ):
+        raise TypeError(f"{name} must have init and update, as Optax's transformations, got {tx!r}")
+
+
+def check_callables(**given: Any) -> None:
+    """Raise TypeError for a keyword that is neither None nor callable."""
+    for name, value in given.items():
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be a callable or None, got {value!r}")
+
+
+def check_numbers(
+    gradient_scale: Any, exponents: Any, steps: Any, tolerance: Any, seed: Any
+) -> None:
+    """Raise ValueError for a number out of its range."""
+
+    def whole(value, low, high=math.inf):
+        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return integer and low <= value <= high
+
+    def real(value, low, high):
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        return number and low < float(value) < high
+
+    checks = (
+        ("gradient_scale", gradient_scale, real(gradient_scale, 0, math.inf), "a finite number > 0"),
+        ("tolerance", tolerance, real(tolerance, 0, 1), "a number in (0, 1)"),
+        ("steps", steps, whole(steps, 2), "an integer >= 2"),
+        ("seed", seed, whole(seed, 0), "an integer >= 0"),
+        (
+            "exponents",
+            exponents,
+            isinstance(exponents, Sequence) and len(exponents) > 0 and all(whole(k, 1, 20) for k in exponents),
+            "a non-empty sequence of integers from 1 to 20",
+        ),
+    )  # fmt: skip
+    for name, value, good, allowed in checks:
+        if not good:
+            raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
+def real_arrays(params: Any) -> Any:
+    """``params`` as arrays, or TypeError."""
+    leaves = jax.tree.leaves(params)
+    for leaf in leaves:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            got = jnp.result_type(leaf)
+            raise TypeError(f"params must hold real floating-point arrays, got a leaf of {got}")
+    if not sum(jnp.size(leaf) for leaf in leaves):
+        raise ValueError("params must hold at least one coordinate, got an empty tree")
+    return jax.tree.map(jnp.asarray, params)
