@@ -207,8 +207,8 @@ def scale_by_adam(
     (with ``eps_root=0.0``) keeps √v instead of v and updates it by a hypotenuse: gradients from
     1e-30 to 1e30 are in range, 0/0 is 0 (a coordinate that never saw a gradient does not move), and
     multiplying a coordinate's gradients by a power of two changes no bit of the result. A *traced*
-    ε, as under ``optax.inject_hyperparams``, may be zero and keeps √v too; it differs from Optax's
-    arithmetic by rounding.
+    ε, as under ``optax.inject_hyperparams``, cannot choose the state and keeps v: 0/0 is 0 then too,
+    but g² must be in range. Pass ``static_args=("eps",)`` to inject around ``eps=0.0``.
 
     Args:
       b1: β₁ in [0, 1), decay of the first moment.
@@ -235,15 +235,27 @@ def scale_by_adam(
     """
     check_nonnegative("eps", eps)
     check_nonnegative("eps_root", eps_root)
-    known = is_static_number(eps) and is_static_number(eps_root)
-    if known and (eps > 0 or eps_root > 0):  # pyright: ignore[reportOperatorIssue]
-        return optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
-    # A known zero costs nothing; an array may hold any value, and zero must be right too.
-    added = (None, None) if known else (eps, eps_root)
-    return _scale_by_range_safe_adam(b1, b2, *added, mu_dtype, nesterov)
+    if not is_static_number(eps):
+        eps = _never_zero(eps)
+    elif eps == 0 and not (is_static_number(eps_root) and float(eps_root) > 0):
+        # A known zero costs nothing; an array may hold any value, and zero must be right too.
+        added = None if is_static_number(eps_root) else eps_root
+        return _scale_by_range_safe_adam(b1, b2, added, mu_dtype, nesterov)
+    return optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
-def _scale_by_range_safe_adam(b1, b2, eps, eps_root, mu_dtype, nesterov):
+def _never_zero(eps):
+    """A traced ε as it is, and 0 as the smallest number: 0/tiny is 0 where 0/0 would be NaN."""
+    eps = jnp.asarray(eps)
+    if not jnp.issubdtype(eps.dtype, jnp.floating):
+        eps = eps.astype(float)
+    limits = jnp.finfo(eps.dtype)
+    # float16 is computed in float32, where its subnormal numbers are not flushed to zero.
+    smallest = limits.smallest_subnormal if eps.dtype == jnp.float16 else limits.tiny
+    return jnp.maximum(eps, jnp.asarray(smallest, eps.dtype))
+
+
+def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
     mu_dtype = None if mu_dtype is None else jnp.zeros([], mu_dtype).dtype
 
     def init(params):
@@ -267,7 +279,7 @@ def _scale_by_range_safe_adam(b1, b2, eps, eps_root, mu_dtype, nesterov):
             )
         root_correction = jnp.sqrt(1 - b2**count)
         updates = _map(
-            lambda m, s: _ratio(m, s / root_correction.astype(s.dtype), eps, eps_root),
+            lambda m, s: _ratio(m, s / root_correction.astype(s.dtype), eps_root),
             mu_hat,
             root_nu,
         )
@@ -299,10 +311,8 @@ def hypotenuse(a: jax.Array, b: jax.Array) -> jax.Array:
     return larger * jnp.sqrt(1 + ratio * ratio)
 
 
-def _ratio(m, root, eps, eps_root):
-    """m / (√(root² + eps_root) + ε) with 0/0 = 0; None stands for a known zero."""
+def _ratio(m, root, eps_root):
+    """m / √(root² + eps_root) with 0/0 = 0; None stands for a known zero."""
     if eps_root is not None:
         root = hypotenuse(root, jnp.sqrt(jnp.asarray(eps_root, root.dtype)))
-    if eps is not None:
-        root = root + jnp.asarray(eps, root.dtype)
     return jnp.where(root > 0, m / jnp.where(root > 0, root, 1).astype(m.dtype), 0)

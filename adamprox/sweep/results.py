@@ -59,14 +59,12 @@ class Results:
         runs again and replaces it.
         """
         try:
-            rows = pq.ParquetFile(self.path(cell)).read().to_pylist()
-        except (OSError, ValueError, pa.ArrowException):
+            (record,) = pq.ParquetFile(self.path(cell)).read().to_pylist()
+            genuine = record.pop("digest", None) == _digest(record)
+        except (OSError, TypeError, ValueError, pa.ArrowException):
             return None
-        if len(rows) != 1 or rows[0].pop("digest", None) != _digest(rows[0]):
-            return None
-        if any(rows[0].get(k) != v for k, v in self._address(cell).items()):
-            return None
-        return rows[0]
+        ours = all(record.get(name) == value for name, value in self._address(cell).items())
+        return record if genuine and ours else None
 
     def read_all(self, cells: Iterable[Cell]) -> list[Record]:
         """The records of those ``cells`` that have one, in their order."""
