@@ -5,6 +5,7 @@ and one thread is bit-reproducible. On an accelerator the cells run one after an
 process.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -42,7 +43,8 @@ def run_local(
         return
     crew = [_Worker(core) for core in (_cores() * workers)[: min(workers, len(cells))]]
     try:
-        yield from _dispatch(list(cells), results, crew)
+        with _interruption() as interrupted:
+            yield from _dispatch(list(cells), results, crew, interrupted)
     finally:
         for worker in crew:
             worker.stop()
@@ -67,7 +69,29 @@ class _Worker:
             process.terminate()
 
 
-def _dispatch(waiting: list[Cell], results: Results, crew: list[_Worker]) -> Iterator[Record]:
+@contextlib.contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, in place of an exception that may be raised anywhere.
+
+    Raised inside a callback of the garbage collector, say, a KeyboardInterrupt would be printed and
+    lost, and the sweep would go on.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # only the main thread is given signals
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
+    try:
+        yield interrupted
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _dispatch(
+    waiting: list[Cell], results: Results, crew: list[_Worker], interrupted: threading.Event
+) -> Iterator[Record]:
     busy: dict[Future, _Worker] = {}
     free, resting = list(crew), []
     while waiting or busy:
@@ -79,7 +103,9 @@ def _dispatch(waiting: list[Cell], results: Results, crew: list[_Worker]) -> Ite
                 continue
             waiting.remove(cell)
             busy[worker.submit(cell, results)] = worker
-        done, _ = wait(busy, return_when=FIRST_COMPLETED)
+        done, _ = wait(busy, timeout=0.2, return_when=FIRST_COMPLETED)
+        if interrupted.is_set():
+            raise KeyboardInterrupt
         free += resting
         resting.clear()
         for future in done:
