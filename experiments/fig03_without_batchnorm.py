@@ -3,7 +3,7 @@
 Claim (§4.1, Fig. 3): training deep ResNets without BatchNorm, AdamW's best test error is lower than
 Adam-ℓ2's, and the magnitudes of its updates are concentrated where Adam-ℓ2's are spread out.
 Command: python -m experiments fig03 --preset demo
-Cost: 110 s at demo on two CPU cores.
+Cost: 80 s at demo on two CPU cores.
 Expect: the histograms to differ plainly; errors within the noise of a small test set.
 """
 
@@ -140,7 +140,7 @@ EXPERIMENT = Experiment(
     name="fig03",
     title="Figure 3 · A deep network without BatchNorm",
     claim="Without BatchNorm AdamW reaches a lower error than Adam-ℓ2, with less dispersed updates.",
-    cost={"smoke": "30 s", "demo": "110 s"},
+    cost={"smoke": "30 s", "demo": "80 s"},
     cells=cells,
     figures=plot,
     claims=judge,

@@ -61,6 +61,4 @@ def _progress(console: Console) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        # Without a terminal a bar is noise; one line at the end remains.
-        transient=False,
     )
