@@ -28,9 +28,9 @@ def x64():
 def run_with_devices():
     """Run a script in a process of its own that sees the given number of CPU devices."""
 
-    def run(count, script):
+    def run(count, script, *arguments):
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
-        command = [sys.executable, "-W", "error", script]
+        command = [sys.executable, "-W", "error", script, *arguments]
         subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags}, check=True, timeout=300)
 
     return run

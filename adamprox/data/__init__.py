@@ -1,5 +1,11 @@
-"""Image classification data as arrays."""
+"""Image classification data as arrays.
+
+Nothing heavy is imported until it is needed: TensorFlow Datasets by CIFAR, scikit-learn by the
+digits.
+"""
 
 from adamprox.data.dataset import Dataset as Dataset
 from adamprox.data.dataset import Split as Split
-from adamprox.data.dataset import load as load
+from adamprox.data.loading import DamagedDataError as DamagedDataError
+from adamprox.data.loading import MissingDataError as MissingDataError
+from adamprox.data.loading import load as load

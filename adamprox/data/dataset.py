@@ -1,12 +1,11 @@
-"""Data sets as frozen arrays, loaded by name."""
+"""Data sets as frozen arrays, and what can be made of one: a validation split, smaller images."""
 
 import dataclasses
 import functools
 import hashlib
-import os
+import operator
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +30,14 @@ class Split:
         self.images.setflags(write=False)
         self.labels.setflags(write=False)
 
+    def __len__(self) -> int:
+        """How many examples."""
+        return len(self.labels)
+
+    def __getitem__(self, which) -> "Split":
+        """The examples that a slice or an index array picks, in its order."""
+        return Split(self.images[which], self.labels[which])
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -43,6 +50,7 @@ class Dataset:
       num_classes: Labels run from 0 to this, exclusive.
       mean: Per channel of the training images, float32[C], in units of 1 = white.
       std: Likewise.
+      validation: What `with_validation` took from the training split, None before.
     """
 
     name: str
@@ -51,71 +59,126 @@ class Dataset:
     num_classes: int
     mean: np.ndarray
     std: np.ndarray
+    validation: Split | None = None
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every image and label in order: what a result depends on."""
         digest = hashlib.sha256()
-        for split in (self.train, self.test):
+        for split in self._splits():
             digest.update(repr(split.images.shape).encode())
-            digest.update(split.images.tobytes())
-            digest.update(split.labels.tobytes())
+            digest.update(split.images.ravel().data)
+            digest.update(split.labels.ravel().data)
         return digest.hexdigest()[:16]
 
+    def with_validation(self, size: int, seed: int = 0) -> "Dataset":
+        """Move ``size`` training examples, drawn by ``seed``, into `validation`.
 
-def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
-    """Load a data set.
+        Both parts keep the data set's order. The test split, mean and std stay: they are those of
+        the whole training set, as published, so a network reads the same images either way.
 
-    Args:
-      name: ``"digits"``: the 1,797 handwritten digits (8×8, grey) that scikit-learn ships.
-      data_dir: Where prepared data sets lie; the digits need none.
+        Args:
+          size: How many, at least 1 and fewer than there are.
+          seed: From 0 to 2**32 - 1; other seeds give other examples.
 
-    Returns:
-      The data set, its arrays read-only.
+        Returns:
+          The data set with `train` and `validation` disjoint, together the former `train`.
 
-    Raises:
-      ValueError: ``name`` is not one of the above.
+        Raises:
+          ValueError: ``size`` or ``seed`` is out of range, or there is a validation split already.
 
-    Example:
-      >>> digits = load("digits")
-      >>> digits.train.images.shape, digits.test.images.shape, digits.num_classes
-      ((512, 8, 8, 1), (1285, 8, 8, 1), 10)
+        Example:
+          >>> from adamprox.data import load
+          >>> held_out = load("digits").with_validation(112, seed=1)
+          >>> len(held_out.train), len(held_out.validation), len(held_out.test)
+          (400, 112, 1285)
+        """
+        size = _whole("size", size, 1, len(self.train) - 1)
+        seed = _whole("seed", seed, 0, 2**32 - 1)
+        if self.validation is not None:
+            raise ValueError(
+                f"{self.name} has a validation split of {len(self.validation)} already"
+            )
+        # NumPy promises that the stream of RandomState never changes; default_rng's may.
+        order = np.random.RandomState(seed).permutation(len(self.train))
+        validation, train = np.sort(order[:size]), np.sort(order[size:])
+        return dataclasses.replace(self, train=self.train[train], validation=self.train[validation])
 
-    Source: the UCI ML hand-written digits data (test part), Alpaydin and Kaynak, 1998.
+    def pooled(self, side: int) -> "Dataset":
+        """Images averaged over squares down to ``side`` × ``side``, halves rounded up.
+
+        Mean and std are those of the pooled training images.
+
+        Args:
+          side: Divides height and width.
+
+        Returns:
+          The data set at the lower resolution.
+
+        Raises:
+          ValueError: ``side`` does not divide height and width.
+
+        Example:
+          >>> from adamprox.data import load
+          >>> load("digits").pooled(4).train.images.shape
+          (512, 4, 4, 1)
+        """
+        height, width = self.train.images.shape[1:3]
+        side = _whole("side", side, 1, min(height, width))
+        if height % side or width % side:
+            raise ValueError(f"side must divide {height} and {width}, got {side}")
+        pool = lambda split: split and Split(_pool(split.images, side), split.labels)  # noqa: E731
+        train = pool(self.train)
+        mean, std = channel_statistics(train.images)
+        return dataclasses.replace(
+            self,
+            train=train,
+            test=pool(self.test),
+            validation=pool(self.validation),
+            mean=mean,
+            std=std,
+        )
+
+    def _splits(self) -> list[Split]:
+        splits = (self.train, self.test, self.validation)
+        return [split for split in splits if split is not None]
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation per channel of uint8[N, H, W, C], float32[C], 1 = white.
+
+    The sums are of integers, hence exact, and need a fraction of the memory of float64 images.
     """
-    del data_dir
-    if name != "digits":
-        raise ValueError(f"data set must be 'digits', got {name!r}")
-    return _digits()
-
-
-@functools.cache
-def _digits() -> Dataset:
-    images, labels = load_digits(return_X_y=True)
-    # Grey levels are 0 … 16; 255/16 brings them to the units of the other data sets.
-    images = np.round(images * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    labels = labels.astype(np.int32)
-    # Few to train on, so that a regularizer has something to do; many to test on, so that an error
-    # is known to better than a percent.
-    # The file is ordered by writer, so an unshuffled split would test on strangers' hands.
-    order = np.random.RandomState(0).permutation(len(labels))
-    train, test = order[:512], order[512:]
-    mean, std = _channel_statistics(images[train])
-    for statistic in (mean, std):
+    total, squares = np.zeros((2, *images.shape[1:]), np.int64)
+    for chunk in np.array_split(images, -(-len(images) // 1000)):
+        total += chunk.sum(0, dtype=np.int64)
+        squares += np.square(chunk, dtype=np.uint16).sum(0, dtype=np.uint32)
+    pixels = images.size // images.shape[-1]
+    mean = total.sum((0, 1)) / pixels
+    variance = squares.sum((0, 1)) / pixels - mean**2
+    statistics = tuple((x / 255).astype(np.float32) for x in (mean, np.sqrt(variance)))
+    for statistic in statistics:
         statistic.setflags(write=False)
-    return Dataset(
-        name="digits",
-        train=Split(images[train], labels[train]),
-        test=Split(images[test], labels[test]),
-        num_classes=10,
-        mean=mean,
-        std=std,
-    )
+    return statistics[0], statistics[1]
 
 
-def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scaled = images.astype(np.float64) / 255
-    return (
-        scaled.mean(axis=(0, 1, 2)).astype(np.float32),
-        scaled.std(axis=(0, 1, 2)).astype(np.float32),
-    )
+def _pool(images: np.ndarray, side: int) -> np.ndarray:
+    count, height, width, channels = images.shape
+    down, across = height // side, width // side
+    sums = np.zeros((count, side, side, channels), np.uint32)
+    for row in range(down):
+        for column in range(across):
+            sums += images[:, row::down, column::across]
+    pixels = down * across
+    return ((sums + pixels // 2) // pixels).astype(np.uint8)
+
+
+def _whole(name: str, value: int, low: int, high: int) -> int:
+    """``value`` as an int if it is a whole number from ``low`` to ``high``."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or not low <= number <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+    return number

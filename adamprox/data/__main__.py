@@ -1,0 +1,100 @@
+"""The command line: ``python -m adamprox.data {prepare NAME | list} [--data-dir DIR]``."""
+
+import dataclasses
+import pathlib
+import signal
+import sys
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from adamprox.command_line import parse
+from adamprox.data.cifar import stored_provenance
+from adamprox.data.layout import LAYOUTS
+from adamprox.data.loading import DamagedDataError, MissingDataError, load, prepared_directory
+from adamprox.data.prepare import prepare
+
+_DataDir = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")]
+
+
+@dataclasses.dataclass
+class Prepare:
+    """Make a data set ready for adamprox.data.load, once."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="{cifar10,cifar100}")]
+    """Which data set."""
+    archive: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """The official binary archive (.tar.gz); downloaded by default."""
+    data_dir: _DataDir = None
+    """Where data sets lie; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
+    force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace a data set that is prepared."""
+
+    def run(self) -> None:
+        """Prepare, read back, and say what is there now."""
+        wrote = prepare(self.name, self.archive, self.data_dir, self.force)
+        layout = LAYOUTS[self.name]
+        directory = prepared_directory(layout, self.data_dir)
+        if not wrote:
+            print(f"{self.name} was prepared in {directory} before; --force replaces it")
+            return
+        data = load(self.name, self.data_dir)
+        for warning in stored_provenance(directory)["warnings"]:
+            print(f"warning: {warning}", file=sys.stderr)
+        print(
+            f"{self.name} is prepared in {directory}: {len(data.train):,} train and "
+            f"{len(data.test):,} test images, fingerprint {data.fingerprint}"
+        )
+
+
+@dataclasses.dataclass
+class List:
+    """What is prepared; every image and label of it is verified."""
+
+    data_dir: _DataDir = None
+    """Where data sets lie; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
+
+    def run(self) -> None:
+        """Print a table."""
+        table = Table("data set", "train", "test", "fingerprint", "from", show_lines=True)
+        for name in LAYOUTS:
+            table.add_row(name, *self._row(name))
+        Console().print(table)
+
+    def _row(self, name: str) -> tuple[str, ...]:
+        try:
+            data = load(name, self.data_dir)
+        except (MissingDataError, DamagedDataError) as error:
+            return "", "", "", str(error)
+        about = stored_provenance(prepared_directory(LAYOUTS[name], self.data_dir))
+        origin = (
+            "the published archive" if about["archive"]["published"] else about["archive"]["name"]
+        )
+        remarks = "; ".join([origin, *about["warnings"]])
+        return f"{len(data.train):,}", f"{len(data.test):,}", data.fingerprint, remarks
+
+
+_Command = (
+    Annotated[Prepare, tyro.conf.subcommand("prepare")]
+    | Annotated[List, tyro.conf.subcommand("list")]
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    try:
+        parse(_Command, arguments, prog="python -m adamprox.data").run()
+    except (ValueError, OSError) as error:
+        print(f"python -m adamprox.data: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; what is not prepared leaves no data set behind", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

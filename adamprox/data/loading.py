@@ -1,0 +1,108 @@
+"""`load`, and where it looks."""
+
+import functools
+import importlib
+import os
+import pathlib
+import shlex
+
+from adamprox.data.dataset import Dataset
+from adamprox.data.layout import LAYOUTS, Layout
+
+
+class MissingDataError(FileNotFoundError, ValueError):
+    """A data set has not been prepared; the message names the command that does it."""
+
+
+class DamagedDataError(ValueError):
+    """A prepared data set is not what was prepared; the message names the command that mends it."""
+
+
+def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Load a data set, once a process.
+
+    Args:
+      name: ``"cifar10"`` or ``"cifar100"`` (its 100 fine classes), 32×32 in color, once
+        ``python -m adamprox.data prepare`` has run; or ``"digits"``: the 1,797 handwritten digits
+        (8×8, grey) that scikit-learn ships.
+      data_dir: Where prepared data sets lie: the environment variable ``TFDS_DATA_DIR`` by default,
+        or else ``~/tensorflow_datasets``. The digits need none.
+
+    Returns:
+      The data set, its arrays read-only.
+
+    Raises:
+      ValueError: ``name`` is not one of the above.
+      MissingDataError: It has not been prepared there.
+      DamagedDataError: Its files are not those that were prepared.
+
+    Example:
+      >>> digits = load("digits")
+      >>> digits.train.images.shape, digits.test.images.shape, digits.num_classes
+      ((512, 8, 8, 1), (1285, 8, 8, 1), 10)
+
+    Source: A. Krizhevsky, Learning multiple layers of features from tiny images, 2009; the UCI ML
+    hand-written digits data (test part), Alpaydin and Kaynak, 1998.
+    """
+    if name == "digits":
+        return _digits()
+    if name not in LAYOUTS:
+        names = ", ".join(map(repr, [*LAYOUTS, "digits"]))
+        raise ValueError(f"data set must be one of {names}, got {name!r}")
+    layout = LAYOUTS[name]
+    directory = prepared_directory(layout, data_dir)
+    # Looked for before anything is imported that takes long.
+    if not is_prepared(directory):
+        raise MissingDataError(
+            f"{name} is not prepared: there is no {directory / _INFO}; "
+            f"run: {prepare_command(layout, data_dir)}"
+        )
+    try:
+        return _prepared(name, directory)
+    except DamagedDataError as error:
+        mend = prepare_command(layout, data_dir, "--force")
+        raise DamagedDataError(f"{name} in {directory} is damaged: {error}; run: {mend}") from error
+
+
+_INFO = "dataset_info.json"
+
+
+def resolve_data_dir(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+    """``data_dir``, or else where TensorFlow Datasets puts data sets; absolute."""
+    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return pathlib.Path(given).expanduser().absolute()
+
+
+def prepared_directory(
+    layout: Layout, data_dir: str | os.PathLike[str] | None = None
+) -> pathlib.Path:
+    """Where the prepared files of a data set belong."""
+    return resolve_data_dir(data_dir) / layout.builder / layout.version
+
+
+def is_prepared(directory: pathlib.Path) -> bool:
+    """Whether preparing has finished there; the folder appears last, and whole."""
+    return (directory / _INFO).is_file()
+
+
+def prepare_command(
+    layout: Layout, data_dir: str | os.PathLike[str] | None = None, *options: str
+) -> str:
+    """The command that prepares a data set, to be pasted into a shell."""
+    where = ("--data-dir", os.fspath(data_dir)) if data_dir else ()
+    return shlex.join(["python", "-m", "adamprox.data", "prepare", layout.name, *where, *options])
+
+
+def forget() -> None:
+    """Make `load` read files again that it has read before."""
+    _prepared.cache_clear()
+
+
+@functools.cache
+def _digits() -> Dataset:
+    return importlib.import_module("adamprox.data.digits").digits()
+
+
+@functools.cache
+def _prepared(name: str, directory: pathlib.Path) -> Dataset:
+    return importlib.import_module("adamprox.data.cifar").read(LAYOUTS[name], directory)
