@@ -36,9 +36,10 @@ def _start(params, radius):
     return AdagradState(
         count=jnp.zeros([], jnp.int32),
         radius=jnp.asarray(radius, float),
-        center=params,
+        # Copies, so that parameters and state can be donated together.
+        center=jax.tree.map(jnp.copy, params),
         root_sum=optax.tree.zeros_like(params),
-        average=params,
+        average=jax.tree.map(jnp.copy, params),
     )
 
 

@@ -152,9 +152,10 @@ def update_histogram(
     inner = optax.with_extra_args_support(optax.identity() if regularizer is None else regularizer)
 
     def init(params):
-        zeros = jnp.zeros([NUM_BINS], jnp.int32)
+        # A buffer each, so that the state can be donated.
+        direction, decay, total = (jnp.zeros([NUM_BINS], jnp.int32) for _ in range(3))
         return UpdateHistogramState(
-            jnp.zeros([], jnp.int32), zeros, zeros, zeros, inner.init(params)
+            jnp.zeros([], jnp.int32), direction, decay, total, inner.init(params)
         )
 
     def update(updates, state, params=None, **extra_args):

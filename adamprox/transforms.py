@@ -315,4 +315,5 @@ def _ratio(m, root, eps_root):
     """m / √(root² + eps_root) with 0/0 = 0; None stands for a known zero."""
     if eps_root is not None:
         root = hypotenuse(root, jnp.sqrt(jnp.asarray(eps_root, root.dtype)))
-    return jnp.where(root > 0, m / jnp.where(root > 0, root, 1).astype(m.dtype), 0)
+    # Asked as ``== 0``: a root that is not a number stays one, instead of passing for 0/0.
+    return jnp.where(root == 0, 0, m / jnp.where(root == 0, 1, root).astype(m.dtype))

@@ -69,7 +69,8 @@ def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Nume
 
 
 def _hard_threshold(x, threshold):
-    return jnp.where(jnp.abs(x) > threshold, x, 0)
+    kept = jnp.where(jnp.abs(x) <= threshold, 0, x)
+    return jnp.where(jnp.isnan(threshold), jnp.nan, kept)
 
 
 def _firm_threshold(x, t, gamma, scale):
