@@ -16,6 +16,8 @@ figures: demo
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.optimizer_step
+	$(BIN)/python -m benchmarks.convolution
+	$(BIN)/python -m benchmarks.training_step
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -1,18 +1,18 @@
 """The CIFAR ResNets of He et al., 2016: 6n + 2 layers, with and without BatchNorm."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from adamprox.models.convolution import Conv3x3
+from adamprox.models.layers import Conv3x3, classify, norm
+from adamprox.models.repeat import repeat
 
 # Plain (not truncated) normal of variance 2/fan_in, for convolutions and the dense layer alike.
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-
-
-def _uniform_fan_in(key, shape, dtype=jnp.float32):
-    """U(±1/√64): the bias of the final layer, whose fan-in is always 64."""
-    return jax.random.uniform(key, shape, dtype, -1 / 8, 1 / 8)
+# From so many blocks a stage, the equal ones are compiled as one.
+_REPEAT_FROM = 9
 
 
 def _shortcut(x, features, stride):
@@ -22,44 +22,56 @@ def _shortcut(x, features, stride):
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2)))
 
 
+class SkipInit(nn.Module):
+    """A learned scalar, 0 at first, that multiplies a residual branch; alpha float32[].
+
+    Source: De and Smith, *Batch Normalization Biases Residual Blocks Towards the Identity
+    Function in Deep Networks*, 2020.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Float[...] to the same."""
+        return self.param("alpha", nn.initializers.zeros, (), jnp.float32).astype(x.dtype) * x
+
+
 class BasicBlock(nn.Module):
     """conv, norm, relu, conv, norm, plus the shortcut, relu."""
 
     features: int
     stride: int
     batch_norm: bool
+    skip_init: bool
+    dtype: Any
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Float[N, H, W, C] to float[N, H/stride, W/stride, features]."""
-        y = Conv3x3(self.features, self.stride, _he_normal)(x)
-        y = nn.relu(_norm(y, self.batch_norm, train))
-        y = Conv3x3(self.features, 1, _he_normal)(y)
-        y = _norm(y, self.batch_norm, train)
+        """dtype[N, H, W, C] to dtype[N, ⌈H/stride⌉, ⌈W/stride⌉, features]."""
+        y = Conv3x3(self.features, self.stride, _he_normal, self.dtype)(x)
+        y = nn.relu(norm(y, self.batch_norm, train, self.dtype))
+        y = Conv3x3(self.features, 1, _he_normal, self.dtype)(y)
+        y = norm(y, self.batch_norm, train, self.dtype)
+        y = SkipInit()(y) if self.skip_init else y
         return nn.relu(y + _shortcut(x, self.features, self.stride))
-
-
-def _norm(x, batch_norm, train):
-    """BatchNorm with the reference's momentum and ε, or nothing; call inside a compact module."""
-    if not batch_norm:
-        return x
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
 
 
 class ResNet(nn.Module):
     """CIFAR ResNet of ``depth`` = 6n + 2 layers: three stages of n blocks, 16, 32 and 64 channels.
 
-    Post-activation blocks, option-A shortcuts, bias-free convolutions, He-normal initialization.
-    Without BatchNorm nothing takes its place: no bias, no rescaling.
+    Post-activation blocks, option-A shortcuts, bias-free convolutions, He-normal initialization,
+    the dense layer's bias U(±1/√64). Without BatchNorm nothing takes its place: no bias, no
+    rescaling.
 
     Args:
       depth: 8, 14, 20, …: any 6n + 2 with n ≥ 1.
       num_classes: Size of the output.
       batch_norm: Whether BatchNorm follows every convolution.
+      skip_init: Whether a learned scalar, 0 at first, multiplies every residual branch.
+      dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
 
     Returns:
       From ``apply(variables, images, train=bool)`` with images float[N, H, W, C]: logits
-      float[N, num_classes]. With BatchNorm and ``train=True`` pass ``mutable=["batch_stats"]``.
+      float32[N, num_classes]. With BatchNorm and ``train=True`` pass ``mutable=["batch_stats"]``.
 
     Raises:
       ValueError: ``depth`` is not 6n + 2.
@@ -77,6 +89,8 @@ class ResNet(nn.Module):
     depth: int
     num_classes: int = 10
     batch_norm: bool = True
+    skip_init: bool = False
+    dtype: Any = jnp.float32
 
     def __post_init__(self):
         """Refuse a depth that no such network has, before anything is built."""
@@ -85,15 +99,29 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Images float[N, H, W, C] to logits float[N, num_classes]."""
-        x = Conv3x3(16, 1, _he_normal)(x)
-        x = nn.relu(_norm(x, self.batch_norm, train))
-        for stage, features in enumerate((16, 32, 64)):
-            for block in range((self.depth - 2) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                x = BasicBlock(features, stride, self.batch_norm)(x, train)
-        x = jnp.mean(x, axis=(1, 2))
-        return nn.Dense(self.num_classes, kernel_init=_he_normal, bias_init=_uniform_fan_in)(x)
+        """Images float[N, H, W, C] to logits float32[N, num_classes]."""
+        x = Conv3x3(16, 1, _he_normal, self.dtype)(x)
+        x = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+        for stage in range(3):
+            x = self._stage(x, stage, train)
+        return classify(x, self.num_classes, _he_normal, self.dtype)
+
+    def _stage(self, x, stage, train):
+        """All blocks but the first, which may subsample, are equal."""
+        blocks = (self.depth - 2) // 6
+        first, *others = [f"BasicBlock_{stage * blocks + index}" for index in range(blocks)]
+        x = self._block(stage, 2 if stage else 1, name=first)(x, train)
+        # Parameters are always created one block after the other: values must not depend on this.
+        if blocks >= _REPEAT_FROM and not self.is_initializing():
+            return repeat(self, self._block(stage, parent=None), others, x, train)
+        for name in others:
+            x = self._block(stage, name=name)(x, train)
+        return x
+
+    def _block(self, stage, stride=1, **kwargs):
+        return BasicBlock(
+            16 * 2**stage, stride, self.batch_norm, self.skip_init, self.dtype, **kwargs
+        )
 
 
 def check_depth(depth: object) -> None:

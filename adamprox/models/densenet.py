@@ -1,0 +1,119 @@
+"""DenseNet-BC of Huang et al., 2017, for small images, with and without BatchNorm."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from adamprox.models.layers import Conv1x1, Conv3x3, classify, norm
+
+# Plain normal of variance 2/(k²·out), and U(±1/√fan_in).
+_fan_out_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+_uniform_fan_in = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class Bottleneck(nn.Module):
+    """norm, relu, 1×1 to 4k channels, norm, relu, 3×3 to k channels, joined to the input."""
+
+    growth_rate: int
+    batch_norm: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """dtype[N, H, W, C] to dtype[N, H, W, C + growth_rate]."""
+        y = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+        y = Conv1x1(4 * self.growth_rate, _fan_out_normal, self.dtype)(y)
+        y = nn.relu(norm(y, self.batch_norm, train, self.dtype))
+        y = Conv3x3(self.growth_rate, 1, _fan_out_normal, self.dtype)(y)
+        return jnp.concatenate([x, y], -1)
+
+
+class Transition(nn.Module):
+    """norm, relu, 1×1 to half the channels, average of 2×2 pixels."""
+
+    batch_norm: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """dtype[N, H, W, C] to dtype[N, ⌊H/2⌋, ⌊W/2⌋, ⌊C/2⌋]."""
+        y = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+        y = Conv1x1(x.shape[-1] // 2, _fan_out_normal, self.dtype)(y)
+        return _average_pool(y)
+
+
+def _average_pool(x):
+    """Means of 2×2 pixels; an odd last row or column is dropped."""
+    n, h, w, c = x.shape
+    even = x[:, : h // 2 * 2, : w // 2 * 2]
+    return even.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+class DenseNet(nn.Module):
+    """DenseNet-BC of ``depth`` = 6n + 4 layers: three dense blocks of n bottlenecks.
+
+    A stem of 2k channels, bottlenecks of 4k, transitions that halve channels and resolution, no
+    dropout. Convolutions have no bias and start as N(0, 2/(k²·out)), the dense layer as
+    U(±1/√fan_in). Without BatchNorm nothing takes its place.
+
+    Args:
+      depth: 10, 16, 22, …: any 6n + 4 with n ≥ 1.
+      growth_rate: k ≥ 1, the channels that a bottleneck adds.
+      num_classes: Size of the output.
+      batch_norm: Whether BatchNorm precedes every relu.
+      dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
+
+    Returns:
+      From ``apply(variables, images, train=bool)`` with images float[N, H, W, C], 4×4 pixels or
+      more: logits float32[N, num_classes]. With BatchNorm and ``train=True`` pass
+      ``mutable=["batch_stats"]``.
+
+    Raises:
+      ValueError: An argument is out of range, or images are smaller than 4×4.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> images = jnp.zeros((1, 8, 8, 1))
+      >>> model = DenseNet(10, growth_rate=4, num_classes=10)
+      >>> variables = model.init(jax.random.key(0), images, train=False)
+      >>> model.apply(variables, images, train=False).shape
+      (1, 10)
+
+    Source: Huang et al., *Densely Connected Convolutional Networks*, 2017, §3.
+    """
+
+    depth: int = 100
+    growth_rate: int = 12
+    num_classes: int = 100
+    batch_norm: bool = True
+    dtype: Any = jnp.float32
+
+    def __post_init__(self):
+        """Refuse what no such network has, before anything is built."""
+        check_densenet(self.depth, self.growth_rate, self.num_classes)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Images float[N, H, W, C] to logits float32[N, num_classes]."""
+        if min(x.shape[1:3]) < 4:
+            raise ValueError(f"images must be at least 4×4, got {x.shape[1]}×{x.shape[2]}")
+        x = Conv3x3(2 * self.growth_rate, 1, _fan_out_normal, self.dtype)(x)
+        for block in range(3):
+            for _ in range((self.depth - 4) // 6):
+                x = Bottleneck(self.growth_rate, self.batch_norm, self.dtype)(x, train)
+            if block < 2:
+                x = Transition(self.batch_norm, self.dtype)(x, train)
+        x = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+        return classify(x, self.num_classes, _uniform_fan_in, self.dtype)
+
+
+def check_densenet(depth: object, growth_rate: object, num_classes: object) -> None:
+    """Raise ValueError unless ``depth`` is 6n + 4 with n ≥ 1, and the others are positive."""
+    if not isinstance(depth, int) or depth < 10 or depth % 6 != 4:
+        raise ValueError(f"depth must be 6n + 4 (10, 16, 22, 28, 40, 100, …), got {depth!r}")
+    for name, value in (("growth_rate", growth_rate), ("num_classes", num_classes)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, got {value!r}")
