@@ -1,10 +1,7 @@
 """The command line: ``python -m experiments {list | all | fig01 | …} [--preset …] [--out DIR]``."""
 
-import contextlib
 import dataclasses
-import io
 import pathlib
-import re
 import signal
 import sys
 import time
@@ -12,8 +9,9 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from adamprox.command_line import parse
 from experiments.catalogue import CATALOGUE, find
 from experiments.protocol import PRESETS, protocol
 from experiments.run import run
@@ -25,8 +23,8 @@ class Arguments:
 
     experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """list, all, or the name of an experiment."""
-    preset: Annotated[str, tyro.conf.arg(metavar="{smoke,demo}")] = "demo"
-    """How much to run: smoke (to see that it works) or demo (minutes)."""
+    preset: Annotated[str, tyro.conf.arg(metavar="{smoke,demo,paper}")] = "demo"
+    """How much to run: smoke (to see that it works), demo (minutes) or paper (the published protocol)."""
     out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where records, figures and report.html go; runs/<preset> by default."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -43,42 +41,14 @@ class Arguments:
     """The base grid of λ per step, in place of the preset's."""
 
 
-class BadInput(Exception):
-    """Something the user can mend; its message is one line."""
-
-
-def parse(argv: list[str]) -> Arguments:
-    """Arguments from the command line.
-
-    Raises:
-      BadInput: They cannot be understood.
-    """
-
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box):
-            return tyro.cli(Arguments, args=argv, prog="python -m experiments")
-    except SystemExit as stop:
-        if stop.code in (0, None):  # --help
-            raise
-    raise BadInput(_first_sentence(box.getvalue()))
-
-
-def _first_sentence(box: str) -> str:
-    """What is wrong, out of the box of several lines in which tyro explains it."""
-    lines = [line.strip(" │╭╮╰╯─") for line in box.splitlines()]
-    headlines = ("Value error", "Unrecognized options", "Required options", "Parsing error")
-    text = " ".join(line for line in lines if line and line not in headlines)
-    return re.split(r"\.? (?:Got errors|Argument helptext|For full helptext|Perhaps)", text)[0]
-
-
 def show_list(console: Console) -> None:
     """Every experiment with its claim and cost."""
-    table = Table(
-        "experiment", "claim", *(f"cost at {preset}" for preset in PRESETS), show_lines=True
-    )
+    presets = [p for p in PRESETS if all(p in e.cost for e in CATALOGUE.values())]
+    table = Table(Column("experiment", no_wrap=True), "claim", show_lines=True)
+    for preset in presets:
+        table.add_column(f"cost at {preset}")
     for experiment in CATALOGUE.values():
-        costs = (experiment.cost[preset] for preset in PRESETS)
+        costs = (experiment.cost[preset] for preset in presets)
         table.add_row(experiment.name, experiment.claim, *costs)
     console.print(table)
 
@@ -89,7 +59,7 @@ def main(argv: list[str]) -> int:
     started = time.perf_counter()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
-        arguments = parse(argv)
+        arguments = parse(Arguments, argv, prog="python -m experiments")
         if arguments.experiment == "list":
             show_list(Console())
             return 0
@@ -100,7 +70,7 @@ def main(argv: list[str]) -> int:
             workers=arguments.workers,
             console=console,
         )
-    except (BadInput, ValueError) as error:
+    except ValueError as error:
         print(f"python -m experiments: {error}", file=sys.stderr)
         return 2
     except OSError as error:

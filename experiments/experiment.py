@@ -17,7 +17,8 @@ class Experiment:
       title: Its headline on the page.
       claim: What the paper says, in a sentence.
       cost: Of this experiment alone on two CPU cores, by preset, compilation included.
-      cells: What has to be run.
+      cells: What has to be run, given the records there are: once they are there, a grid may have
+        to be extended.
       figures: Drawn from the records of those cells, in their order.
       claims: Judged from the same records.
     """
@@ -26,6 +27,6 @@ class Experiment:
     title: str
     claim: str
     cost: dict[str, str]
-    cells: Callable[[Protocol], Sequence[Cell]]
+    cells: Callable[[Protocol, Sequence[Record]], Sequence[Cell]]
     figures: Callable[[Protocol, list[Record]], list[Figure]]
     claims: Callable[[Protocol, list[Record]], list[Claim]]

@@ -8,6 +8,7 @@ Expect: AdamW's two trajectories on top of each other; gradient descent in one s
 """
 
 import dataclasses
+import pathlib
 from typing import Any, ClassVar
 
 import jax
@@ -57,7 +58,7 @@ class QuadraticsCell:
         """The attributes; κ as a list."""
         return {**dataclasses.asdict(self), "condition_numbers": list(self.condition_numbers)}
 
-    def run(self) -> dict[str, Any]:
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
         """Trajectories x_0 … x_T of the tuned runs, one column a method and problem."""
         sizes = jnp.asarray(np.geomspace(1e-7, 10.0, self.step_sizes), jnp.float32)
         columns: dict[str, Any] = {}
@@ -144,7 +145,7 @@ EXPERIMENT = Experiment(
     title="Figure 1 · Quadratics",
     claim="The condition number changes gradient descent's trajectory, not AdamW's.",
     cost={"smoke": "3 s", "demo": "3 s"},
-    cells=lambda _: [QuadraticsCell()],
+    cells=lambda *_: [QuadraticsCell()],
     figures=plot,
     claims=judge,
 )

@@ -10,57 +10,62 @@ import numpy as np
 
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import compact, noise, percent, untested
-from adamprox.report.plots import LABELS, canvas, error_limits, heatmap
+from adamprox.report.plots import canvas, error_limits
+from experiments import comparison
+from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
-OPTIMIZERS = ("adamw", "adamprox")
+ADAMW, ADAMPROX = ARMS = (Arm("adamw"), Arm("adamprox"))
 
 
-def cells(protocol: Protocol):
+def cells(protocol: Protocol, records=()):
     """Both grids."""
-    return [cell for name in OPTIMIZERS for cell in protocol.grid(name)]
+    return comparison.cells(ARMS, protocol, records)
 
 
-def pairs(records):
+def pairs(protocol: Protocol, records):
     """(AdamW, AdamProx) records of equal (α, λ), where both finished."""
-    half = len(records) // 2
-    both = zip(records[:half], records[half:], strict=True)
-    return [(w, p) for w, p in both if None not in (w["final_test_error"], p["final_test_error"])]
+    both = [
+        {(r["learning_rate"], r["weight_decay"]): r for r in arm.tuned(protocol, records)
+         if r["final_test_error"] is not None}
+        for arm in ARMS
+    ]  # fmt: skip
+    return [(both[0][at], both[1][at]) for at in both[0] if at in both[1]]
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:
     """Two heatmaps, and one optimizer's error against the other's."""
-    figure, axes = canvas(1, 3, 12, 3.4)
-    limits, half = error_limits(records), len(records) // 2
-    for ax, name, grid in zip(axes[0], OPTIMIZERS, (records[:half], records[half:]), strict=False):
-        heatmap(ax, grid, protocol.learning_rates, protocol.weight_decays, limits)
-        ax.set(title=LABELS[name], xlabel="weight decay λ (per step)", ylabel="learning rate α")
-    ax = axes[0, 2]
-    errors = 100 * np.array([[r["final_test_error"] for r in pair] for pair in pairs(records)])
-    ax.loglog([limits[0], 95], [limits[0], 95], color="#bbbbbb", lw=1, zorder=0)
+    caption = "Final test error in percent of the same cells, the best ringed."
+    maps = comparison.heatmaps(
+        protocol, [ARMS], records, "fig05_heatmaps", "Decay the weights, or minimize?", caption
+    )
+    figure, axes = canvas(1, 1, 4.2, 3.6)
+    ax = axes[0, 0]
+    lowest, highest = error_limits(records)
+    errors = 100 * np.array([[r["final_test_error"] for r in p] for p in pairs(protocol, records)])
+    ax.loglog([lowest, highest], [lowest, highest], color="#bbbbbb", lw=1, zorder=0)
     if errors.size:
         ax.loglog(*errors.T, "o", color="#3a8f6b", ms=6, alpha=0.8)
     ax.set(title="test error, %", xlabel="AdamW", ylabel="AdamProx")
-    caption = (
-        "The same cells for both. In the scatter plot every cell is a dot; on the diagonal the two "
-        "agree."
-    )
-    return [Figure("fig05_adamprox", "Decay the weights, or minimize?", caption, figure)]
+    caption = "Every cell is a dot; on the diagonal the two agree."
+    return [maps, Figure("fig05_pairs", "Cell by cell.", caption, figure)]
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Cell by cell within noise, among the cells that train."""
     statement = "AdamProx performs like AdamW, cell by cell."
     bar = "within two standard errors in at least 90 % of the cells that train (error below 50 %)"
-    found = [pair for pair in pairs(records) if min(r["final_test_error"] for r in pair) < 0.5]
+    found = [
+        pair for pair in pairs(protocol, records) if min(r["final_test_error"] for r in pair) < 0.5
+    ]
     if reason := untested(protocol.preset, *found[:1] or [None]):
         return [Claim("§4.3, Fig. 5", statement, "—", bar, Verdict.NOT_TESTED, reason)]
     gaps = np.array([_gap(pair) for pair in found])
     close = np.array([abs(gap) <= noise(*pair) for gap, pair in zip(gaps, found, strict=True)])
     measured = f"{close.sum()} of {close.size} cells; median difference {percent(float(np.median(abs(gaps))))}"
     verdict = Verdict.HOLDS if close.mean() >= 0.9 else Verdict.FAILS
-    far = [pair for pair in pairs(records) if abs(_gap(pair)) > noise(*pair)]
+    far = [pair for pair in pairs(protocol, records) if abs(_gap(pair)) > noise(*pair)]
     note = "Beyond noise, of all cells: " + "; ".join(map(_describe, far)) + "." if far else ""
     return [Claim("§4.3, Fig. 5", statement, measured, bar, verdict, note)]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from adamprox.report.page import Section, save_figures, write_page
 from adamprox.report.plots import style
-from adamprox.sweep import Record, Results, run_cells
+from adamprox.sweep import Cell, Record, Results, cell_key, run_cells
 from adamprox.sweep.provenance import provenance
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -39,12 +39,15 @@ def run(
     Raises:
       ValueError: ``out`` cannot be written to; nothing has been run.
     """
-    cells = {experiment.name: experiment.cells(protocol) for experiment in experiments}
+    for experiment in experiments:
+        experiment.cells(
+            protocol, ()
+        )  # a cell that cannot be is refused before anything is written
     make_writable(out)
     started = time.perf_counter()
     results = Results(out / "records")
+    cells = complete(experiments, protocol, results, workers=workers, console=console)
     everything = [cell for wanted in cells.values() for cell in wanted]
-    run_cells(everything, results, workers=workers, console=console)
     training_time = time.perf_counter() - started
     facts = _facts(experiments, protocol, results.read_all(everything), training_time)
     # A page of its own for one experiment: it must not replace that of all.
@@ -55,6 +58,32 @@ def run(
             save_figures(section.figures, out / "figures")
         write_page(page, "AdamW, understood through proximal methods", LEAD, sections, facts)
     return page
+
+
+def complete(
+    experiments: Sequence[Experiment],
+    protocol: Protocol,
+    results: Results,
+    *,
+    workers: int | None,
+    console: Console,
+) -> dict[str, Sequence[Cell]]:
+    """Run cells until no experiment asks for more: what is found may extend a grid.
+
+    Returns:
+      The cells of each experiment, by its name; all have records.
+    """
+    records: list[Record] = []
+    while True:
+        cells = {e.name: e.cells(protocol, records) for e in experiments}
+        everything = [cell for wanted in cells.values() for cell in wanted]
+        wanted = {cell_key(cell) for cell in everything}
+        if records and wanted <= {record["key"] for record in records}:
+            return cells
+        if records:
+            more = len(wanted) - len(records)
+            console.print(f"best cells on edges, or to be repeated: {more} more cells")
+        records = run_cells(everything, results, workers=workers, console=console)
 
 
 def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) -> Section:
@@ -80,7 +109,8 @@ def make_writable(out: pathlib.Path) -> None:
 
 def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tuple[str, str]]:
     names = " ".join(experiment.name for experiment in experiments)
-    configuration = [(k, _text(v)) for k, v in dataclasses.asdict(protocol).items()]
+    grids = {k: v for k, v in dataclasses.asdict(protocol).items() if k != "training"}
+    configuration = [(k, _text(v)) for k, v in {**protocol.training, **grids}.items()]
     origins = [json.loads(record["provenance"]) for record in records]
     return [
         ("experiments", names),

@@ -8,6 +8,7 @@ Expect: deviation exactly 0 at ε = 0, growing with ε as gradients of small sca
 """
 
 import dataclasses
+import pathlib
 from typing import Any, ClassVar
 
 import jax
@@ -62,7 +63,7 @@ class ScaleFreenessCell:
             "data_fingerprint": fingerprint,
         }
 
-    def run(self) -> dict[str, Any]:
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
         """Largest relative deviation of the parameters, one column an optimizer, one entry an ε."""
         start, gradients = jax.jit(self._real_gradients)()
         k = np.random.default_rng(0).integers(-self.log2_range, self.log2_range + 1, start.shape)
@@ -158,7 +159,7 @@ EXPERIMENT = Experiment(
     title="Section 3 · Scale-freeness",
     claim="Scaling gradient coordinates moves Adam-ℓ2's iterates and not AdamW's.",
     cost={"smoke": "15 s", "demo": "15 s"},
-    cells=lambda protocol: [
+    cells=lambda protocol, _: [
         ScaleFreenessCell(epsilons=(0.0, 1e-8) if protocol.preset == "smoke" else EPSILONS)
     ],
     figures=plot,

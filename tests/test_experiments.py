@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from adamprox.report.claims import Verdict
-from adamprox.sweep import Results
+from adamprox.sweep import Results, cell_key
 from experiments.__main__ import main
 from experiments.catalogue import CATALOGUE
 from experiments.fig01_quadratics import distance
@@ -35,7 +35,7 @@ def test_every_experiment_leaves_figures_and_records(smoke_run):
     for prefix in ("fig01", "scale_freeness", "fig03", "fig04", "fig05"):
         assert any(name.startswith(prefix) for name in names)
     for experiment in CATALOGUE.values():
-        cells = experiment.cells(PRESETS["smoke"])
+        cells = experiment.cells(PRESETS["smoke"], ())
         assert len(Results(smoke_run / "records").read_all(cells)) == len(cells)
 
 
@@ -66,7 +66,7 @@ def test_running_again_costs_nothing(smoke_run, capsys):
 
 
 def records_of(name, smoke_run):
-    cells = CATALOGUE[name].cells(PRESETS["smoke"])
+    cells = CATALOGUE[name].cells(PRESETS["smoke"], ())
     return Results(smoke_run / "records").read_all(cells)
 
 
@@ -90,12 +90,13 @@ def synthetic(name, errors):
     return demo, [
         {
             **c.config(),
+            "key": cell_key(c),
             "final_test_error": errors(c),
             "test_examples": 1285,
             "update_histogram": 4 * [[1] * 28],
             "epoch": [1, 2, 3, 4],
         }
-        for c in CATALOGUE[name].cells(demo)
+        for c in CATALOGUE[name].cells(demo, ())
     ]
 
 
@@ -145,8 +146,6 @@ def test_fig05_verdicts(gap, verdict):
 def test_figures_can_be_drawn_when_everything_diverged():
     for name in ("fig03", "fig04", "fig05"):
         demo, records = synthetic(name, lambda c: None)
-        for i, record in enumerate(records):
-            record["key"] = str(i)
         assert CATALOGUE[name].figures(demo, records)
         assert all(c.verdict is Verdict.NOT_TESTED for c in CATALOGUE[name].claims(demo, records))
 

@@ -1,4 +1,4 @@
-"""Training cells: recipes, compilation, batches, divergence, reproducibility."""
+"""Training: recipes, compilation, batches, evaluation, divergence, reproducibility."""
 
 import jax
 import jax.numpy as jnp
@@ -7,37 +7,34 @@ import optax
 import pytest
 
 import adamprox
-from adamprox.data import load
 from adamprox.training import TrainingCell
-from adamprox.training.loop import Program, compile_program, train
+from adamprox.training.loop import Schedule, classic_random, train
+from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
+from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import Hyperparameters
 
 SMALL = {"train_size": 70, "depth": 8, "batch_size": 32}
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
+PROGRAM = Program(ImageSpec("digits", train_size=70), NetworkSpec(depth=8), "adamw", 32)
 
 
-def results(hp=HP, *, optimizer="adamw", seed=0, init_seed=0, epochs=2, evaluate_every=1):
-    program = Program("digits", 70, 8, False, optimizer, 32)
-    return list(
-        train(
-            program,
-            hp,
-            seed=seed,
-            init_seed=init_seed,
-            epochs=epochs,
-            evaluate_every=evaluate_every,
-        )
-    )
+def results(hp=HP, *, program=PROGRAM, seed=0, init_seed=0, epochs=2, **options):
+    return train(program, hp, Schedule(epochs, **options), seed=seed, init_seed=init_seed).history
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if hasattr(adamprox, name)])
 def test_recipes_are_the_optimizers_they_are_named_after(name):
+    check_same_path(RECIPES[name](0.01, 0.02, 2), getattr(adamprox, name)(0.01, weight_decay=0.02))
+
+
+def test_sgd_is_optax_sgd_on_the_regularized_loss():
+    rival = optax.chain(optax.add_decayed_weights(0.02), optax.sgd(0.01, momentum=0.9))
+    check_same_path(RECIPES["sgd"](0.01, 0.02, 2), rival)
+
+
+def check_same_path(recipe, optimizer):
     x = {"a": jnp.linspace(-1, 1, 6), "b": jnp.ones((2, 2))}
-    recipe, optimizer = (
-        RECIPES[name](0.01, 0.02, 2),
-        getattr(adamprox, name)(0.01, weight_decay=0.02),
-    )
     a, b = recipe.init(x), optimizer.init(x)
     for k in range(4):
         gradient = jax.tree.map(lambda p, k=k: jnp.cos(p + k), x)
@@ -47,44 +44,54 @@ def test_recipes_are_the_optimizers_they_are_named_after(name):
         x = optax.apply_updates(x, u)
 
 
-def test_one_compilation_serves_every_cell():
-    results()
-    compiled = compile_program(Program("digits", 70, 8, False, "adamw", 32))
-    functions = [compiled.network.init, compiled.network.evaluate, compiled.init, compiled.epoch]
-    before = [f._cache_size() for f in functions]
-    for alpha in (1e-4, 3e-3):
-        for multiplier in (1.0, 100.0):
-            results(Hyperparameters(alpha, alpha / 2, multiplier), seed=3, init_seed=2)
-    after = [f._cache_size() for f in functions]
-    assert before == after == [1, 1, 1, 1]
+def test_one_compilation_serves_thirty_cells():
+    results(epochs=1, evaluate_train=True)
+    compiled = compile_program(PROGRAM)
+    functions = [compiled.network.evaluate, compiled.start, compiled.jit_epoch]
+    for alpha in np.geomspace(1e-5, 1e-2, 5):
+        for weight_decay in (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1):
+            results(Hyperparameters(alpha, weight_decay, 1.0 + alpha), seed=3, epochs=1)
+    assert [f._cache_size() for f in functions] == [1, 1, 1]
 
 
 def test_every_example_once_an_epoch_and_the_partial_batch_is_kept():
     """70 examples in batches of 32: the running error is a multiple of 1/70, the steps are 3."""
     first = results(epochs=1)[0]
     assert first.train_error * 70 == pytest.approx(round(first.train_error * 70), abs=1e-4)
-    compiled = compile_program(Program("digits", 70, 8, False, "adamw", 32))
-    with jax.threefry_partitionable(False):
-        hp = Hyperparameters(*(jnp.float32(h) for h in HP))
-        state = compiled.init(compiled.network.init(0), hp)
-        start = jax.tree.map(np.asarray, state.variables)
-        state, sums = compiled.epoch(state, hp, 0, 1, compiled.train)
+    compiled = compile_program(PROGRAM)
+    hp = Hyperparameters(*(jnp.float32(h) for h in HP))
+    state = compiled.start(classic_random(compiled.network.init, 0), hp)
+    start = jax.tree.map(np.asarray, state.variables)
+    state, sums = classic_random(compiled.jit_epoch, state, hp, 0, 1, compiled.network.pool)
     assert int(state.step) == 3 and int(sums.seen) == 70
     assert not np.array_equal(
         start["params"]["Dense_0"]["bias"], state.variables["params"]["Dense_0"]["bias"]
     )
 
 
-def test_evaluation_counts_the_whole_test_set():
-    last = results()[-1]
-    size = len(load("digits").test.labels)
-    assert last.test_error is not None
-    assert last.test_error * size == pytest.approx(round(last.test_error * size), abs=1e-3)
+def test_evaluation_is_the_mean_over_the_set_it_names():
+    """All three sets, whose sizes no batch divides, against the whole set at once."""
+    images = ImageSpec("digits", train_size=70, validation_size=101, validation_seed=2)
+    program = PROGRAM._replace(images=images)
+    trained = train(program, HP, Schedule(1, evaluate_train=True), seed=0, init_seed=0)
+    data, last = images.load(), trained.history[-1]
+    model = compile_program(program).network.model
+    assert data.validation is not None
+    for name, x, y in (
+        ("train_set", data.train.images, data.train.labels),
+        ("validation", data.validation.images, data.validation.labels),
+        ("test", data.test.images, data.test.labels),
+    ):
+        logits = model.apply(trained.state.variables, (x / 255.0 - data.mean) / data.std)
+        assert getattr(last, f"{name}_error") == pytest.approx(np.mean(logits.argmax(-1) != y))
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(y)).mean()
+        assert getattr(last, f"{name}_loss") == pytest.approx(float(loss), rel=1e-4)
 
 
-def test_evaluation_every_other_epoch_and_at_the_end():
-    visited = [r.test_error is not None for r in results(epochs=5, evaluate_every=2)]
-    assert visited == [False, True, False, True, True]
+def test_sets_are_visited_every_other_epoch_and_at_the_end_and_only_if_asked_for():
+    history = results(epochs=5, evaluate_every=2)
+    assert [r.test_error is not None for r in history] == [False, True, False, True, True]
+    assert {r.train_set_error for r in history} == {r.validation_loss for r in history} == {None}
 
 
 def test_seeds_matter_and_repeat():
@@ -92,32 +99,36 @@ def test_seeds_matter_and_repeat():
     assert a == b and a != c and a != d and c != d
 
 
-def test_loss_multiplier_is_not_in_the_reported_loss_and_adamw_ignores_it():
-    """A power of two changes no bit at ε = 0; at ε = 1e-8 little."""
+def test_augmentation_is_of_the_seed_and_changes_the_images():
+    augmented = PROGRAM._replace(augment=True)
+    a, b = (results(program=augmented) for _ in range(2))
+    assert a == b and a != results() and a != results(program=augmented, seed=1)
+
+
+def test_the_loss_multiplier_is_not_in_the_reported_loss():
     plain, scaled = results(), results(Hyperparameters(1e-3, 1e-3, 64.0))
     assert scaled[0].train_loss == pytest.approx(plain[0].train_loss, rel=1e-3)
 
 
-def test_divergence_is_a_result():
-    history = results(Hyperparameters(1e6, 0.0, 1.0), epochs=4)
+def test_divergence_ends_the_cell_at_its_step():
+    trained = train(PROGRAM, Hyperparameters(1e6, 0.0, 1.0), Schedule(4), seed=0, init_seed=0)
+    history = trained.history
     assert history[-1].diverged_step > 0 and len(history) < 4
     assert all(r.diverged_step == 0 for r in history[:-1])
+    # Full batches after it are left out; the partial one at the end of the epoch is not.
+    assert int(trained.state.step) <= history[-1].diverged_step + 1
     record = TrainingCell(**SMALL, epochs=4, learning_rate=9e5, weight_decay=0.0).run()
     assert record["final_test_error"] is None and record["diverged_step"] > 0
 
 
 def test_histograms_count_every_parameter_at_the_first_step_of_an_epoch():
     history = results()
-    size = sum(x.size for x in jax.tree.leaves(_parameters()))
+    network = compile_program(PROGRAM).network
+    size = sum(x.size for x in jax.tree.leaves(classic_random(network.init, 0)))
     assert [sum(r.update_histogram) for r in history] == [size, size]
     # At the very first step Adam's direction is sign(g): all of it in the top bins, but for the
     # coordinates whose gradient is 0 (dead units) or not far above ε.
     assert history[0].update_histogram[26] + history[0].update_histogram[27] > 0.5 * size
-
-
-def _parameters():
-    compiled = compile_program(Program("digits", 70, 8, False, "adamw", 32))
-    return jax.eval_shape(compiled.network.init, 0)["params"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +139,9 @@ def _parameters():
         ("weight_decay", float("nan"), "weight_decay must be >= 0, got nan"),
         ("learning_rate", 0.0, "learning_rate must be > 0, got 0"),
         ("loss_multiplier", -1.0, "loss_multiplier must be > 0"),
-        ("optimizer", "adam", "optimizer must be one of adam_l2, .* got adam"),
+        ("optimizer", "adam", "optimizer must be one of .*adam_l2, .* got adam"),
+        ("network", "vgg", "network must be one of resnet, densenet, got vgg"),
+        ("compute_dtype", "float16", "compute_dtype must be one of float32, bfloat16, got float16"),
         ("dataset", "mnist", "data set must be"),
         ("epochs", 0, "epochs must be >= 1, got 0"),
         ("batch_size", 0, "batch_size must be >= 1"),

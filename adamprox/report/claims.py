@@ -2,7 +2,11 @@
 
 import enum
 import math
+import statistics
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from scipy import stats
 
 from adamprox.sweep.results import Record
 
@@ -45,15 +49,81 @@ def untested(preset: str, *needed: object) -> str | None:
     )
 
 
-def select(records: list[Record], **where: object) -> list[Record]:
+def select(records: Sequence[Record], **where: object) -> list[Record]:
     """The records whose columns have the given values."""
     return [r for r in records if all(r.get(k) == v for k, v in where.items())]
 
 
-def best(records: list[Record]) -> Record | None:
+def best(records: Sequence[Record]) -> Record | None:
     """The record of lowest final test error, the first of equals; None if all diverged."""
     finished = [r for r in records if r["final_test_error"] is not None]
     return min(finished, key=lambda r: r["final_test_error"], default=None)
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds.
+
+    Attributes:
+      mean: Of the final test errors.
+      half_width: Of its 95 % interval by Student's t; None for one run.
+      runs: How many finished.
+    """
+
+    mean: float
+    half_width: float | None
+    runs: int
+
+    def __str__(self):
+        """In percent."""
+        if self.half_width is None:
+            return f"{percent(self.mean)} (1 seed)"
+        return f"{100 * self.mean:.1f} ± {100 * self.half_width:.1f} % ({self.runs} seeds)"
+
+
+def estimate(runs: Sequence[Record]) -> Estimate | None:
+    """The mean test error of the runs that finished, None if none did.
+
+    Example:
+      >>> runs = [{"final_test_error": e} for e in (0.10, 0.12, 0.14)]
+      >>> print(estimate(runs))
+      12.0 ± 5.0 % (3 seeds)
+    """
+    errors = [r["final_test_error"] for r in runs if r["final_test_error"] is not None]
+    if not errors:
+        return None
+    half_width = None
+    if len(errors) > 1:
+        quantile = float(stats.t.ppf(0.975, len(errors) - 1))
+        half_width = quantile * statistics.stdev(errors) / math.sqrt(len(errors))
+    return Estimate(statistics.fmean(errors), half_width, len(errors))
+
+
+class Gap(NamedTuple):
+    """A difference of two mean test errors and what of it may be noise, 95 %."""
+
+    difference: float
+    unsure: float
+
+
+def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
+    """How much larger the error of ``first`` is than that of ``second``.
+
+    With two seeds or more on both sides the noise is Welch's 95 % half-width; otherwise it is
+    that of the test set alone, see `noise`, which leaves out what another seed would change.
+
+    Args:
+      first: Runs of one cell with different seeds, at least one of which finished.
+      second: Likewise.
+    """
+    errors = [
+        [r["final_test_error"] for r in runs if r["final_test_error"] is not None]
+        for runs in (first, second)
+    ]
+    difference = statistics.fmean(errors[0]) - statistics.fmean(errors[1])
+    if min(map(len, errors)) < 2:
+        return Gap(difference, noise(first[0], second[0]))
+    interval = stats.ttest_ind(*errors, equal_var=False).confidence_interval(0.95)
+    return Gap(difference, float(interval.high - interval.low) / 2)
 
 
 def noise(*records: Record) -> float:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pathlib
 from collections.abc import Hashable
 from typing import Any, ClassVar, Protocol
 
@@ -26,8 +27,12 @@ class Cell(Protocol):
         """Everything that determines the result, as JSON types."""
         ...
 
-    def run(self) -> dict[str, Any]:
-        """Compute the columns of the record."""
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+        """Compute the columns of the record.
+
+        A long run may keep in ``scratch``, a directory of its own that it has to make, what lets it
+        go on when it was interrupted; whoever writes the record removes it.
+        """
         ...
 
 
@@ -38,7 +43,20 @@ def cell_key(cell: Cell) -> str:
       cell: Any cell.
 
     Returns:
-      20 hexadecimal digits of the SHA-256 of kind, version and configuration.
+      20 hexadecimal digits of the SHA-256 of kind, version and what is not a default.
     """
-    text = json.dumps([cell.kind, cell.version, cell.config()], sort_keys=True, allow_nan=False)
+    text = json.dumps([cell.kind, cell.version, _told(cell)], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _told(cell: Cell) -> dict[str, Any]:
+    """What of the configuration is not the default, so that a new option leaves old keys alone."""
+    return {k: v for k, v in cell.config().items() if v != default(cell, k, _NO_DEFAULT)}
+
+
+def default(cell: Cell, name: str, otherwise: Any = None) -> Any:
+    """The default of one of the cell's options, ``otherwise`` where it has none."""
+    return getattr(type(cell), name, otherwise)
+
+
+_NO_DEFAULT = object()

@@ -1,8 +1,7 @@
 """The local engine: one single-threaded worker process a core.
 
 Two single-threaded processes train small networks faster in sum than one process with two threads,
-and one thread is bit-reproducible. On an accelerator the cells run one after another in this
-process.
+and one thread is bit-reproducible. With no workers the cells run in this process.
 """
 
 import contextlib
@@ -17,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 import jax
 
 from adamprox.sweep.cells import Cell
-from adamprox.sweep.provenance import provenance
+from adamprox.sweep.device import run_on_device, run_one
 from adamprox.sweep.results import Record, Results
 
 _WORTH_COMPILING = 12
@@ -39,7 +38,7 @@ def run_local(
     if workers is None:
         workers = len(_cores()) if jax.default_backend() == "cpu" else 0
     if workers == 0:
-        yield from (_run_one(cell, results) for cell in cells)
+        yield from run_on_device(cells, results)
         return
     crew = [_Worker(core) for core in (_cores() * workers)[: min(workers, len(cells))]]
     try:
@@ -60,7 +59,7 @@ class _Worker:
 
     def submit(self, cell: Cell, results: Results) -> Future:
         self.compiled.add(cell.program)
-        return self.pool.submit(_run_one, cell, results)
+        return self.pool.submit(run_one, cell, results)
 
     def stop(self) -> None:
         processes = list((self.pool._processes or {}).values())
@@ -142,10 +141,6 @@ def _exit_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
-
-
-def _run_one(cell: Cell, results: Results) -> Record:
-    return results.write(cell, cell.run(), provenance())
 
 
 def _cores() -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adamprox.sweep.cells import Cell, cell_key
+from adamprox.sweep.cells import Cell, cell_key, default
 
 Record = dict[str, Any]
 """One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance`` (JSON)."""
@@ -63,8 +63,15 @@ class Results:
             genuine = record.pop("digest", None) == _digest(record)
         except (OSError, TypeError, ValueError, pa.ArrowException):
             return None
-        ours = all(record.get(name) == value for name, value in self._address(cell).items())
+        address = self._address(cell)
+        # An option that is younger than the record had what is its default now.
+        record = {name: default(cell, name) for name in address} | record
+        ours = all(record[name] == value for name, value in address.items())
         return record if genuine and ours else None
+
+    def scratch(self, cell: Cell) -> pathlib.Path:
+        """Where an unfinished run of ``cell`` may keep what lets it go on."""
+        return self.directory / "unfinished" / cell_key(cell)
 
     def read_all(self, cells: Iterable[Cell]) -> list[Record]:
         """The records of those ``cells`` that have one, in their order."""

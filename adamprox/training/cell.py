@@ -1,14 +1,19 @@
 """A cell: one training run, described by everything that determines its result."""
 
 import dataclasses
+import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from adamprox.data import load
-from adamprox.models.resnet import check_depth
-from adamprox.training.loop import EpochResult, Program, train
+from adamprox.training.checkpoints import Checkpoints, digest
+from adamprox.training.loop import EpochResult, Schedule, Trained, train
 from adamprox.training.recipes import RECIPES
+from adamprox.training.specs import FAMILIES, ImageSpec, NetworkSpec, Program
 from adamprox.training.step import Hyperparameters
+from adamprox.training.throughput import choice
+from adamprox.training.together import train_together
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,28 +22,46 @@ class TrainingCell:
 
     Attributes:
       dataset: A name for `adamprox.data.load`.
-      train_size: How many training images, None for all.
-      depth: Of the ResNet, 6n + 2.
+      image_size: Side of the images after average pooling, in pixels; None for the original.
+      train_size: How many training images, None for all that validation leaves.
+      validation_size: How many training images are set aside for validation.
+      validation_seed: Which ones.
+      augment: Whether training images are flipped and shifted at random.
+      network: ``resnet`` or ``densenet``.
+      depth: 6n + 2 for a ResNet, 6n + 4 for a DenseNet.
+      growth_rate: Of a DenseNet.
       batch_norm: Whether it has BatchNorm.
-      optimizer: ``adam_l2``, ``adamw``, ``adamprox``, ``adamprox_l2`` or ``adamprox_l1``.
+      skip_init: Whether a ResNet's branches start at zero, multiplied by a learned scalar.
+      compute_dtype: ``float32``, or ``bfloat16`` for activations; parameters stay float32.
+      optimizer: A key of `adamprox.training.recipes.RECIPES`: ``adamw``, ``adam_l2``, ``sgd``, ….
       learning_rate: α > 0.
       weight_decay: λ ≥ 0, per step.
       loss_multiplier: The loss is multiplied by this, > 0.
-      seed: Of the order of the examples.
+      seed: Of the order of the examples, and of their augmentation.
       init_seed: Of the initial parameters: one per network, as published.
       epochs: Passes over the training set.
       batch_size: Examples a step; the last, smaller batch of an epoch is kept.
-      evaluate_every: Epochs between visits to the test set.
+      evaluate_every: Epochs between visits to the test (and validation) set.
+      evaluate_train: Visit the training set then, too, as published; its running averages are
+        recorded in any case.
     """
 
     kind: ClassVar[str] = "training"
     # Part of every key: raise it when a change of the code changes what a cell computes.
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     dataset: str = "digits"
+    image_size: int | None = None
     train_size: int | None = None
+    validation_size: int = 0
+    validation_seed: int = 0
+    augment: bool = False
+    network: str = "resnet"
     depth: int = 20
+    growth_rate: int = 12
     batch_norm: bool = False
+    skip_init: bool = False
+    compute_dtype: str = "float32"
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -48,68 +71,137 @@ class TrainingCell:
     epochs: int = 1
     batch_size: int = 128
     evaluate_every: int = 1
+    evaluate_train: bool = False
 
     def __post_init__(self):
         """Refuse what cannot be trained, naming the argument, the value and what is allowed."""
-        check_depth(self.depth)
-        available = len(load(self.dataset).train.labels)
-        _check(
-            "optimizer", self.optimizer, self.optimizer in RECIPES, f"one of {', '.join(RECIPES)}"
-        )
+        for name, allowed in (
+            ("network", FAMILIES),
+            ("optimizer", RECIPES),
+            ("compute_dtype", ("float32", "bfloat16")),
+        ):
+            value = getattr(self, name)
+            _check(name, value, value in allowed, f"one of {', '.join(allowed)}")
         _check("learning_rate", self.learning_rate, 0 < self.learning_rate < 1e6, "> 0")
         _check("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1e6, ">= 0")
         _check("loss_multiplier", self.loss_multiplier, 0 < self.loss_multiplier < 1e30, "> 0")
         for name in ("epochs", "batch_size", "evaluate_every"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, ">= 1")
-        for name in ("seed", "init_seed"):
+        for name in ("seed", "init_seed", "validation_seed"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < 2**31, "in 0 … 2^31 − 1")
+        data = self.program.images.load()
+        self.program.network.build(data.num_classes)
         if self.train_size is not None:
+            available = len(data.train.labels)
             fits = 1 <= self.train_size <= available
             _check("train_size", self.train_size, fits, f"in 1 … {available}")
 
     @property
     def program(self) -> Program:
         """What has to be compiled for this cell; equal for cells that share a compilation."""
-        return Program(
-            dataset=self.dataset,
-            train_size=self.train_size,
-            depth=self.depth,
-            batch_norm=self.batch_norm,
-            optimizer=self.optimizer,
-            batch_size=self.batch_size,
+        images = ImageSpec(
+            self.dataset,
+            self.image_size,
+            self.train_size,
+            self.validation_size,
+            self.validation_seed,
         )
+        network = NetworkSpec(
+            self.network,
+            self.depth,
+            self.growth_rate,
+            self.batch_norm,
+            self.skip_init,
+            self.compute_dtype,
+        )
+        return Program(images, network, self.optimizer, self.batch_size, self.augment)
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What is not compiled."""
+        return Hyperparameters(self.learning_rate, self.weight_decay, self.loss_multiplier)
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long it is trained and when it is evaluated."""
+        return Schedule(self.epochs, self.evaluate_every, self.evaluate_train)
 
     def config(self) -> dict[str, Any]:
         """Everything that determines the result, as JSON types; the data by their fingerprint."""
         data = load(self.dataset).fingerprint
         return {**dataclasses.asdict(self), "data_fingerprint": data}
 
-    def run(self) -> dict[str, Any]:
-        """Train, and return the columns of this cell's record."""
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+        """Train, and return the columns of this cell's record.
+
+        Args:
+          scratch: A directory for checkpoints: an interrupted run that is given the same one again
+            goes on where it was. Remove it when the record is safe.
+
+        Returns:
+          One list an epoch-wise column, and the outcome.
+        """
         start = time.perf_counter()
-        hp = Hyperparameters(self.learning_rate, self.weight_decay, self.loss_multiplier)
-        epochs = list(
-            train(
-                self.program,
-                hp,
-                seed=self.seed,
-                init_seed=self.init_seed,
-                epochs=self.epochs,
-                evaluate_every=self.evaluate_every,
-            )
+        kept = Checkpoints(scratch, repr(self)) if scratch else None
+        trained = train(
+            self.program,
+            self.hyperparameters,
+            self.schedule,
+            seed=self.seed,
+            init_seed=self.init_seed,
+            checkpoints=kept,
         )
-        columns = {
-            name: [getattr(epoch, name) for epoch in epochs]
+        seconds = kept.seconds if kept else time.perf_counter() - start
+        return self.columns(trained) | {"seconds": seconds}
+
+    @property
+    def at_once(self) -> int:
+        """How many cells of this program one device should train at once."""
+        return choice(self.program).cells
+
+    def fits(self, other: "TrainingCell") -> bool:
+        """Whether ``other`` can be trained at once with this one."""
+        mine = self.program, self.schedule, self.init_seed
+        return mine == (other.program, other.schedule, other.init_seed)
+
+    @staticmethod
+    def run_together(cells: Sequence["TrainingCell"]) -> list[dict[str, Any]]:
+        """Train cells that fit each other at once, to what `run` gives for each, but for the time.
+
+        The time of each is its share.
+        """
+        start = time.perf_counter()
+        first = cells[0]
+        together = train_together(
+            first.program,
+            [cell.hyperparameters for cell in cells],
+            first.schedule,
+            seeds=[cell.seed for cell in cells],
+            init_seed=first.init_seed,
+            batching=choice(first.program).batching,
+        )
+        share = (time.perf_counter() - start) / len(cells)
+        return [
+            cell.columns(trained) | {"seconds": share}
+            for cell, trained in zip(cells, together, strict=True)
+        ]
+
+    def columns(self, trained: Trained) -> dict[str, Any]:
+        """The columns of the record, but for the time it took."""
+        history = trained.history
+        rows = {
+            name: [getattr(epoch, name) for epoch in history]
             for name in EpochResult._fields
             if name != "diverged_step"
         }
-        last = epochs[-1]
+        last = history[-1]
         return {
-            **columns,
+            **rows,
             "diverged_step": last.diverged_step,
+            "final_validation_error": None if last.diverged_step else last.validation_error,
             "final_test_error": None if last.diverged_step else last.test_error,
-            "test_examples": len(load(self.dataset).test.labels),
-            "seconds": time.perf_counter() - start,
+            "test_examples": len(self.program.images.load().test.labels),
+            "parameters_digest": digest(trained.state.variables),
         }
 
 

@@ -25,6 +25,15 @@ def _adam_l2(alpha, weight_decay, every):
     )
 
 
+def _sgd(alpha, weight_decay, every):
+    return optax.chain(
+        add_l2_gradient(weight_decay),
+        optax.trace(decay=0.9),
+        optax.scale_by_learning_rate(alpha),
+        update_histogram(scale=alpha, every=every),
+    )
+
+
 def _adam_then(regularizer: Callable[[Any], optax.GradientTransformation]) -> Recipe:
     return lambda alpha, weight_decay, every: optax.chain(
         adam_direction(alpha),
@@ -33,6 +42,7 @@ def _adam_then(regularizer: Callable[[Any], optax.GradientTransformation]) -> Re
 
 
 RECIPES: dict[str, Recipe] = {
+    "sgd": _sgd,  # with momentum 0.9 and the regularizer in the gradient, as in §4.1
     "adam_l2": _adam_l2,
     "adamw": _adam_then(decay_weights),
     "adamprox": _adam_then(lambda weight: proximal(prox.squared_l2, weight)),

@@ -59,11 +59,19 @@ def normalize(images: jax.Array, mean: Any, std: Any) -> jax.Array:
     return (images.astype(jnp.float32) / 255 - mean) / std
 
 
-def count(logits: Any, labels: Any) -> Sums:
-    """Cross-entropy and errors of logits float[N, K] against labels int32[N], summed."""
+def count(logits: Any, labels: Any, there: Any = True) -> Sums:
+    """Cross-entropy and errors of logits float[N, K] against labels int32[N], summed.
+
+    Where ``there``, bool[N], is false an example does not count.
+    """
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    wrong = jnp.argmax(logits, -1) != labels
-    return Sums(jnp.sum(loss), jnp.sum(wrong, dtype=jnp.int32), jnp.int32(labels.size))
+    there = jnp.broadcast_to(there, labels.shape)
+    wrong = there & (jnp.argmax(logits, -1) != labels)
+    return Sums(
+        jnp.sum(jnp.where(there, loss, 0)),
+        jnp.sum(wrong, dtype=jnp.int32),
+        jnp.sum(there, dtype=jnp.int32),
+    )
 
 
 def all_finite(tree: Any) -> jax.Array:

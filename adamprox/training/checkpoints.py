@@ -1,0 +1,131 @@
+"""The state of an unfinished run on disk, so that one that is killed loses little.
+
+A checkpoint is believed only if its content has the digest that was stored with it. One that has
+not, or cannot be read, is passed over for the one before it, and with none left the run starts
+anew: slower, never wrong.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import pathlib
+import shutil
+import time
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+_KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints of one run, in a directory of its own.
+
+    Args:
+      directory: Made when the first one is saved.
+      identity: What must be the same for a checkpoint to be of this run.
+      every: Seconds that pass between two of them, at least; saving is at ends of epochs.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], identity: str, every: float = 60.0):
+        """Name the directory; nothing is written yet."""
+        self.directory = pathlib.Path(directory).absolute()
+        self.identity = identity
+        self.every = every
+        self._start = self._last = time.monotonic()
+        self._before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, interrupted parts up to their last checkpoint included."""
+        return self._before + time.monotonic() - self._start
+
+    def save(self, number: int, state: Any, history: list[dict[str, Any]]) -> None:
+        """Save what there is after epoch ``number``, if it is time to.
+
+        It is there as a whole or not at all.
+        """
+        if not self._due():
+            return
+        note = {
+            "identity": self.identity,
+            "digest": digest(state, history),
+            "history": history,
+            "seconds": self.seconds,
+        }
+        args = _orbax().args
+        items = args.Composite(state=args.StandardSave(state), note=args.JsonSave(note))
+        with self._manager() as manager:
+            manager.save(number, args=items, force=True)
+        self._last = time.monotonic()
+
+    def _due(self) -> bool:
+        due = time.monotonic() - self._last >= self.every
+        # All processes of a run save together, so one clock decides.
+        return bool(multihost_utils.broadcast_one_to_all(due)) if jax.process_count() > 1 else due
+
+    def restore(self, like: Any) -> tuple[Any, list[dict[str, Any]]] | None:
+        """The newest state that can be believed, with its history; None when there is none.
+
+        Args:
+          like: A state of the same structure, shapes and types.
+        """
+        if not self.directory.is_dir():
+            return None
+        with self._manager() as manager:
+            for number in sorted(manager.all_steps(), reverse=True):
+                found = self._read(manager, number, like)
+                if found is not None:
+                    return found
+                path = self.directory / str(number)
+                warnings.warn(f"{path} is damaged or of another run: passed over", stacklevel=2)
+                # Removed, or the next checkpoint could not take its number.
+                shutil.rmtree(path, ignore_errors=True)
+        return None
+
+    def _read(self, manager, number: int, like: Any):
+        orbax = _orbax()
+        shapes = jax.tree.map(orbax.utils.to_shape_dtype_struct, like)
+        args = orbax.args
+        items = args.Composite(state=args.StandardRestore(shapes), note=args.JsonRestore())
+        try:
+            found = manager.restore(number, args=items)
+            state, note = found.state, found.note
+            ours = note["identity"] == self.identity and note["seconds"] >= 0
+            genuine = ours and note["digest"] == digest(state, note["history"])
+        except Exception:
+            # Whatever a damaged file makes Orbax, its storage or its JSON reader raise.
+            return None
+        if not genuine:
+            return None
+        self._before = note["seconds"]
+        return state, note["history"]
+
+    def _manager(self):
+        orbax = _orbax()
+        options = orbax.CheckpointManagerOptions(
+            max_to_keep=_KEPT,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            create=True,
+        )
+        return orbax.CheckpointManager(self.directory, options=options)
+
+
+def digest(state: Any, history: Any = ()) -> str:
+    """SHA-256 over the bytes, shapes and types of all leaves, and of ``history`` as JSON."""
+    total = hashlib.sha256(json.dumps(history, sort_keys=True).encode())
+    for leaf in jax.tree.leaves(jax.device_get(state)):
+        leaf = np.ascontiguousarray(leaf)
+        total.update(f"{leaf.dtype}{leaf.shape}".encode())
+        total.update(leaf.tobytes())
+    return total.hexdigest()
+
+
+def _orbax():
+    # Most of a second to import, which a run too short for a checkpoint need not spend.
+    return importlib.import_module("orbax.checkpoint")

@@ -1,0 +1,166 @@
+"""Figures and claims that experiments on tuned optimizers share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adamprox.histograms import LOWEST_LOG2
+from adamprox.report import Claim, Figure, Verdict
+from adamprox.report.claims import compact, estimate, gap, percent, untested
+from adamprox.report.plots import (
+    LABELS,
+    canvas,
+    curves,
+    error_limits,
+    heatmap,
+    histogram,
+    label_grid,
+    spread_through_training,
+)
+from adamprox.sweep import Cell, Record
+from experiments.arm import Arm
+from experiments.protocol import Protocol
+
+Rows = Sequence[Sequence[Arm]]
+
+
+def cells(arms: Sequence[Arm], protocol: Protocol, records: Sequence[Record]) -> list[Cell]:
+    """What the arms need, given what they have."""
+    return [cell for arm in arms for cell in arm.cells(protocol, records)]
+
+
+def name(arm: Arm) -> str:
+    """What a figure calls an arm."""
+    return arm.label or LABELS[arm.optimizer]
+
+
+def heatmaps(
+    protocol: Protocol, rows: Rows, records: Sequence[Record], file: str, title: str, caption: str
+) -> Figure:
+    """A heatmap an arm, all on one color scale and with the same axes."""
+    height = 0.9 + 2.3 * len(rows)
+    figure, axes = canvas(len(rows), len(rows[0]), 4.2 * len(rows[0]), height)
+    arms = [arm for row in rows for arm in row]
+    limits = error_limits([r for arm in arms for r in arm.tuned(protocol, records)])
+    grids = [arm.axes(protocol, records) for arm in arms]
+    alphas, decays = (sorted({v for grid in grids for v in grid[axis]}) for axis in (0, 1))
+    for ax, arm in zip(axes.flat, arms, strict=True):
+        heatmap(ax, arm.tuned(protocol, records), alphas, decays, limits)
+        ax.set_title(name(arm))
+    label_grid(axes)
+    return Figure(file, title, caption, figure)
+
+
+def best_curves(
+    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record], file: str
+) -> list[Figure]:
+    """Training loss and test error of the best cell of each arm; none if all diverged."""
+    winners = [winner for arm in arms if (winner := arm.best(protocol, records))]
+    if not winners:
+        return []
+    figure, axes = canvas(1, 2, 10, 3.4)
+    for record in winners:
+        curves(axes[0, 0], axes[0, 1], record)
+    axes[0, 0].legend()
+    caption = (
+        "Training loss on the left, test error on the right: what regularization costs and brings."
+    )
+    return [Figure(file, "The best cell of each.", caption, figure)]
+
+
+def best_histograms(
+    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record], file: str, title: str
+) -> list[Figure]:
+    """The updates through training of the best cell of each arm; none if all diverged."""
+    winners = [winner for arm in arms if (winner := arm.best(protocol, records))]
+    if not winners:
+        return []
+    figure, axes = canvas(1, len(winners), 4 * len(winners), 3.2, sharey=True)
+    for ax, record in zip(axes[0], winners, strict=True):
+        histogram(ax, record)
+    axes[0, 0].set_ylabel("share of coordinates, %")
+    caption = (
+        "|update|/α of every coordinate at the first step of an epoch, from early (pale) to last "
+        "(filled). The decay of AdamW and AdamProx is left out, Adam-ℓ2 has λx in the gradient by "
+        "construction. A narrow hump means that all coordinates move at one pace."
+    )
+    return [Figure(file, title, caption, figure)]
+
+
+def lower_error(
+    protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record], section: str, where: str
+) -> Claim:
+    """The claim that the best cell of one arm has a lower test error than that of another."""
+    statement = f"{where}{name(better)}'s best test error is lower than {name(worse)}'s."
+    bar = "lower by more than the noise of the difference (95 %)"
+    runs = [arm.runs(protocol, records) for arm in (worse, better)]
+    if reason := untested(protocol.preset, *runs):
+        return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
+    difference, unsure = gap(*runs)
+    verdict = Verdict.UNDECIDED
+    if abs(difference) > unsure:
+        verdict = Verdict.HOLDS if difference > 0 else Verdict.FAILS
+    measured = f"{estimate(runs[1])} ({name(better)}), {estimate(runs[0])} ({name(worse)})"
+    note = f"Differences below {percent(unsure)} are noise."
+    return Claim(
+        section,
+        statement,
+        measured,
+        bar,
+        verdict,
+        " ".join([note, *edges(protocol, (better, worse), records)]),
+    )
+
+
+def edges(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:
+    """A warning for every arm whose best cell lies on an edge: a larger grid may have a better one."""
+    warnings = []
+    for arm in arms:
+        winner, grid = arm.best(protocol, records), arm.axes(protocol, records)
+        if winner is None:
+            continue
+        for values, symbol, column in (
+            (grid.learning_rates, "α", "learning_rate"),
+            (grid.weight_decays, "λ", "weight_decay"),
+        ):
+            at = winner[column]
+            if len(values) > 1 and at in (values[0], values[-1]) and at > 0:
+                warnings.append(
+                    f"{name(arm)}'s best {symbol} = {compact(at)} is the last of its grid."
+                )
+    return warnings
+
+
+def less_dispersed(
+    protocol: Protocol, narrow: Arm, wide: Arm, records: Sequence[Record], section: str
+) -> Claim:
+    """The claim that one arm's updates spread over fewer powers of two than another's."""
+    statement = f"{name(narrow)}'s updates are less dispersed than {name(wide)}'s (best cells)."
+    bar = "smaller 10–90 % spread in at least 90 % of the last half of the epochs"
+    pair = [arm.best(protocol, records) for arm in (narrow, wide)]
+    reason = untested(protocol.preset, *pair)
+    if not reason and pair[1] and pair[1]["weight_decay"] == 0:
+        reason = f"{name(wide)}'s best cell has λ = 0, where both are Adam."
+    if reason or not (pair[0] and pair[1]):
+        return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason or "")
+    epochs = min(len(r["epoch"]) for r in pair if r)
+    spreads = [np.asarray(spread_through_training(r))[epochs // 2 : epochs] for r in pair if r]
+    share = float(np.mean(spreads[0] < spreads[1]))
+    means = [
+        f"{s.mean():.2f} ({name(arm)})" for s, arm in zip(spreads, (narrow, wide), strict=True)
+    ]
+    measured = f"{', '.join(means)} powers of two; smaller in {100 * share:.0f} % of epochs"
+    silent = [percent(_silent(r)) for r in pair if r]
+    note = (
+        f"At the end {silent[0]} of {name(narrow)}'s coordinates and {silent[1]} of {name(wide)}'s "
+        "move by less than 2⁻¹⁶ α, as a coordinate does whose gradient has long been zero (a dead "
+        "unit); in Adam-ℓ2 λx would keep such a coordinate moving."
+    )
+    verdict = Verdict.HOLDS if share >= 0.9 else Verdict.FAILS
+    return Claim(section, statement, measured, bar, verdict, note)
+
+
+def _silent(record: Record) -> float:
+    """Share of coordinates whose last recorded update is below 2⁻¹⁶ α."""
+    counts = np.asarray(record["update_histogram"][-1])
+    return float(counts[: -16 - LOWEST_LOG2].sum() / counts.sum())

@@ -1,0 +1,114 @@
+"""Grids that extend, best cells that are repeated, estimates over seeds."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from adamprox.report.claims import estimate, gap
+from adamprox.sweep import cell_key
+from adamprox.sweep.grid import Grid, extend, neighbor
+from experiments.arm import Arm
+from experiments.protocol import PRESETS
+
+PROTOCOL = dataclasses.replace(
+    PRESETS["smoke"],
+    learning_rates=(1e-4, 5e-4, 1e-3),
+    weight_decays=(0.0, 1e-4, 5e-4),
+    extensions=3,
+    seeds=3,
+)
+
+
+def test_the_published_grids_go_on_as_they_are():
+    alphas, decays = (5e-5, 1e-4, 5e-4, 1e-3, 5e-3), (0.0, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3)
+    assert (neighbor(alphas, up=True), neighbor(alphas, up=False)) == (1e-2, 1e-5)
+    assert (neighbor(decays, up=True), neighbor(decays, up=False)) == (5e-3, 5e-6)
+    assert neighbor((1e-3, 1e-2), up=True) == 0.1 and neighbor((0.0, 3.0), up=True) == 30.0
+
+
+def test_only_edges_extend():
+    grid = Grid((1e-4, 1e-3, 1e-2), (0.0, 1e-3, 1e-2))
+    assert extend(grid, 1e-3, 1e-3) == grid == extend(grid, 1e-3, 0.0)
+    assert extend(grid, 1e-2, 1e-2) == Grid((1e-4, 1e-3, 1e-2, 0.1), (0.0, 1e-3, 1e-2, 0.1))
+    assert extend(grid, 1e-4, 1e-3).learning_rates[0] == 1e-5
+    assert extend(Grid((1e-3,), (0.0,)), 1e-3, 0.0) == Grid((1e-3,), (0.0,))
+
+
+def complete(arm, error):
+    """Records of an arm, run until it asks for no more; and how often it asked."""
+    records, rounds = [], 0
+    while True:
+        known = {r["key"] for r in records}
+        new = [c for c in arm.cells(PROTOCOL, records) if cell_key(c) not in known]
+        if not new:
+            return records, rounds
+        rounds += 1
+        records += [{**c.config(), "key": cell_key(c), "final_test_error": error(c)} for c in new]
+
+
+def bowl(best_alpha, best_decay):
+    return lambda cell: (
+        0.1
+        + 0.01 * abs(math.log(cell.learning_rate / best_alpha))
+        + 0.01 * abs(math.log((cell.weight_decay or 1e-9) / best_decay))
+        + 1e-4 * cell.seed
+    )
+
+
+def test_a_best_cell_inside_is_repeated_at_once():
+    records, rounds = complete(Arm("adamw"), bowl(5e-4, 1e-4))
+    assert rounds == 2 and len(records) == 9 + 2
+    assert [r["seed"] for r in Arm("adamw").runs(PROTOCOL, records)] == [0, 1, 2]
+
+
+def test_a_best_cell_on_an_edge_extends_the_grid_until_it_is_inside():
+    arm = Arm("adamw")
+    records, rounds = complete(arm, bowl(5e-4, 5e-3))
+    assert arm.axes(PROTOCOL, records).weight_decays == (0.0, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2)
+    winner = arm.best(PROTOCOL, records)
+    assert winner and winner["weight_decay"] == 5e-3 and rounds == 5
+    assert arm.extensions(PROTOCOL, records) == 3
+
+
+def test_extending_ends():
+    """Even if the error falls for ever."""
+    records, _ = complete(Arm("adamw"), lambda cell: 1 / (1 + cell.weight_decay))
+    assert len(Arm("adamw").axes(PROTOCOL, records).weight_decays) == 3 + PROTOCOL.extensions
+
+
+def test_arms_do_not_take_each_others_cells():
+    plain, scaled = Arm("adamw"), Arm("adamw", multiplier=10.0, options={"batch_norm": True})
+    records, _ = complete(plain, bowl(5e-4, 1e-4))
+    assert scaled.tuned(PROTOCOL, records) == [] and scaled.runs(PROTOCOL, records) == []
+
+
+def test_a_grid_that_diverged_everywhere_has_no_best():
+    records, rounds = complete(Arm("adamw"), lambda cell: None)
+    assert rounds == 1 and Arm("adamw").best(PROTOCOL, records) is None
+
+
+def runs(*errors):
+    return [{"final_test_error": e, "test_examples": 1000} for e in errors]
+
+
+def test_estimates_are_students():
+    """Against SciPy's own interval; a diverged seed does not count."""
+    errors = [0.30, 0.33, 0.31, 0.36]
+    actual = estimate([*runs(*errors), *runs(None)])
+    low, high = stats.t.interval(0.95, 3, np.mean(errors), stats.sem(errors))
+    assert actual and actual.runs == 4
+    assert (actual.mean - actual.half_width, actual.mean + actual.half_width) == pytest.approx(
+        (low, high)
+    )
+    assert estimate(runs(None)) is None
+
+
+def test_a_gap_between_seeds_is_judged_by_their_spread():
+    near = gap(runs(0.30, 0.32, 0.34), runs(0.29, 0.31, 0.33))
+    far = gap(runs(0.40, 0.401, 0.402), runs(0.30, 0.301, 0.302))
+    assert near.difference == pytest.approx(0.01) and near.unsure > 0.03
+    assert far.difference == pytest.approx(0.1) and far.unsure < 0.01
+    assert gap(runs(0.5), runs(0.4)).unsure == pytest.approx(2 * math.sqrt(0.49 / 1000))
