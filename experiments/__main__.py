@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from adamprox.command_line import parse
 from experiments.catalogue import CATALOGUE, find
-from experiments.protocol import PRESETS, protocol
+from experiments.presets import PRESETS, protocol
 from experiments.run import run
 
 

@@ -61,6 +61,13 @@ class Arm:
         """The record of lowest error of the grid, selected on the test set, as published."""
         return best(self.tuned(protocol, records))
 
+    def validated(self, protocol: Protocol, records: Sequence[Record]) -> Record | None:
+        """The record of lowest validation error of the grid; None without a validation split."""
+        finished = [
+            r for r in self.tuned(protocol, records) if r.get("final_validation_error") is not None
+        ]
+        return min(finished, key=lambda r: r["final_validation_error"], default=None)
+
     def runs(self, protocol: Protocol, records: Sequence[Record]) -> list[Record]:
         """The best cell and its repetitions with other seeds."""
         winner = self.best(protocol, records)

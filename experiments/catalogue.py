@@ -2,23 +2,35 @@
 
 from experiments import (
     fig01_quadratics,
+    fig02_with_batchnorm,
     fig03_without_batchnorm,
     fig04_loss_multiplier,
     fig05_adamprox,
+    fig06_adamproxl2,
+    fig07_to_fig12_histograms,
+    rival_initialization,
+    rival_metric,
+    rival_perturbation,
+    rival_second_moment,
     scale_freeness,
 )
 from experiments.experiment import Experiment
 
-CATALOGUE: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (
-        fig01_quadratics,
-        scale_freeness,
-        fig03_without_batchnorm,
-        fig04_loss_multiplier,
-        fig05_adamprox,
-    )
-}
+_ALL = (
+    fig01_quadratics.EXPERIMENT,
+    scale_freeness.EXPERIMENT,
+    fig02_with_batchnorm.EXPERIMENT,
+    fig03_without_batchnorm.EXPERIMENT,
+    fig04_loss_multiplier.EXPERIMENT,
+    fig05_adamprox.EXPERIMENT,
+    fig06_adamproxl2.EXPERIMENT,
+    *fig07_to_fig12_histograms.EXPERIMENTS,
+    rival_second_moment.EXPERIMENT,
+    rival_perturbation.EXPERIMENT,
+    rival_metric.EXPERIMENT,
+    rival_initialization.EXPERIMENT,
+)
+CATALOGUE: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 
 
 def find(name: str) -> list[Experiment]:

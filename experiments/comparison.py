@@ -1,12 +1,14 @@
 """Figures and claims that experiments on tuned optimizers share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from adamprox.histograms import LOWEST_LOG2
 from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import compact, estimate, gap, percent, untested
+from adamprox.report.claims import Gap, compact, estimate, gap, percent, untested
 from adamprox.report.plots import (
     LABELS,
     canvas,
@@ -22,6 +24,8 @@ from experiments.arm import Arm
 from experiments.protocol import Protocol
 
 Rows = Sequence[Sequence[Arm]]
+TELLING = 0.03
+"""Where the noise of a difference is larger than this, finding none says nothing."""
 
 
 def cells(arms: Sequence[Arm], protocol: Protocol, records: Sequence[Record]) -> list[Cell]:
@@ -91,25 +95,82 @@ def lower_error(
     protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record], section: str, where: str
 ) -> Claim:
     """The claim that the best cell of one arm has a lower test error than that of another."""
+
+    def verdict(lead: Gap) -> Verdict:
+        if abs(lead.difference) <= lead.unsure:
+            return Verdict.UNDECIDED
+        return Verdict.HOLDS if lead.difference > 0 else Verdict.FAILS
+
     statement = f"{where}{name(better)}'s best test error is lower than {name(worse)}'s."
     bar = "lower by more than the noise of the difference (95 %)"
-    runs = [arm.runs(protocol, records) for arm in (worse, better)]
+    return _compare(protocol, (better, worse), records, section, statement, bar, verdict)
+
+
+def as_good(
+    protocol: Protocol, new: Arm, old: Arm, records: Sequence[Record], section: str
+) -> Claim:
+    """The claim that the best cell of one arm is not worse than that of another."""
+
+    def verdict(lead: Gap) -> Verdict:
+        if lead.difference < -lead.unsure:
+            return Verdict.FAILS
+        return Verdict.HOLDS if lead.unsure <= TELLING else Verdict.UNDECIDED
+
+    statement = f"{name(new)}'s best test error is not higher than {name(old)}'s."
+    bar = f"not higher by more than the noise (95 %), which must be below {percent(TELLING)}"
+    return _compare(protocol, (new, old), records, section, statement, bar, verdict)
+
+
+def equal_error(
+    protocol: Protocol, first: Arm, second: Arm, records: Sequence[Record], section: str
+) -> Claim:
+    """The claim that the best cells of two arms have the same test error."""
+
+    def verdict(lead: Gap) -> Verdict:
+        if abs(lead.difference) > lead.unsure:
+            return Verdict.FAILS
+        return Verdict.HOLDS if lead.unsure <= TELLING else Verdict.UNDECIDED
+
+    statement = f"{name(first)} and {name(second)} reach the same best test error."
+    bar = f"a difference within noise (95 %), which must be below {percent(TELLING)}"
+    return _compare(protocol, (first, second), records, section, statement, bar, verdict)
+
+
+def _compare(protocol, arms, records, section, statement, bar, verdict) -> Claim:
+    """The claim about two arms that ``verdict`` judges by how far the first is ahead."""
+    runs = [arm.runs(protocol, records) for arm in arms]
     if reason := untested(protocol.preset, *runs):
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
-    difference, unsure = gap(*runs)
-    verdict = Verdict.UNDECIDED
-    if abs(difference) > unsure:
-        verdict = Verdict.HOLDS if difference > 0 else Verdict.FAILS
-    measured = f"{estimate(runs[1])} ({name(better)}), {estimate(runs[0])} ({name(worse)})"
-    note = f"Differences below {percent(unsure)} are noise."
-    return Claim(
-        section,
-        statement,
-        measured,
-        bar,
-        verdict,
-        " ".join([note, *edges(protocol, (better, worse), records)]),
+    ahead = gap(runs[1], runs[0])
+    measured = ", ".join(
+        f"{estimate(run)} ({name(arm)})" for run, arm in zip(runs, arms, strict=True)
     )
+    notes = [
+        f"Differences below {percent(ahead.unsure)} are noise.",
+        *selected_on_validation(protocol, arms, records),
+        *edges(protocol, arms, records),
+    ]
+    return Claim(section, statement, measured, bar, verdict(ahead), " ".join(notes))
+
+
+def lead(protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record]) -> Gap | None:
+    """How far one arm is ahead of another; None where that cannot be said."""
+    runs = [arm.runs(protocol, records) for arm in (worse, better)]
+    return None if untested(protocol.preset, *map(_finished, runs)) else gap(*runs)
+
+
+def not_run(section: str, statement: str, reason: str) -> Claim:
+    """A claim about cells that are not there."""
+    return Claim(section, statement, "—", "—", Verdict.NOT_RUN, reason)
+
+
+def selected_on_validation(
+    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]
+) -> list[str]:
+    """Test errors of the cells that a validation split would have chosen, as a sentence."""
+    chosen = [(name(arm), arm.validated(protocol, records)) for arm in arms]
+    errors = [f"{percent(r['final_test_error'])} ({label})" for label, r in chosen if r]
+    return [f"Selected on the validation split: {', '.join(errors)}."] if errors else []
 
 
 def edges(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:
@@ -158,6 +219,36 @@ def less_dispersed(
     )
     verdict = Verdict.HOLDS if share >= 0.9 else Verdict.FAILS
     return Claim(section, statement, measured, bar, verdict, note)
+
+
+def widening_gap(
+    protocol: Protocol, pairs: Sequence[Sequence[Arm]], records: Sequence[Record], section: str
+) -> Claim:
+    """The claim that the first arm's lead over the second grows from pair to pair."""
+    statement = "AdamW's lead over Adam-ℓ2 grows with depth."
+    bar = "rank correlation of depth and lead above 0, the last lead above the first beyond noise"
+    runs = [[arm.runs(protocol, records) for arm in pair] for pair in pairs]
+    finished = [pair for pair in runs if not untested(protocol.preset, *map(_finished, pair))]
+    if len(finished) < 2 or len(finished) < len(pairs):
+        reason = f"{len(finished)} of {len(pairs)} depths have finished; it takes two or more."
+        return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
+    leads = [gap(worse, better) for better, worse in finished]
+    measured = ", ".join(
+        f"{percent(lead.difference)} at {better[0]['depth']} layers"
+        for lead, (better, _) in zip(leads, finished, strict=True)
+    )
+    growth = leads[-1].difference - leads[0].difference
+    unsure = float(np.hypot(leads[0].unsure, leads[-1].unsure))
+    correlation: Any = stats.kendalltau(range(len(leads)), [lead.difference for lead in leads])
+    verdict = Verdict.UNDECIDED
+    if abs(growth) > unsure:
+        verdict = Verdict.HOLDS if growth > 0 and correlation.statistic > 0 else Verdict.FAILS
+    note = f"Differences of two leads below {percent(unsure)} are noise."
+    return Claim(section, statement, measured, bar, verdict, note)
+
+
+def _finished(runs: Sequence[Record]) -> bool:
+    return any(r["final_test_error"] is not None for r in runs)
 
 
 def _silent(record: Record) -> float:

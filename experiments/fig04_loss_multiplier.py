@@ -21,7 +21,12 @@ def rows(protocol: Protocol) -> list[list[Arm]]:
     """A row an optimizer, a column a multiplier."""
     return [
         [
-            Arm(name, multiplier, label=f"{LABELS[name]}, loss × {multiplier:g}")
+            Arm(
+                name,
+                multiplier,
+                protocol.deep,
+                label=f"{LABELS[name]}, loss × {multiplier:g}",
+            )
             for multiplier in protocol.loss_multipliers
         ]
         for name in OPTIMIZERS
@@ -40,7 +45,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
         "paper AdamW's and AdamProx's tiles stay as they are, and Adam-ℓ2's pattern moves to the right "
         "with the multiplier, one tile for each factor of ten."
     )
-    title = "The loss multiplied."
+    title = f"The loss multiplied: {protocol.trained_on(protocol.deep)}."
     name = "fig04_loss_multiplier"
     return [comparison.heatmaps(protocol, rows(protocol), records, name, title, caption)]
 

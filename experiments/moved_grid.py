@@ -10,6 +10,8 @@ from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from experiments.protocol import Protocol
 
+# Optimizers that weigh λ against the size of the gradient.
+_MOVING = ("adam_l2", "proxgen")
 AT_CHANCE = 0.85  # ten classes: 90 % is guessing
 
 
@@ -19,9 +21,9 @@ def whole_grid(protocol: Protocol, records: Sequence[Record], name: str) -> Clai
     The other way of pairing is measured too, for a bar that both would meet says nothing. Cells at
     λ = 0 are the same in both and do not count, nor do pairs that are both at chance.
     """
-    moves = name == "adam_l2"
+    moves = name in _MOVING
     statement = (
-        "Adam-ℓ2 on (m · loss, m · λ) does what it does on (loss, λ): all of its grid moves by m."
+        f"{LABELS[name]} on (m · loss, m · λ) does what it does on (loss, λ): its whole grid moves."
         if moves
         else f"{LABELS[name]}'s whole grid stays as it is when the loss is multiplied."
     )
@@ -77,9 +79,9 @@ def _counterpart(grid, start, factor: float):
 
 def best_cell(protocol: Protocol, records: Sequence[Record], name: str) -> Claim:
     """Whether the best cell at × 1 is, moved as predicted, as good as the best at × m."""
-    moves = name == "adam_l2"
+    moves = name in _MOVING
     statement = (
-        "Under a loss multiplier Adam-ℓ2's best cell moves, to λ times the multiplier."
+        f"Under a loss multiplier the best cell of {LABELS[name]} moves, to λ times the multiplier."
         if moves
         else f"{LABELS[name]}'s best cell does not move when the loss is multiplied."
     )
@@ -89,7 +91,7 @@ def best_cell(protocol: Protocol, records: Sequence[Record], name: str) -> Claim
     start = best(select(records, optimizer=name, loss_multiplier=protocol.loss_multipliers[0]))
     reason = untested(protocol.preset, start)
     if start and not reason and moves and start["weight_decay"] == 0:
-        reason = "Adam-ℓ2's best cell has λ = 0, which no multiplier moves."
+        reason = f"The best cell of {LABELS[name]} has λ = 0, which no multiplier moves."
     if reason or not start:
         return Claim("§4.2, Fig. 4", statement, "—", bar, Verdict.NOT_TESTED, reason or "")
     findings = [

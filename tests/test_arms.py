@@ -11,7 +11,7 @@ from adamprox.report.claims import estimate, gap
 from adamprox.sweep import cell_key
 from adamprox.sweep.grid import Grid, extend, neighbor
 from experiments.arm import Arm
-from experiments.protocol import PRESETS
+from experiments.presets import PRESETS
 
 PROTOCOL = dataclasses.replace(
     PRESETS["smoke"],

@@ -13,7 +13,7 @@ from adamprox.sweep import Results, cell_key
 from experiments.__main__ import main
 from experiments.catalogue import CATALOGUE
 from experiments.fig01_quadratics import distance
-from experiments.protocol import PRESETS, protocol
+from experiments.presets import PRESETS, protocol
 
 ROOT = pathlib.Path(__file__).parents[1]
 

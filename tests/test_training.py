@@ -8,6 +8,7 @@ import pytest
 
 import adamprox
 from adamprox.training import TrainingCell
+from adamprox.training.forgetting import restart_once
 from adamprox.training.loop import Schedule, classic_random, train
 from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
@@ -23,7 +24,10 @@ def results(hp=HP, *, program=PROGRAM, seed=0, init_seed=0, epochs=2, **options)
     return train(program, hp, Schedule(epochs, **options), seed=seed, init_seed=init_seed).history
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if hasattr(adamprox, name)])
+OURS = [name for name in RECIPES if name.startswith("adam") and hasattr(adamprox, name)]
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_recipes_are_the_optimizers_they_are_named_after(name):
     check_same_path(RECIPES[name](0.01, 0.02, 2), getattr(adamprox, name)(0.01, weight_decay=0.02))
 
@@ -31,6 +35,28 @@ def test_recipes_are_the_optimizers_they_are_named_after(name):
 def test_sgd_is_optax_sgd_on_the_regularized_loss():
     rival = optax.chain(optax.add_decayed_weights(0.02), optax.sgd(0.01, momentum=0.9))
     check_same_path(RECIPES["sgd"](0.01, 0.02, 2), rival)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam_l2"])
+def test_controls_are_what_they_are_named_after(name):
+    make = getattr(adamprox, name)
+    short = make(0.01, b2=0.99, weight_decay=0.02)
+    check_same_path(RECIPES[f"{name}_short_memory"](0.01, 0.02, 2), short)
+    clipped = optax.chain(optax.clip_by_global_norm(1.0), make(0.01, weight_decay=0.02))
+    check_same_path(RECIPES[f"{name}_clipped"](0.01, 0.02, 2), clipped)
+
+
+def test_a_restart_forgets_all_that_came_before_it_and_nothing_later():
+    tx, plain, x = restart_once(optax.trace(0.9), 3), optax.trace(0.9), jnp.ones(2)
+    state, before, after = tx.init(x), plain.init(x), plain.init(x)
+    for k in range(6):
+        updates, state = tx.update(x * (k + 1), state, x)
+        expected, before = plain.update(x * (k + 1), before, x)
+        if k >= 3:
+            expected, after = plain.update(x * (k + 1), after, x)
+        np.testing.assert_array_equal(updates, expected)
+    with pytest.raises(ValueError, match="after must be a positive integer, got 0"):
+        restart_once(plain, 0)
 
 
 def check_same_path(recipe, optimizer):

@@ -17,7 +17,8 @@ class Verdict(enum.Enum):
     HOLDS = "holds"
     FAILS = "does not hold"
     UNDECIDED = "undecided"
-    NOT_TESTED = "not tested at this preset"
+    NOT_TESTED = "not tested"
+    NOT_RUN = "not run"
 
 
 class Claim(NamedTuple):

@@ -17,6 +17,7 @@ _VERDICT_CLASS = {
     Verdict.FAILS: "fails",
     Verdict.UNDECIDED: "open",
     Verdict.NOT_TESTED: "none",
+    Verdict.NOT_RUN: "none",
 }
 
 _CSS = """

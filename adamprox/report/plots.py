@@ -21,6 +21,7 @@ COLORS = {
     "adamprox": "#3a8f6b",
     "adamprox_l2": "#7a5195",
     "adamprox_l1": "#b8860b",
+    "proxgen": "#8c564b",
     "gd": "#6c757d",
 }
 LABELS = {
@@ -29,6 +30,7 @@ LABELS = {
     "adamprox": "AdamProx",
     "adamprox_l2": "AdamProxL2",
     "adamprox_l1": "AdamProxL1",
+    "proxgen": "ProxGen",
     "gd": "Gradient descent",
 }
 _STYLE: dict[Any, Any] = {
@@ -148,9 +150,12 @@ def _circle(axes: Axes, row: int, column: int) -> None:
 
 
 def error_limits(records: Sequence[Record]) -> tuple[float, float]:
-    """Ends of a shared color scale: the lowest error of all, and 90 %, chance on ten classes."""
+    """Ends of a shared color scale: the lowest error of all, and 90 % or the highest.
+
+    90 % is chance on ten classes.
+    """
     errors = [100 * r["final_test_error"] for r in records if r["final_test_error"] is not None]
-    return max(min(errors, default=1.0), 0.1), 90.0
+    return max(min(errors, default=1.0), 0.1), max([90.0, *errors])
 
 
 def label_grid(axes: np.ndarray) -> None:

@@ -58,16 +58,14 @@ class Results:
         A file that cannot be read, or whose content is not of this cell, counts as absent: the cell
         runs again and replaces it.
         """
-        try:
-            (record,) = pq.ParquetFile(self.path(cell)).read().to_pylist()
-            genuine = record.pop("digest", None) == _digest(record)
-        except (OSError, TypeError, ValueError, pa.ArrowException):
+        record = _load(self.path(cell))
+        if record is None:
             return None
         address = self._address(cell)
         # An option that is younger than the record had what is its default now.
         record = {name: default(cell, name) for name in address} | record
         ours = all(record[name] == value for name, value in address.items())
-        return record if genuine and ours else None
+        return record if ours else None
 
     def scratch(self, cell: Cell) -> pathlib.Path:
         """Where an unfinished run of ``cell`` may keep what lets it go on."""
@@ -77,9 +75,24 @@ class Results:
         """The records of those ``cells`` that have one, in their order."""
         return [record for cell in cells if (record := self.read(cell)) is not None]
 
+    def every(self, kind: str) -> list[Record]:
+        """All records of a kind that can be read, of whatever cells."""
+        found = (_load(path) for path in sorted((self.directory / kind).glob("*.parquet")))
+        return [record for record in found if record is not None]
+
     @staticmethod
     def _address(cell: Cell) -> Record:
         return {"key": cell_key(cell), "kind": cell.kind, **cell.config()}
+
+
+def _load(path: pathlib.Path) -> Record | None:
+    """The record in a file, None when it cannot be read or is not what was written."""
+    try:
+        (record,) = pq.ParquetFile(path).read().to_pylist()
+        genuine = record.pop("digest", None) == _digest(record)
+    except (OSError, TypeError, ValueError, pa.ArrowException):
+        return None
+    return record if genuine else None
 
 
 def _digest(record: Record) -> str:

@@ -1,0 +1,109 @@
+"""What a run will cost, from finished cells of the same program, or else from operations."""
+
+import functools
+import math
+import statistics
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from adamprox.sweep import Cell, Record, Results
+from adamprox.training import TrainingCell
+from adamprox.training.specs import Program
+
+# Of one core, forward and backward, as ResNet-20 was measured; an accelerator does some thousands.
+_GFLOPS_A_CORE = 50.0
+_OTHER_KINDS = 5.0  # seconds: experiments without a network
+
+
+def estimate(cells: Sequence[Cell], results: Results) -> float:
+    """Seconds of one core that ``cells`` will take, compilation aside.
+
+    Args:
+      cells: What is to be run.
+      results: Where finished cells of the same programs may lie.
+    """
+    known = _measured(results)
+    return sum(
+        _seconds(cell, known) if isinstance(cell, TrainingCell) else _OTHER_KINDS for cell in cells
+    )
+
+
+def _measured(results: Results) -> dict[tuple, float]:
+    """Median seconds an epoch of every network, data set and length there are records of."""
+    times: dict[tuple, list[float]] = {}
+    for record in results.every(TrainingCell.kind):
+        if record["epoch"] and not record["diverged_step"]:
+            times.setdefault(_like(record), []).append(record["seconds"] / len(record["epoch"]))
+    return {key: statistics.median(values) for key, values in times.items()}
+
+
+def _like(record: Record) -> tuple:
+    names = ("network", "depth", "growth_rate", "dataset", "image_size", "train_size", "batch_norm")
+    return tuple(record.get(name) for name in names)
+
+
+def _seconds(cell: TrainingCell, known: dict[tuple, float]) -> float:
+    if measured := known.get(_like(cell.config())):
+        return measured * cell.epochs
+    data = cell.program.images.load()
+    size = cell.train_size or len(data.train)
+    visits = -(-cell.epochs // cell.evaluate_every)
+    visited = len(data.test) + len(data.validation or ()) + cell.evaluate_train * size
+    # A backward pass costs two forward passes.
+    passes = 3 * size * cell.epochs + visited * visits
+    return passes * _forward_flops(cell.program) / (1e9 * _GFLOPS_A_CORE)
+
+
+@functools.cache
+def _forward_flops(program: Program) -> float:
+    """Operations of the network's matrix products on one image, before anything is compiled."""
+    data = program.images.load()
+    model = program.network.build(data.num_classes)
+    image = jax.ShapeDtypeStruct((1, *data.train.images.shape[1:]), jnp.float32)
+    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    traced = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
+    return _flops(traced.jaxpr)
+
+
+def _flops(jaxpr) -> float:
+    """XLA's own count knows a repeated block once only; this one multiplies by its length."""
+    total = 0.0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            total += _product_flops(equation)
+        inside = [_flops(inner) for inner in _inner(equation.params)]
+        # Branches are the same function written for several platforms.
+        total += max(inside, default=0.0) * equation.params.get("length", 1)
+    return total
+
+
+def _product_flops(equation) -> float:
+    result, right = equation.outvars[0].aval, equation.invars[1].aval
+    if equation.primitive.name == "conv_general_dilated":
+        return 2.0 * result.size * right.size / right.shape[-1]
+    contracted = equation.params["dimension_numbers"][0][1]
+    return 2.0 * result.size * math.prod(right.shape[axis] for axis in contracted)
+
+
+def _inner(params):
+    for value in params.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            item = getattr(item, "jaxpr", item)
+            if hasattr(item, "eqns"):
+                yield item
+
+
+def in_words(seconds: float) -> str:
+    """A time as people say it.
+
+    Example:
+      >>> in_words(42.0), in_words(5400.0), in_words(2e6)
+      ('42 s', '1.5 h', '23 days')
+    """
+    for limit, unit, name in ((120, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            value = seconds / unit
+            return f"{value:.1f} {name}" if name == "h" and value < 10 else f"{value:.0f} {name}"
+    return f"{seconds / 86400:.0f} days"

@@ -1,0 +1,87 @@
+"""Figs. 7 to 12: how large the updates are, all through training, network by network.
+
+Claim (appendix): without BatchNorm the magnitudes of AdamW's updates stay concentrated while Adam-ℓ2's
+spread out, on ResNets of 20, 44, 56, 110 and 218 layers and on DenseNet.
+Command: python -m experiments fig07 --preset demo        (to fig12)
+Cost: nothing beyond fig03's cells, which they are.
+Expect: AdamW's hump narrower than Adam-ℓ2's from early on, the more plainly the deeper the network.
+"""
+
+import functools
+
+import numpy as np
+
+from adamprox.report import Claim, Figure
+from adamprox.report.plots import COLORS, canvas, spread_through_training
+from experiments import comparison
+from experiments.arm import Arm
+from experiments.experiment import Experiment
+from experiments.protocol import Protocol
+
+NETWORKS = ("ResNet-20", "ResNet-44", "ResNet-56", "ResNet-110", "ResNet-218", "DenseNet")
+
+
+def arms(network: str, protocol: Protocol) -> list[Arm]:
+    """Adam-ℓ2 and AdamW on the network, none where the preset leaves it out."""
+    if network not in protocol.networks:
+        return []
+    return [Arm(name, options=protocol.networks[network]) for name in ("adam_l2", "adamw")]
+
+
+def cells(network: str, protocol: Protocol, records=()):
+    """Both grids."""
+    return comparison.cells(arms(network, protocol), protocol, records)
+
+
+def plot(name: str, network: str, protocol: Protocol, records) -> list[Figure]:
+    """Histograms of the best cells, and their spread at every epoch."""
+    pair = arms(network, protocol)
+    if not pair:
+        return []
+    title = f"{protocol.trained_on(protocol.networks[network])}."
+    figures = comparison.best_histograms(protocol, pair, records, f"{name}_histograms", title)
+    winners = [winner for arm in pair if (winner := arm.best(protocol, records))]
+    if winners:
+        figures.append(_spreads(name, winners))
+    return figures
+
+
+def _spreads(name: str, winners) -> Figure:
+    figure, axes = canvas(1, 1, 6.5, 3.2)
+    for record in winners:
+        spread = np.asarray(spread_through_training(record))
+        optimizer = record["optimizer"]
+        axes[0, 0].plot(
+            record["epoch"], spread, color=COLORS[optimizer], label=comparison.LABELS[optimizer]
+        )
+    axes[0, 0].set(xlabel="epoch", ylabel="powers of two", ylim=(0, None))
+    axes[0, 0].legend()
+    caption = "The distance of the 10 % and 90 % quantiles of log2 |update|/α, epoch by epoch."
+    return Figure(f"{name}_spread", "How far the updates are spread.", caption, figure)
+
+
+def judge(network: str, protocol: Protocol, records) -> list[Claim]:
+    """A smaller spread of AdamW's."""
+    section = "Appendix, Figs. 7–12"
+    pair = arms(network, protocol)
+    if not pair:
+        statement = f"On {network} AdamW's updates are less dispersed than Adam-ℓ2's."
+        reason = f"The preset {protocol.preset} leaves {network} out."
+        return [comparison.not_run(section, statement, reason)]
+    l2, adamw = pair
+    claim = comparison.less_dispersed(protocol, adamw, l2, records, section)
+    return [claim._replace(statement=f"{network}: {claim.statement}")]
+
+
+EXPERIMENTS = [
+    Experiment(
+        name=f"fig{number:02d}",
+        title=f"Figure {number} · Updates of {network} through training",
+        claim="AdamW's updates stay less dispersed than Adam-ℓ2's.",
+        cost={"smoke": "30 s", "demo": "30 s", "reduced": "", "paper": ""},
+        cells=functools.partial(cells, network),
+        figures=functools.partial(plot, f"fig{number:02d}", network),
+        claims=functools.partial(judge, network),
+    )
+    for number, network in enumerate(NETWORKS, 7)
+]
