@@ -1,6 +1,7 @@
 """The command line: ``python -m experiments {list | all | fig01 | …} [--preset …] [--out DIR]``."""
 
 import dataclasses
+import functools
 import pathlib
 import signal
 import sys
@@ -12,9 +13,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from adamprox.command_line import parse
+from adamprox.sweep import Results, run_cells
 from experiments.catalogue import CATALOGUE, find
+from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
-from experiments.run import run
+from experiments.run import plan, run
 
 
 @dataclasses.dataclass
@@ -22,11 +25,13 @@ class Arguments:
     """Re-run figures and claims of the paper; finished cells are kept and never run again."""
 
     experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """list, all, or the name of an experiment."""
-    preset: Annotated[str, tyro.conf.arg(metavar="{smoke,demo,paper}")] = "demo"
-    """How much to run: smoke (to see that it works), demo (minutes) or paper (the published protocol)."""
+    """list, all, the name of an experiment, or overview: a page over all runs in --out."""
+    preset: Annotated[str, tyro.conf.arg(metavar="{smoke,demo,reduced,paper}")] = "demo"
+    """How much to run: smoke (to see that it works), demo (minutes), reduced (hours, real images), paper (the published protocol)."""
     out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where records, figures and report.html go; runs/<preset> by default."""
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print what would be run and what it would cost, and write nothing."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Worker processes; one a core by default."""
     depth: Annotated[int | None, tyro.conf.arg(metavar="6n+2")] = None
@@ -43,12 +48,11 @@ class Arguments:
 
 def show_list(console: Console) -> None:
     """Every experiment with its claim and cost."""
-    presets = [p for p in PRESETS if all(p in e.cost for e in CATALOGUE.values())]
     table = Table(Column("experiment", no_wrap=True), "claim", show_lines=True)
-    for preset in presets:
+    for preset in PRESETS:
         table.add_column(f"cost at {preset}")
     for experiment in CATALOGUE.values():
-        costs = (experiment.cost[preset] for preset in presets)
+        costs = (experiment.cost.get(preset, "–") for preset in PRESETS)
         table.add_row(experiment.name, experiment.claim, *costs)
     console.print(table)
 
@@ -63,13 +67,16 @@ def main(argv: list[str]) -> int:
         if arguments.experiment == "list":
             show_list(Console())
             return 0
-        report = run(
-            find(arguments.experiment),
-            _protocol(arguments),
-            arguments.out or pathlib.Path("runs") / arguments.preset,
-            workers=arguments.workers,
-            console=console,
-        )
+        if arguments.experiment == "overview":
+            print(write_overview(arguments.out or pathlib.Path("runs")))
+            return 0
+        chosen = find(arguments.experiment, arguments.preset), _protocol(arguments)
+        out = arguments.out or pathlib.Path("runs") / arguments.preset
+        if arguments.dry_run:
+            Console().print(plan(*chosen, Results(out / "records")))
+            return 0
+        runner = functools.partial(run_cells, workers=arguments.workers, console=console)
+        report = run(*chosen, out, runner=runner, console=console)
     except ValueError as error:
         print(f"python -m experiments: {error}", file=sys.stderr)
         return 2

@@ -33,14 +33,19 @@ _ALL = (
 CATALOGUE: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 
 
-def find(name: str) -> list[Experiment]:
+def find(name: str, preset: str) -> list[Experiment]:
     """The experiments a name on the command line means.
+
+    Args:
+      name: Of an experiment; or ``all``: those that have a cost at the preset, since not all are
+        worth running at every one.
+      preset: Which.
 
     Raises:
       ValueError: It means none.
     """
     if name == "all":
-        return list(CATALOGUE.values())
+        return [experiment for experiment in CATALOGUE.values() if preset in experiment.cost]
     if name not in CATALOGUE:
         raise ValueError(f"experiment must be list, all, {', '.join(CATALOGUE)}, got {name!r}")
     return [CATALOGUE[name]]

@@ -16,7 +16,9 @@ class Experiment:
       name: What the command line calls it; the file's name up to the first underscore for figures.
       title: Its headline on the page.
       claim: What the paper says, in a sentence.
-      cost: Of this experiment alone on two CPU cores, by preset, compilation included.
+      cost: Of this experiment alone, by preset: measured on two CPU cores with compilation at smoke
+        and demo, estimated for one core (``--dry-run``) at reduced and paper. Where a preset has no
+        cost, ``all`` leaves the experiment out.
       cells: What has to be run, given the records there are: once they are there, a grid may have
         to be extended.
       figures: Drawn from the records of those cells, in their order.

@@ -5,14 +5,17 @@ import json
 import pathlib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.table import Table
 
 from adamprox.report.page import Section, save_figures, write_page
 from adamprox.report.plots import style
-from adamprox.sweep import Cell, Record, Results, cell_key, run_cells
+from adamprox.report.tables import write_claims, write_records
+from adamprox.sweep import Cell, Record, Results, cell_key
 from adamprox.sweep.provenance import provenance
+from experiments.cost import estimate, in_words
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
@@ -23,12 +26,16 @@ LEAD = (
 )
 
 
+Runner = Callable[[Sequence[Cell], Results], list[Record]]
+"""What makes sure that cells have records: `run_cells` with an engine."""
+
+
 def run(
     experiments: Sequence[Experiment],
     protocol: Protocol,
     out: pathlib.Path,
     *,
-    workers: int | None,
+    runner: Runner,
     console: Console,
 ) -> pathlib.Path:
     """Run what is missing, draw what there is, and write the page.
@@ -39,25 +46,47 @@ def run(
     Raises:
       ValueError: ``out`` cannot be written to; nothing has been run.
     """
-    for experiment in experiments:
-        experiment.cells(
-            protocol, ()
-        )  # a cell that cannot be is refused before anything is written
-    make_writable(out)
-    started = time.perf_counter()
     results = Results(out / "records")
-    cells = complete(experiments, protocol, results, workers=workers, console=console)
-    everything = [cell for wanted in cells.values() for cell in wanted]
-    training_time = time.perf_counter() - started
-    facts = _facts(experiments, protocol, results.read_all(everything), training_time)
+    # A cell that cannot be is refused before anything is written.
+    table = plan(experiments, protocol, results)
+    make_writable(out)
+    console.print(table)
+    started = time.perf_counter()
+    cells = complete(experiments, protocol, results, runner=runner, console=console)
+    seconds = time.perf_counter() - started
+    records = {name: results.read_all(wanted) for name, wanted in cells.items()}
+    facts = _facts(experiments, protocol, [r for rows in records.values() for r in rows], seconds)
     # A page of its own for one experiment: it must not replace that of all.
     page = out / ("report.html" if len(experiments) > 1 else f"{experiments[0].name}.html")
     with style():
-        sections = [_section(e, protocol, results.read_all(cells[e.name])) for e in experiments]
+        sections = [_section(e, protocol, records[e.name]) for e in experiments]
         for section in sections:
             save_figures(section.figures, out / "figures")
         write_page(page, "AdamW, understood through proximal methods", LEAD, sections, facts)
+    claims = {e.name: s.claims for e, s in zip(experiments, sections, strict=True)}
+    about = {"preset": protocol.preset, "page": page.name, "finished": provenance()["finished"]}
+    write_claims(out, claims, about)
+    for name, rows in records.items():
+        write_records(out / "tables", name, rows)
     return page
+
+
+def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results) -> Table:
+    """How many cells each experiment has, how many are done, and what the rest will cost."""
+    table = Table("experiment", "cells", "done", "left, of one core")
+    left: dict[str, Cell] = {}
+    for experiment in experiments:
+        cells = {cell_key(cell): cell for cell in experiment.cells(protocol, ())}
+        missing = {key: cell for key, cell in cells.items() if results.read(cell) is None}
+        new = [cell for key, cell in missing.items() if key not in left]  # others are shared
+        cost = in_words(estimate(new, results))
+        table.add_row(experiment.name, f"{len(cells)}", f"{len(cells) - len(missing)}", cost)
+        left.update(missing)
+    table.caption = (
+        f"{len(left)} cells to run, about {in_words(estimate(list(left.values()), results))} of one "
+        "core without compilation; best cells on edges and repetitions add more"
+    )
+    return table
 
 
 def complete(
@@ -65,7 +94,7 @@ def complete(
     protocol: Protocol,
     results: Results,
     *,
-    workers: int | None,
+    runner: Runner,
     console: Console,
 ) -> dict[str, Sequence[Cell]]:
     """Run cells until no experiment asks for more: what is found may extend a grid.
@@ -83,7 +112,7 @@ def complete(
         if records:
             more = len(wanted) - len(records)
             console.print(f"best cells on edges, or to be repeated: {more} more cells")
-        records = run_cells(everything, results, workers=workers, console=console)
+        records = runner(everything, results)
 
 
 def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) -> Section:

@@ -158,7 +158,7 @@ EXPERIMENT = Experiment(
     name="scale_freeness",
     title="Section 3 · Scale-freeness",
     claim="Scaling gradient coordinates moves Adam-ℓ2's iterates and not AdamW's.",
-    cost={"smoke": "15 s", "demo": "15 s"},
+    cost={"smoke": "15 s", "demo": "15 s", "reduced": "15 s", "paper": "15 s"},
     cells=lambda protocol, _: [
         ScaleFreenessCell(epsilons=(0.0, 1e-8) if protocol.preset == "smoke" else EPSILONS)
     ],

@@ -6,12 +6,17 @@ import re
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
+from adamprox.report import Claim
 from adamprox.report.claims import Verdict
+from adamprox.report.tables import read_claims, write_claims
 from adamprox.sweep import Results, cell_key
+from adamprox.training import TrainingCell
 from experiments.__main__ import main
 from experiments.catalogue import CATALOGUE
+from experiments.cost import _forward_flops
 from experiments.fig01_quadratics import distance
 from experiments.presets import PRESETS, protocol
 
@@ -32,8 +37,8 @@ def smoke_run(tmp_path_factory):
 def test_every_experiment_leaves_figures_and_records(smoke_run):
     names = {path.stem for path in (smoke_run / "figures").glob("*.png")}
     assert names == {path.stem for path in (smoke_run / "figures").glob("*.svg")}
-    for prefix in ("fig01", "scale_freeness", "fig03", "fig04", "fig05"):
-        assert any(name.startswith(prefix) for name in names)
+    for prefix in CATALOGUE:
+        assert any(name.startswith(prefix) for name in names), prefix
     for experiment in CATALOGUE.values():
         cells = experiment.cells(PRESETS["smoke"], ())
         assert len(Results(smoke_run / "records").read_all(cells)) == len(cells)
@@ -41,9 +46,13 @@ def test_every_experiment_leaves_figures_and_records(smoke_run):
 
 def test_the_page_is_whole_and_alone(smoke_run):
     text = (smoke_run / "report.html").read_text()
+    check_whole(text)
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     for experiment in CATALOGUE.values():
         assert experiment.title in text
+
+
+def check_whole(text):
     open_tags = []
 
     class Checker(html.parser.HTMLParser):
@@ -63,6 +72,49 @@ def test_running_again_costs_nothing(smoke_run, capsys):
     assert main(["all", "--preset", "smoke", "--out", str(smoke_run)]) == 0
     assert before == {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
     assert f"{len(before)} cells, {len(before)} already done" in capsys.readouterr().err
+
+
+def test_numbers_and_verdicts_are_there_for_other_programs(smoke_run):
+    table = pq.read_table(smoke_run / "tables" / "fig03.parquet").to_pylist()
+    cells = CATALOGUE["fig03"].cells(PRESETS["smoke"], ())
+    assert {row["key"] for row in table} == {cell_key(cell) for cell in cells}
+    lines = (smoke_run / "tables" / "fig03.csv").read_text().splitlines()
+    assert len(lines) == len(table) + 1 and "final_test_error" in lines[0]
+    found = read_claims(smoke_run)
+    assert found and {name for name, _ in found["claims"]} == set(CATALOGUE)
+    assert {c.verdict for n, c in found["claims"] if n == "fig03"} == {Verdict.NOT_TESTED}
+
+
+def test_claims_of_other_experiments_stay(tmp_path):
+    first = Claim("§1", "It is so.", "1 %", "2 %", Verdict.HOLDS)
+    write_claims(tmp_path, {"one": [first], "two": [first]}, {"preset": "demo"})
+    write_claims(tmp_path, {"two": []}, {"preset": "demo"})
+    found = read_claims(tmp_path)
+    assert found and found["claims"] == [("one", first)]
+
+
+def test_the_overview_names_every_run(smoke_run, capsys):
+    assert main(["overview", "--out", str(smoke_run.parent)]) == 0
+    page = pathlib.Path(capsys.readouterr().out.strip())
+    text = page.read_text()
+    check_whole(text)
+    (link,) = re.findall(r'href="([^"]+)"', text)
+    assert (page.parent / link).is_file()
+
+
+def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["all", "--preset", "smoke", "--dry-run"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "cells to run, about" in capsys.readouterr().out
+
+
+def test_operations_of_a_network_are_counted_by_hand():
+    """Networks that differ by one block a stage; from 56 layers equal blocks are compiled as one."""
+    cells = [TrainingCell(depth=depth) for depth in (8, 14, 56, 62)]
+    first, second, third, fourth = (_forward_flops(cell.program) for cell in cells)
+    stage = 8 * 8 * 16 * 16  # = 4·4·32·32 = 2·2·64·64: pixels times channels in and out
+    assert second - first == fourth - third == 3 * 2 * 2 * 9 * stage
 
 
 def records_of(name, smoke_run):

@@ -1,6 +1,7 @@
 """The report: one self-contained HTML page with figures, verdicts and how they came about."""
 
 import base64
+import functools
 import html
 import io
 import os
@@ -8,6 +9,8 @@ import pathlib
 import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from matplotlib.figure import Figure as Canvas
 
 from adamprox.report.claims import Claim, Verdict
 from adamprox.report.plots import Figure
@@ -64,7 +67,15 @@ def save_figures(figures: Sequence[Figure], directory: pathlib.Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for figure in figures:
         figure.canvas.savefig(directory / f"{figure.name}.png", dpi=150)
-        figure.canvas.savefig(directory / f"{figure.name}.svg")
+        (directory / f"{figure.name}.svg").write_bytes(_svg(figure.canvas))
+
+
+@functools.lru_cache(maxsize=128)
+def _svg(canvas: Canvas) -> bytes:
+    """Drawn once for the file and the page."""
+    buffer = io.BytesIO()
+    canvas.savefig(buffer, format="svg")
+    return buffer.getvalue()
 
 
 def write_page(
@@ -73,8 +84,9 @@ def write_page(
     lead: str,
     sections: Sequence[Section],
     facts: Sequence[tuple[str, str]],
+    links: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Write the page, whole or not at all; it refers to no other file and no network.
+    """Write the page, whole or not at all; but for ``links`` it refers to no other file.
 
     Args:
       path: Where to.
@@ -82,18 +94,16 @@ def write_page(
       lead: One paragraph under it.
       sections: In reading order.
       facts: Configuration, versions and times, as (name, value).
+      links: Other pages, as (name, relative path); each section's claims are then listed with it.
     """
     claims = [claim for section in sections for claim in section.claims]
     body = "".join(
         [
             f"<h1>{html.escape(title)}</h1><p class=lead>{html.escape(lead)}</p>",
             f"<p class=facts>{_tally(claims)}</p>",
-            _claims_table(claims),
-            *(_section(section) for section in sections),
-            "<h2>How this was made</h2>",
-            "<dl>",
-            *(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts),
-            "</dl>",
+            _links(links) if links else _claims_table(claims),
+            *(_section(section, own_table=bool(links)) for section in sections),
+            _facts(facts) if facts else "",
         ]
     )
     page = (
@@ -127,18 +137,29 @@ def _claim_row(claim: Claim) -> str:
     )
 
 
-def _section(section: Section) -> str:
+def _links(links: Sequence[tuple[str, str]]) -> str:
+    items = (
+        f'<li><a href="{html.escape(path)}">{html.escape(name)}</a></li>' for name, path in links
+    )
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts)
+    return f"<h2>How this was made</h2><dl>{rows}</dl>"
+
+
+def _section(section: Section, own_table: bool) -> str:
+    table = _claims_table(section.claims) if own_table else ""
     figures = "".join(map(_figure, section.figures))
     return (
         f"<h2>{html.escape(section.title)}</h2>"
-        f'<p class="statement">{html.escape(section.statement)}</p>{figures}'
+        f'<p class="statement">{html.escape(section.statement)}</p>{table}{figures}'
     )
 
 
 def _figure(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.canvas.savefig(buffer, format="svg")
-    data = base64.b64encode(buffer.getvalue()).decode()
+    data = base64.b64encode(_svg(figure.canvas)).decode()
     title, caption = html.escape(figure.title), html.escape(figure.caption)
     return (
         f'<figure><img alt="{title}" src="data:image/svg+xml;base64,{data}">'
