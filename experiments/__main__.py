@@ -17,7 +17,7 @@ from adamprox.sweep import Results, run_cells
 from experiments.catalogue import CATALOGUE, find
 from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
-from experiments.run import plan, run
+from experiments.run import draw, plan, run
 
 
 @dataclasses.dataclass
@@ -32,6 +32,8 @@ class Arguments:
     """Where records, figures and report.html go; runs/<preset> by default."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print what would be run and what it would cost, and write nothing."""
+    draw: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Run nothing: figures, claims and page from the records there are."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Worker processes; one a core by default."""
     depth: Annotated[int | None, tyro.conf.arg(metavar="6n+2")] = None
@@ -74,6 +76,9 @@ def main(argv: list[str]) -> int:
         out = arguments.out or pathlib.Path("runs") / arguments.preset
         if arguments.dry_run:
             Console().print(plan(*chosen, Results(out / "records")))
+            return 0
+        if arguments.draw:
+            print(draw(*chosen, out, console=console))
             return 0
         runner = functools.partial(run_cells, workers=arguments.workers, console=console)
         report = run(*chosen, out, runner=runner, console=console)

@@ -38,6 +38,11 @@ class Arm:
         seeds = range(again.seed + 1, again.seed + protocol.seeds)
         return cells + [dataclasses.replace(again, seed=seed) for seed in seeds]
 
+    def missing(self, protocol: Protocol, records: Sequence[Record]) -> int:
+        """How many of its cells have no record."""
+        known = _by_key(records)
+        return sum(cell_key(cell) not in known for cell in self.cells(protocol, records))
+
     def extensions(self, protocol: Protocol, records: Sequence[Record]) -> int:
         """By how many values the grid has grown."""
         first, last = (Arm.axes(self, protocol, known) for known in ((), records))

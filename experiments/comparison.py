@@ -136,8 +136,17 @@ def equal_error(
     return _compare(protocol, (first, second), records, section, statement, bar, verdict)
 
 
+def unfinished(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> str | None:
+    """Why nothing can be said of the arms yet: a best cell may be among those that are missing."""
+    left = [(name(arm), arm.missing(protocol, records)) for arm in arms]
+    parts = [f"{count} of {label}" for label, count in left if count]
+    return f"Cells without a record: {', '.join(parts)}." if parts else None
+
+
 def _compare(protocol, arms, records, section, statement, bar, verdict) -> Claim:
     """The claim about two arms that ``verdict`` judges by how far the first is ahead."""
+    if reason := unfinished(protocol, arms, records):
+        return not_run(section, statement, reason)
     runs = [arm.runs(protocol, records) for arm in arms]
     if reason := untested(protocol.preset, *runs):
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
@@ -155,8 +164,18 @@ def _compare(protocol, arms, records, section, statement, bar, verdict) -> Claim
 
 def lead(protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record]) -> Gap | None:
     """How far one arm is ahead of another; None where that cannot be said."""
+    if unfinished(protocol, (better, worse), records):
+        return None
     runs = [arm.runs(protocol, records) for arm in (worse, better)]
     return None if untested(protocol.preset, *map(_finished, runs)) else gap(*runs)
+
+
+def if_finished(
+    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record], claim: Claim
+) -> Claim:
+    """``claim`` where all cells of ``arms`` have records, else that it is not run."""
+    reason = unfinished(protocol, arms, records)
+    return not_run(claim.section, claim.statement, reason) if reason else claim
 
 
 def not_run(section: str, statement: str, reason: str) -> Claim:
@@ -198,6 +217,8 @@ def less_dispersed(
     """The claim that one arm's updates spread over fewer powers of two than another's."""
     statement = f"{name(narrow)}'s updates are less dispersed than {name(wide)}'s (best cells)."
     bar = "smaller 10–90 % spread in at least 90 % of the last half of the epochs"
+    if reason := unfinished(protocol, (narrow, wide), records):
+        return not_run(section, statement, reason)
     pair = [arm.best(protocol, records) for arm in (narrow, wide)]
     reason = untested(protocol.preset, *pair)
     if not reason and pair[1] and pair[1]["weight_decay"] == 0:
@@ -227,9 +248,10 @@ def widening_gap(
     """The claim that the first arm's lead over the second grows from pair to pair."""
     statement = "AdamW's lead over Adam-ℓ2 grows with depth."
     bar = "rank correlation of depth and lead above 0, the last lead above the first beyond noise"
-    runs = [[arm.runs(protocol, records) for arm in pair] for pair in pairs]
+    complete = [pair for pair in pairs if not unfinished(protocol, pair, records)]
+    runs = [[arm.runs(protocol, records) for arm in pair] for pair in complete]
     finished = [pair for pair in runs if not untested(protocol.preset, *map(_finished, pair))]
-    if len(finished) < 2 or len(finished) < len(pairs):
+    if len(finished) < 2:
         reason = f"{len(finished)} of {len(pairs)} depths have finished; it takes two or more."
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
     leads = [gap(worse, better) for better, worse in finished]

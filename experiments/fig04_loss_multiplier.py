@@ -53,7 +53,11 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Where the best cell of loss × 1 stands at each larger multiplier, and the whole pattern."""
     tests = (moved_grid.best_cell, moved_grid.whole_grid)
-    return [test(protocol, records, name) for test in tests for name in OPTIMIZERS]
+    return [
+        comparison.if_finished(protocol, arms, records, test(protocol, records, name))
+        for test in tests
+        for name, arms in zip(OPTIMIZERS, rows(protocol), strict=True)
+    ]
 
 
 EXPERIMENT = Experiment(

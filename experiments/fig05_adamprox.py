@@ -75,6 +75,9 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     """Cell by cell within noise, among the cells that train."""
     statement = "AdamProx performs like AdamW, cell by cell."
     bar = "within two standard errors in at least 90 % of the cells that train (of at most 0.8 × chance)"
+    everything = [arm for row in rows(protocol) for arm in row]
+    if reason := comparison.unfinished(protocol, everything, records):
+        return [comparison.not_run("§4.3, Fig. 5", statement, reason)]
     found = [pair for pair in pairs(protocol, records) if _trains(pair)]
     if reason := untested(protocol.preset, *found[:1] or [None]):
         return [Claim("§4.3, Fig. 5", statement, "—", bar, Verdict.NOT_TESTED, reason)]

@@ -74,6 +74,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     """AdamW is ahead at every initialization."""
     statement = "AdamW's lead over Adam-ℓ2 does not depend on the initialization."
     bar = f"ahead at all {INITIALIZATIONS} initializations"
+    if reason := comparison.unfinished(protocol, arms(protocol), records):
+        return [comparison.not_run(SECTION, statement, reason)]
     rows = errors(protocol, records)
     if reason := untested(protocol.preset, bool(np.isfinite(rows).any(axis=1).all())):
         return [Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)]

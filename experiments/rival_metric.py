@@ -52,9 +52,11 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Whether each grid moves with the multiplier."""
     return [
-        claim(protocol, records, name)._replace(section=SECTION)
-        for claim in (moved_grid.best_cell, moved_grid.whole_grid)
-        for name in ("adamprox", "proxgen")
+        comparison.if_finished(
+            protocol, arms, records, test(protocol, records, name)._replace(section=SECTION)
+        )
+        for test in (moved_grid.best_cell, moved_grid.whole_grid)
+        for name, arms in zip(("adamprox", "proxgen"), rows(protocol), strict=True)
     ]
 
 

@@ -16,6 +16,7 @@ from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import estimate, percent, untested
 from adamprox.report.plots import COLORS, canvas
 from adamprox.sweep import cell_key
+from experiments import comparison
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -25,9 +26,14 @@ SEEDS = 3
 NAMES = ("AdamW at (α, λ)", "AdamProx at (α, λ)", "AdamW at (α, λ)/(1 + λ)")
 
 
+def arms(protocol: Protocol) -> list[Arm]:
+    """AdamW, whose best cell is what is perturbed."""
+    return [Arm("adamw", options=protocol.deep)]
+
+
 def families(protocol: Protocol, records=()):
     """Cells of the three, one a seed, at the best (α, λ > 0) of AdamW; none before it is known."""
-    tuned = Arm("adamw", options=protocol.deep).tuned(protocol, records)
+    tuned = arms(protocol)[0].tuned(protocol, records)
     finished = [r for r in tuned if r["final_test_error"] is not None and r["weight_decay"]]
     if not finished:
         return []
@@ -44,7 +50,7 @@ def families(protocol: Protocol, records=()):
 
 def cells(protocol: Protocol, records=()):
     """AdamW's grid, then all seeds."""
-    grid = Arm("adamw", options=protocol.deep).cells(protocol, records)
+    grid = comparison.cells(arms(protocol), protocol, records)
     return [*grid, *(cell for family in families(protocol, records) for cell in family)]
 
 
@@ -74,6 +80,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     """The mean difference is below the spread of seeds, and the identity's runs agree as well."""
     statement = "AdamProx differs from AdamW by less than one seed from another."
     bar = "difference of means below the range of AdamW's seeds"
+    if reason := comparison.unfinished(protocol, arms(protocol), records):
+        return [comparison.not_run(SECTION, statement, reason)]
     found = runs(protocol, records)
     if reason := untested(protocol.preset, found and all(len(f) >= SEEDS for f in found)):
         return [Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)]

@@ -5,7 +5,7 @@ import json
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -54,10 +54,35 @@ def run(
     started = time.perf_counter()
     cells = complete(experiments, protocol, results, runner=runner, console=console)
     seconds = time.perf_counter() - started
-    records = {name: results.read_all(wanted) for name, wanted in cells.items()}
+    return publish(experiments, protocol, out, cells, seconds=seconds, many=len(experiments) > 1)
+
+
+def publish(
+    experiments: Sequence[Experiment],
+    protocol: Protocol,
+    out: pathlib.Path,
+    cells: Mapping[str, Sequence[Cell]],
+    *,
+    seconds: float,
+    many: bool,
+) -> pathlib.Path:
+    """Write figures, verdicts, tables and the page from the records of ``cells``.
+
+    Args:
+      experiments: What is drawn.
+      protocol: Of the cells.
+      out: The directory of the run.
+      cells: Name of an experiment to its cells; those without a record are left out.
+      seconds: What running them took just now.
+      many: Whether the page is that of several experiments, or of one: neither replaces the other.
+
+    Returns:
+      The path of the page.
+    """
+    results = Results(out / "records")
+    records = {e.name: results.read_all(cells[e.name]) for e in experiments}
     facts = _facts(experiments, protocol, [r for rows in records.values() for r in rows], seconds)
-    # A page of its own for one experiment: it must not replace that of all.
-    page = out / ("report.html" if len(experiments) > 1 else f"{experiments[0].name}.html")
+    page = out / ("report.html" if many else f"{experiments[0].name}.html")
     with style():
         sections = [_section(e, protocol, records[e.name]) for e in experiments]
         for section in sections:
@@ -87,6 +112,29 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
         "core without compilation; best cells on edges and repetitions add more"
     )
     return table
+
+
+def draw(
+    experiments: Sequence[Experiment], protocol: Protocol, out: pathlib.Path, *, console: Console
+) -> pathlib.Path:
+    """As `run`, but from the records there are; claims that need others are "not run".
+
+    Raises:
+      ValueError: There is no record of any of the experiments in ``out``.
+    """
+    results = Results(out / "records")
+    records: list[Record] = []
+    while True:  # records may extend a grid, whose cells may have records
+        cells = {e.name: e.cells(protocol, records) for e in experiments}
+        found = results.read_all([cell for wanted in cells.values() for cell in wanted])
+        if len(found) == len(records):
+            break
+        records = found
+    begun = [e for e in experiments if results.read_all(cells[e.name])]
+    if not begun:
+        raise ValueError(f"out must hold records of this preset, got {out}")
+    console.print(f"{len({r['key'] for r in records})} records of {len(begun)} experiments")
+    return publish(begun, protocol, out, cells, seconds=0.0, many=len(experiments) > 1)
 
 
 def complete(

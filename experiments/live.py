@@ -1,0 +1,62 @@
+"""The heatmaps of a run in the terminal, filled as its cells finish."""
+
+from collections.abc import Sequence
+
+from rich.columns import Columns
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adamprox.report.claims import compact
+from adamprox.sweep import Cell, Record, cell_key
+from adamprox.training import TrainingCell
+
+_SHOWN = 6  # grids: more do not fit on a screen
+
+
+def live_grids(cells: Sequence[Cell], records: Sequence[Record]) -> RenderableType:
+    """Test errors in percent over (λ, α), a table a grid; unfinished grids first.
+
+    Args:
+      cells: All that is wanted; those of a network are shown.
+      records: What is finished.
+    """
+    errors = {record["key"]: record.get("final_test_error", "") for record in records}
+    grids: dict[tuple, list[TrainingCell]] = {}
+    for cell in cells:
+        if isinstance(cell, TrainingCell) and cell.seed == cell.init_seed == 0:
+            grids.setdefault(_grid(cell), []).append(cell)
+    finished = {name: all(cell_key(c) in errors for c in grid) for name, grid in grids.items()}
+    names = sorted(grids, key=lambda name: finished[name])  # stable: in the order of the cells
+    return Columns([_table(name, grids[name], errors) for name in names[:_SHOWN]], padding=(0, 3))
+
+
+def _grid(cell: TrainingCell) -> tuple:
+    norm = " BN" if cell.batch_norm else ""
+    network = f"{cell.network}-{cell.depth}{norm}{' SkipInit' if cell.skip_init else ''}"
+    return cell.optimizer, network, cell.loss_multiplier
+
+
+def _table(name: tuple, grid: Sequence[TrainingCell], errors: dict[str, object]) -> Table:
+    optimizer, network, multiplier = name
+    times = f", loss × {multiplier:g}" if multiplier != 1 else ""
+    table = Table("α \\ λ", title=f"{optimizer}, {network}{times}", title_style="bold", box=None)
+    at = {(cell.learning_rate, cell.weight_decay): cell_key(cell) for cell in grid}
+    decays = sorted({cell.weight_decay for cell in grid})
+    for decay in decays:
+        table.add_column(compact(decay), justify="right")
+    for alpha in sorted({cell.learning_rate for cell in grid}, reverse=True):
+        tiles = (_tile(at.get((alpha, decay)), errors) for decay in decays)
+        table.add_row(compact(alpha), *tiles)
+    return table
+
+
+def _tile(key: str | None, errors: dict[str, object]) -> Text:
+    if key is None:
+        return Text("")
+    if key not in errors:
+        return Text("·", style="dim")
+    error = errors[key]
+    if not isinstance(error, float):
+        return Text("////", style="red")
+    return Text(f"{100 * error:.1f}", style="green" if error < 0.5 else "")

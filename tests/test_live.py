@@ -1,0 +1,36 @@
+"""The view that fills while a run goes on."""
+
+import io
+
+from rich.console import Console
+
+from adamprox.sweep import cell_key
+from adamprox.training import TrainingCell
+from experiments.live import live_grids
+
+
+def shown(cells, errors):
+    records = [{"key": cell_key(c), "final_test_error": e} for c, e in errors.items()]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(live_grids(cells, records))
+    return console.export_text()
+
+
+def test_tiles_fill_as_cells_finish_and_divergence_is_hatched():
+    cells = [
+        TrainingCell(learning_rate=alpha, weight_decay=decay)
+        for alpha in (1e-3, 1e-2)
+        for decay in (0.0, 1e-3)
+    ]
+    assert shown(cells, {}).count("·") == 4
+    text = shown(cells, {cells[0]: 0.123, cells[3]: None})
+    assert text.count("·") == 2 and "12.3" in text and "////" in text
+    low, high = text.index("1e-3  "), text.index("0.01")
+    assert high < low  # the larger learning rate above
+
+
+def test_finished_grids_make_room():
+    done = [TrainingCell(optimizer=name) for name in ("adamw", "adamprox")]
+    waiting = TrainingCell(optimizer="adam_l2", loss_multiplier=10.0)
+    text = shown([*done, waiting], dict.fromkeys(done, 0.5))
+    assert text.index("adam_l2") < text.index("adamw") and "loss × 10" in text
