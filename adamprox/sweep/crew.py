@@ -20,6 +20,7 @@ from adamprox.sweep.results import Record, Results
 
 _WORTH_COMPILING = 12
 _TRIES = 3
+_PERSISTENCE = 30
 _PATIENCE = 0.2
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class _Sweep:
         self.deaths: collections.Counter[str] = collections.Counter()
         self.lost: list[Cell] = []
         self.false_starts = 0
+        self.allowed_false_starts = _TRIES * crew.size
 
     def records(self, interrupted: threading.Event) -> Iterator[Record]:
         for place in range(self.crew.size):
@@ -150,6 +152,7 @@ class _Sweep:
                 return
             self.free.append(place)
             self.false_starts = 0
+            self.allowed_false_starts = _PERSISTENCE * self.crew.size  # they can start
             record = None if cell is None else self.results.finish(cell, *result)
         if record is not None:
             yield record
@@ -159,7 +162,7 @@ class _Sweep:
         self.crew.stop(self.workers.pop(place))
         if cell is None:
             self.false_starts += 1
-            if self.false_starts >= _TRIES * self.crew.size:
+            if self.false_starts >= self.allowed_false_starts:
                 raise LostCellsError(
                     "workers die as they start; a script that sweeps needs the line "
                     "if __name__ == '__main__':"

@@ -13,6 +13,7 @@ import platform
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -140,13 +141,16 @@ def _connected(ray: Any, workers: int | None, address: str | None) -> Iterator[N
 
 def _start(ray: Any, cpus: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        **_QUIET,
-    )
+    with warnings.catch_warnings():
+        # Where JAX has been used, it warns of forks; these become Ray's programs at once.
+        warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            **_QUIET,
+        )
 
 
 _QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
