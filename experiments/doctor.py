@@ -183,18 +183,24 @@ def examine(out: pathlib.Path, data_dir: pathlib.Path | None = None) -> Iterator
     """All checks in order; one that cannot be made has failed."""
     yield python()
     yield from packages()
-    checks: Sequence[tuple[Callable[..., Check], tuple[Any, ...]]] = (
-        (ray, ()), (devices, ()), (threads, ()), (memory, ()),
-        *((data_set, (name, data_dir)) for name in ("digits", "cifar10", "cifar100")),
-        (out_directory, (out,)), (disk, (out,)), (compilation_cache, ()),
-    )  # fmt: skip
-    for check, arguments in checks:
+    checks: dict[str, Callable[[], Check]] = {
+        "ray": ray,
+        "devices": devices,
+        "cores": threads,
+        "memory": memory,
+        "digits": lambda: data_set("digits"),
+        "cifar10": lambda: data_set("cifar10", data_dir),
+        "cifar100": lambda: data_set("cifar100", data_dir),
+        "out": lambda: out_directory(out),
+        "disk": lambda: disk(out),
+        "compilation cache": compilation_cache,
+    }
+    for name, check in checks.items():
         try:
-            yield check(*arguments)
+            yield check()
         except Exception as error:
-            name = arguments[0] if check is data_set else check.__name__
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            yield Check(str(name), FAILED, reason, _INSTALL)
+            yield Check(name, FAILED, reason, _INSTALL)
 
 
 def show(checks: Sequence[Check], console: Any = None) -> None:
