@@ -44,7 +44,7 @@ def run_ray(
       cells: What to run, in order of preference.
       results: Where the driver, this process, writes records.
       workers: Actors, each of one CPU; as many as the cluster has CPUs by default.
-      address: None or ``local`` starts Ray on this machine; ``auto`` finds the cluster that this
+      address: Not used where this process is connected to Ray. None or ``local`` starts Ray on this machine; ``auto`` finds the cluster that this
         machine is part of; ``host:port`` is a cluster's head.
 
     Yields:
@@ -122,7 +122,7 @@ def _ray() -> Any:
 @contextlib.contextmanager
 def _connected(ray: Any, workers: int | None, address: str | None) -> Iterator[None]:
     """Connect to Ray, or start it, and disconnect afterwards; a connection of the user's is kept."""
-    if ray.is_initialized() and address in (None, "auto"):
+    if ray.is_initialized():
         yield
         return
     # Ray takes SIGTERM for itself.
