@@ -44,8 +44,9 @@ def run_ray(
       cells: What to run, in order of preference.
       results: Where the driver, this process, writes records.
       workers: Actors, each of one CPU; as many as the cluster has CPUs by default.
-      address: Not used where this process is connected to Ray. None or ``local`` starts Ray on this machine; ``auto`` finds the cluster that this
-        machine is part of; ``host:port`` is a cluster's head.
+      address: None or ``local`` starts Ray on this machine; ``auto`` finds the cluster that this
+        machine is part of; ``host:port`` is a cluster's head. A connection that there is already is
+        used instead, and kept.
 
     Yields:
       One record a cell.
