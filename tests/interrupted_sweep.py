@@ -1,4 +1,7 @@
-"""Run in a process of its own: a sweep of slow cells that exits with 130 on Ctrl-C."""
+"""Run in a process of its own: a sweep of slow cells that exits with 130 on Ctrl-C.
+
+Arguments: the directory of the records, and perhaps the engine.
+"""
 
 import sys
 
@@ -10,6 +13,8 @@ from tests.test_sweep import Square
 if __name__ == "__main__":
     cells = [Square(float(n), 0.2) for n in range(30)]
     try:
-        run_cells(cells, Results(sys.argv[1]), workers=2, console=Console(quiet=True))
+        engine = (sys.argv[2:] or ["local"])[0]
+        results, console = Results(sys.argv[1]), Console(quiet=True)
+        run_cells(cells, results, workers=2, engine=engine, console=console)
     except KeyboardInterrupt:
         sys.exit(130)

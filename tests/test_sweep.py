@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any, ClassVar
 
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from adamprox.sweep import Results, cell_key, run_cells
+from adamprox.sweep import LostCellsError, Results, cell_key, run_cells
+from adamprox.sweep.local import run_local
 from adamprox.sweep.provenance import provenance
 from adamprox.training import TrainingCell
 
@@ -173,10 +175,162 @@ def test_workers_are_processes_and_keep_their_programs(tmp_path):
     assert os.getpid() not in processes.values() and len(set(processes.values())) == 2
 
 
-def test_interrupted_sweeps_keep_what_is_done_and_go_on(tmp_path):
+@dataclasses.dataclass(frozen=True)
+class Fatal(Square):
+    """A cell that kills the process that runs it, ``deaths`` times."""
+
+    kind: ClassVar[str] = "fatal"
+    deaths: int = 0
+
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+        assert scratch is not None
+        scratch.mkdir(parents=True, exist_ok=True)
+        tries = len(list(scratch.iterdir()))
+        (scratch / str(tries)).touch()
+        if tries < self.deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(scratch)
+
+
+def test_a_killed_worker_costs_only_its_cell_which_is_run_again(tmp_path):
+    cells = [Fatal(float(n), deaths=n % 3) for n in range(4)]
+    records = run_cells(cells, Results(tmp_path), workers=2, console=QUIET)
+    assert [r["square"] for r in records] == [n * n for n in range(4)]
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
+def test_a_cell_that_kills_every_worker_is_named_when_the_others_are_done(tmp_path):
+    cells = [Fatal(0.0, deaths=99), *(Fatal(float(n)) for n in range(1, 4))]
+    results = Results(tmp_path)
+    with pytest.raises(LostCellsError, match=r"1 of the cells .* 3 times .*number=0\.0"):
+        run_cells(cells, results, workers=1, console=QUIET)
+    assert len(results.read_all(cells)) == 3
+    assert len(list(results.scratch(cells[0]).iterdir())) == 3
+
+
+def test_workers_that_cannot_start_end_the_sweep(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from adamprox.sweep import Results, run_cells\n"
+        "from tests.test_sweep import QUIET, Square\n"
+        f"run_cells([Square(1.0)], Results({str(tmp_path)!r}), workers=1, console=QUIET)\n"
+    )
+    root = pathlib.Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    command = [sys.executable, script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "workers die as they start" in done.stderr.splitlines()[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Noted(Square):
+    """A cell that notes in a file that it was run."""
+
+    notes: str = ""
+
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+        with open(self.notes, "a") as file:
+            file.write(f"{self.number:g}\n")
+        return super().run(scratch)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_two_sweeps_into_one_directory_share_the_cells(tmp_path, workers):
+    notes = tmp_path / "notes"
+    cells = [Noted(float(n), 0.05, str(notes)) for n in range(12)]
+    tables: list[Any] = [None, None]
+
+    def sweep(number):
+        tables[number] = run_cells(cells, Results(tmp_path), workers=workers, console=QUIET)
+
+    threads = [threading.Thread(target=sweep, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tables[0] == tables[1] and [r["number"] for r in tables[0]] == list(range(12))
+    assert sorted(map(int, notes.read_text().split())) == list(range(12))
+
+
+def test_the_claim_of_a_killed_process_ends_with_it(tmp_path):
+    """As long as it lives the cell is its own; nothing is left of the claim afterwards."""
+    script = (
+        "import sys, time; from adamprox.sweep import Results; from tests.test_sweep import Square\n"
+        "with Results(sys.argv[1]).claim(Square(1.0)) as ours: print(ours, flush=True); time.sleep(99)"
+    )
+    command = [sys.executable, "-c", script, tmp_path]
+    root = pathlib.Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"True\n"
+        with Results(tmp_path).claim(Square(1.0)) as ours:
+            assert not ours
+        process.kill()
+        process.wait()
+        with Results(tmp_path).claim(Square(1.0)) as ours:
+            assert ours
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
+def table(records):
+    """What does not depend on where and when a cell was run."""
+    return [
+        {k: v for k, v in r.items() if k not in ("process", "provenance", "seconds")}
+        for r in records
+    ]
+
+
+@pytest.mark.slow
+def test_ten_killed_workers_leave_no_trace(tmp_path):
+    cells = [Square(float(n), 0.05) for n in range(40)]
+    expected = run_cells(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
+    results, finished = Results(tmp_path / "killed"), []
+    for record in run_local(cells, results, 2):
+        finished.append(record["key"])
+        if len(finished) <= 20 and len(finished) % 2:
+            os.kill(record["process"], signal.SIGKILL)
+    assert len(finished) == len(set(finished)) == 40
+    assert table(results.read_all(cells)) == table(expected)
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(tmp_path):
+    root = pathlib.Path(__file__).parents[1]
+    command = [sys.executable, pathlib.Path(__file__).with_name("interrupted_sweep.py"), tmp_path]
+    files = lambda: sorted(tmp_path.rglob("*.parquet"))  # noqa: E731
+    for _ in range(10):
+        before = len(files())
+        with subprocess.Popen(command, cwd=root) as process:
+            deadline = time.monotonic() + 60
+            while len(files()) < before + 2 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            process.kill()
+    assert 20 <= len(files()) <= 30
+    assert subprocess.run(command, cwd=root, timeout=100).returncode == 0
+    cells = [Square(float(n), 0.2) for n in range(30)]
+    expected = run_cells(cells, Results(tmp_path / "whole"), workers=2, console=QUIET)
+    assert table(Results(tmp_path).read_all(cells)) == table(expected)
+    assert len(files()) == 2 * 30
+
+
+def test_groups_are_divided_over_all_devices(run_with_devices, tmp_path):
+    run_with_devices(8, pathlib.Path(__file__).with_name("sweep_on_devices.py"), tmp_path)
+
+
+def test_engines_have_names(tmp_path):
+    with pytest.raises(ValueError, match="engine must be one of local, ray, got 'slurm'"):
+        run_cells([Square(1.0)], Results(tmp_path), engine="slurm", console=QUIET)
+    with pytest.raises(ValueError, match=r"address is for the engine ray.*'auto'"):
+        run_cells([Square(1.0)], Results(tmp_path), address="auto", console=QUIET)
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_interrupted_sweeps_keep_what_is_done_and_go_on(tmp_path, engine):
     """Ctrl-C as a terminal sends it: to the whole process group."""
     script = pathlib.Path(__file__).with_name("interrupted_sweep.py")
-    command = [sys.executable, str(script), str(tmp_path)]
+    if engine == "ray":
+        pytest.importorskip("ray")
+    command = [sys.executable, str(script), str(tmp_path), engine]
     root = pathlib.Path(__file__).parents[1]
     process = subprocess.Popen(command, start_new_session=True, cwd=root)
     deadline = time.monotonic() + 120

@@ -49,6 +49,12 @@ def cell_key(cell: Cell) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def describe(cell: Cell) -> str:
+    """A cell in one line: kind, key, and what is not a default."""
+    told = ", ".join(f"{name}={value}" for name, value in _told(cell).items())
+    return f"{cell.kind} {cell_key(cell)} ({told})"
+
+
 def _told(cell: Cell) -> dict[str, Any]:
     """What of the configuration is not the default, so that a new option leaves old keys alone."""
     return {k: v for k, v in cell.config().items() if v != default(cell, k, _NO_DEFAULT)}

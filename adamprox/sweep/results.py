@@ -1,13 +1,16 @@
 """Records on disk: one small Parquet file a cell, written atomically, addressed by its key."""
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -68,8 +71,35 @@ class Results:
         return record if ours else None
 
     def scratch(self, cell: Cell) -> pathlib.Path:
-        """Where an unfinished run of ``cell`` may keep what lets it go on."""
-        return self.directory / "unfinished" / cell_key(cell)
+        """Where an unfinished run of ``cell`` may keep what lets it go on; absolute."""
+        return self.directory.absolute() / "unfinished" / cell_key(cell)
+
+    @contextlib.contextmanager
+    def claim(self, cell: Cell) -> Iterator[bool]:
+        """Whether this process alone runs ``cell`` until the end of the context.
+
+        False where another sweep into this directory runs it. The claim of a process that is killed
+        ends with it.
+        """
+        path = self.scratch(cell).with_suffix(".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)  # who waits for it notices that it is another file
+            lock.release()
+
+    def finish(self, cell: Cell, columns: Record, provenance: Record) -> Record:
+        """`write`, then remove what the unfinished cell kept."""
+        record = self.write(cell, columns, provenance)
+        shutil.rmtree(self.scratch(cell), ignore_errors=True)
+        return record
 
     def read_all(self, cells: Iterable[Cell]) -> list[Record]:
         """The records of those ``cells`` that have one, in their order."""

@@ -1,6 +1,6 @@
 """Run the cells that have no record yet, with a progress bar."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -14,7 +14,14 @@ from rich.progress import (
 
 from adamprox.sweep.cells import Cell, cell_key
 from adamprox.sweep.local import run_local
+from adamprox.sweep.ray_engine import run_ray
 from adamprox.sweep.results import Record, Results
+
+Engine = Callable[[Sequence[Cell], Results, int | None, str | None], Iterator[Record]]
+"""(cells, results, workers, address) -> the records as they finish, each on disk before that."""
+
+ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_ray}
+"""Where cells run: processes and devices of this machine, or a Ray cluster."""
 
 
 def run_cells(
@@ -22,24 +29,33 @@ def run_cells(
     results: Results,
     *,
     workers: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
     console: Console | None = None,
 ) -> list[Record]:
     """Make sure that every cell has a record; run those that do not.
 
-    Interrupted, it leaves the records of finished cells; called again, it runs the rest.
+    Interrupted, it leaves the records of finished cells; called again, it runs the rest. Two sweeps
+    into one directory at once share the cells between them.
 
     Args:
       cells: What is wanted; duplicates count once.
       results: Where records are and go.
-      workers: See `adamprox.sweep.local.run_local`.
+      workers: How many cells at once; see `ENGINES`.
+      engine: A key of `ENGINES`: ``local`` or ``ray``.
+      address: Of a Ray cluster; see `adamprox.sweep.ray_engine.run_ray`.
       console: Where progress is shown; standard error by default.
 
     Returns:
       One record a distinct cell, in the order of ``cells``.
 
     Raises:
+      ValueError: There is no such engine, or not here; nothing has been run.
+      LostCellsError: A cell ended its worker every time it was tried; all others have been run.
       KeyboardInterrupt: On Ctrl-C, after the workers have been stopped.
     """
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     console = console or Console(stderr=True)
     wanted = list({cell_key(cell): cell for cell in cells}.values())
     missing = [cell for cell in wanted if results.read(cell) is None]
@@ -47,7 +63,7 @@ def run_cells(
     if missing:
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))
-            for _ in run_local(missing, results, workers):
+            for _ in ENGINES[engine](missing, results, workers, address):
                 progress.advance(task)
     return results.read_all(wanted)
 

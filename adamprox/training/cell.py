@@ -6,10 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import jax
+
 from adamprox.data import load
 from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.loop import EpochResult, Schedule, Trained, train
 from adamprox.training.recipes import RECIPES
+from adamprox.training.sharding import cell_mesh
 from adamprox.training.specs import FAMILIES, ImageSpec, NetworkSpec, Program
 from adamprox.training.step import Hyperparameters
 from adamprox.training.throughput import choice
@@ -166,20 +169,28 @@ class TrainingCell:
 
     @staticmethod
     def run_together(cells: Sequence["TrainingCell"]) -> list[dict[str, Any]]:
-        """Train cells that fit each other at once, to what `run` gives for each, but for the time.
+        """Train cells that fit each other at once on all devices, to what `run` gives for each.
 
         The time of each is its share.
+
+        Args:
+          cells: No more than every device can take ``at_once``.
         """
         start = time.perf_counter()
         first = cells[0]
+        devices = jax.local_devices()
+        # Every device trains as many; a short group is filled up, so that one program serves all.
+        size = max(len(cells), first.at_once * len(devices)) if len(devices) > 1 else len(cells)
+        filled = [*cells, *[cells[-1]] * (size - len(cells))]
         together = train_together(
             first.program,
-            [cell.hyperparameters for cell in cells],
+            [cell.hyperparameters for cell in filled],
             first.schedule,
-            seeds=[cell.seed for cell in cells],
+            seeds=[cell.seed for cell in filled],
             init_seed=first.init_seed,
             batching=choice(first.program).batching,
-        )
+            mesh=cell_mesh(devices) if len(devices) > 1 else None,
+        )[: len(cells)]
         share = (time.perf_counter() - start) / len(cells)
         return [
             cell.columns(trained) | {"seconds": share}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -20,7 +21,7 @@ from adamprox.training.loop import (
 from adamprox.training.program import Pool, compile_program
 from adamprox.training.sharding import CELLS, replicate
 from adamprox.training.specs import Program
-from adamprox.training.step import Hyperparameters
+from adamprox.training.step import Hyperparameters, TrainState
 
 Batching = Callable[[Callable], Callable]
 """What turns a function of one cell's arguments into one of many cells', stacked on axis 0."""
@@ -114,8 +115,8 @@ def train_together(
       mesh: See `compile_together`.
 
     Returns:
-      One outcome a cell. Epochs end when all cells' do; a cell that diverged goes on beside the
-      others, and its history ends where it would have alone.
+      One outcome a cell, its state on the host. Epochs end when all cells' do; a cell that diverged
+      goes on beside the others, and its history ends where it would have alone.
     """
     compiled = compile_together(program, batching, mesh)
     network = compile_program(program).network
@@ -131,10 +132,19 @@ def train_together(
             column: compiled.evaluate(states.variables, pool, *bounds)
             for column, bounds in evaluation_ranges(network, schedule, number).items()
         }
+        # Fetched whole: to take one cell's part on the devices, they would have to speak.
+        found = jax.device_get((_reported(states), sums, visits))
         for k, history in enumerate(histories):
             if not (history and history[-1].diverged_step):
-                history.append(to_host(number, *_cell(k, (states, sums, visits))))
+                history.append(to_host(number, *_cell(k, found)))
+    states = jax.device_get(states)
     return [Trained(_cell(k, states), history) for k, history in enumerate(histories)]
+
+
+def _reported(states: TrainState) -> TrainState:
+    """What of the states `to_host` reads."""
+    histogram = optax.tree.get(states.opt_state, "UpdateHistogramState")
+    return states._replace(variables=None, opt_state=(histogram,))
 
 
 def _place(tree: Any, mesh: Mesh | None) -> Any:

@@ -1,0 +1,237 @@
+"""What engines share: cells handed to workers, workers that die, sweeps beside this one.
+
+The driver, the process that sweeps, claims a cell, hands it to a worker, and writes its record.
+Workers only compute, so that one that is killed costs no more than the cell it had.
+"""
+
+import collections
+import contextlib
+import logging
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from adamprox.sweep.cells import Cell, cell_key, describe
+from adamprox.sweep.provenance import provenance
+from adamprox.sweep.results import Record, Results
+
+_WORTH_COMPILING = 12
+_TRIES = 3
+_PERSISTENCE = 30
+_PATIENCE = 0.2
+_log = logging.getLogger(__name__)
+
+
+class WorkerDiedError(Exception):
+    """The process that had a cell is gone."""
+
+
+class LostCellsError(ChildProcessError):
+    """Cells without a record, because whatever ran them died; all others have been run."""
+
+
+class Crew(Protocol):
+    """Workers of one kind: processes here, actors elsewhere.
+
+    A handle stands for what is not finished yet; it is hashable.
+    """
+
+    size: int
+
+    def start(self, place: int) -> tuple[Any, Hashable]:
+        """A new worker for a place from 0 to ``size`` - 1, and the handle of its being ready."""
+        ...
+
+    def submit(self, worker: Any, cell: Cell, scratch: pathlib.Path) -> Hashable:
+        """Have ``worker`` do `compute`."""
+        ...
+
+    def wait(self, handles: Sequence[Any], timeout: float) -> Sequence[Hashable]:
+        """Those that are finished, after at most ``timeout`` seconds."""
+        ...
+
+    def result(self, handle: Any) -> Any:
+        """What came of it; WorkerDiedError if its worker did not live to see it."""
+        ...
+
+    def stop(self, worker: Any) -> None:
+        """End a worker at once, dead or alive."""
+        ...
+
+
+def compute(cell: Cell, scratch: pathlib.Path | None) -> tuple[Record, Record]:
+    """What a worker does: the columns of the record, and their provenance."""
+    return cell.run(scratch), provenance()
+
+
+class _Job(NamedTuple):
+    """What a worker is at; ``cell`` is None while it starts."""
+
+    place: int
+    cell: Cell | None = None
+    claim: contextlib.ExitStack = contextlib.ExitStack()
+
+
+class _Sweep:
+    """The state of one sweep."""
+
+    def __init__(self, cells: Sequence[Cell], results: Results, crew: Crew):
+        self.waiting, self.elsewhere = list(cells), []
+        self.results, self.crew = results, crew
+        self.workers: dict[int, Any] = {}
+        self.compiled: dict[int, set[Hashable]] = {}
+        self.free: list[int] = []
+        self.jobs: dict[Hashable, _Job] = {}
+        self.deaths: collections.Counter[str] = collections.Counter()
+        self.lost: list[Cell] = []
+        self.false_starts = 0
+        self.allowed_false_starts = _TRIES * crew.size
+
+    def records(self, interrupted: threading.Event) -> Iterator[Record]:
+        for place in range(self.crew.size):
+            self.start(place)
+        while self.waiting or self.elsewhere or any(job.cell for job in self.jobs.values()):
+            yield from self.hand_out()
+            for handle in self.finished():
+                yield from self.collect(handle)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+        if self.lost:
+            raise LostCellsError(_obituary(self.lost))
+
+    def start(self, place: int) -> None:
+        self.workers[place], ready = self.crew.start(place)
+        self.compiled[place] = set()
+        self.jobs[ready] = _Job(place)
+
+    def hand_out(self) -> Iterator[Record]:
+        """Give every free worker a cell; yield records that another sweep wrote meanwhile."""
+        resting = []
+        while self.free and self.waiting:
+            place = self.free.pop(0)
+            cell = choose(self.waiting, self.compiled[place], self.compiled.values())
+            if cell is None:  # rests until another worker's programs come free, or for good
+                resting.append(place)
+                continue
+            self.waiting.remove(cell)
+            claim = contextlib.ExitStack()
+            if not claim.enter_context(self.results.claim(cell)):
+                self.elsewhere.append(cell)
+                self.free.insert(0, place)
+            elif (record := self.results.read(cell)) is not None:
+                claim.close()
+                self.free.insert(0, place)
+                yield record
+            else:
+                self.submit(place, cell, claim)
+        self.free += resting
+
+    def submit(self, place: int, cell: Cell, claim: contextlib.ExitStack) -> None:
+        self.compiled[place].add(cell.program)
+        handle = self.crew.submit(self.workers[place], cell, self.results.scratch(cell))
+        self.jobs[handle] = _Job(place, cell, claim)
+
+    def finished(self) -> Sequence[Hashable]:
+        if not self.jobs:  # every cell that is left is being run by another sweep
+            time.sleep(_PATIENCE)
+        done = self.crew.wait(list(self.jobs), _PATIENCE) if self.jobs else []
+        self.waiting += self.elsewhere
+        self.elsewhere.clear()
+        return done
+
+    def collect(self, handle: Hashable) -> Iterator[Record]:
+        place, cell, claim = self.jobs.pop(handle)
+        with claim:
+            try:
+                result = self.crew.result(handle)
+            except WorkerDiedError:
+                self.mourn(place, cell)
+                return
+            self.free.append(place)
+            self.false_starts = 0
+            self.allowed_false_starts = _PERSISTENCE * self.crew.size  # they can start
+            record = None if cell is None else self.results.finish(cell, *result)
+        if record is not None:
+            yield record
+
+    def mourn(self, place: int, cell: Cell | None) -> None:
+        """Replace a worker that died; its cell is run again, after the others."""
+        self.crew.stop(self.workers.pop(place))
+        if cell is None:
+            self.false_starts += 1
+            if self.false_starts >= self.allowed_false_starts:
+                raise LostCellsError(
+                    "workers die as they start; a script that sweeps needs the line "
+                    "if __name__ == '__main__':"
+                )
+        else:
+            self.deaths[cell_key(cell)] += 1
+            final = self.deaths[cell_key(cell)] >= _TRIES
+            (self.lost if final else self.waiting).append(cell)
+            _log.warning("a worker died at %s%s", describe(cell), "" if final else "; run again")
+        self.start(place)
+
+    def end(self) -> None:
+        for worker in self.workers.values():
+            self.crew.stop(worker)
+        for job in self.jobs.values():
+            job.claim.close()
+
+
+def dispatch(cells: Sequence[Cell], results: Results, crew: Crew) -> Iterator[Record]:
+    """Run ``cells`` on a crew and yield their records; each is on disk before it is yielded.
+
+    Raises:
+      KeyboardInterrupt: On Ctrl-C or SIGTERM, after the workers have been stopped.
+      LostCellsError: A cell's worker died each of three times; all other cells have been run.
+    """
+    sweep = _Sweep(cells, results, crew)
+    try:
+        with _interruption() as interrupted:
+            yield from sweep.records(interrupted)
+    finally:
+        sweep.end()
+
+
+def choose(waiting: Sequence[Cell], compiled: set[Hashable], by_all) -> Cell | None:
+    """A cell this worker has compiled, else one that nobody has, else any, if enough are left.
+
+    Compiling costs as much as several cells: a worker that would compile what another one has
+    compiled, for the last few cells, would finish after it.
+    """
+    ours = (cell for cell in waiting if cell.program in compiled)
+    taken = set().union(*by_all)
+    fresh = (cell for cell in waiting if cell.program not in taken)
+    many = waiting if len(waiting) >= _WORTH_COMPILING else []
+    return next(ours, None) or next(fresh, None) or next(iter(many), None)
+
+
+@contextlib.contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, in place of an exception that may be raised anywhere.
+
+    Raised inside a callback of the garbage collector, say, a KeyboardInterrupt would be printed and
+    lost, and the sweep would go on.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # only the main thread is given signals
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
+    try:
+        yield interrupted
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _obituary(lost: Sequence[Cell]) -> str:
+    names = "; ".join(map(describe, lost))
+    return (
+        f"{len(lost)} of the cells ended their workers {_TRIES} times each and have no record "
+        f"(out of memory? fewer workers need less): {names}"
+    )
