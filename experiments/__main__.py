@@ -14,7 +14,10 @@ from rich.table import Column, Table
 
 from adamprox.command_line import parse
 from adamprox.sweep import Results, run_cells
+from adamprox.sweep.run import ENGINES
+from experiments import doctor
 from experiments.catalogue import CATALOGUE, find
+from experiments.live import live_grids
 from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
 from experiments.run import draw, plan, run
@@ -25,7 +28,7 @@ class Arguments:
     """Re-run figures and claims of the paper; finished cells are kept and never run again."""
 
     experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """list, all, the name of an experiment, or overview: a page over all runs in --out."""
+    """list, all, the name of an experiment, overview (a page over all runs in --out), or doctor."""
     preset: Annotated[str, tyro.conf.arg(metavar="{smoke,demo,reduced,paper}")] = "demo"
     """How much to run: smoke (to see that it works), demo (minutes), reduced (hours, real images), paper (the published protocol)."""
     out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -36,6 +39,10 @@ class Arguments:
     """Run nothing: figures, claims and page from the records there are."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Worker processes; one a core by default."""
+    engine: Annotated[str, tyro.conf.arg(metavar="{local,ray}")] = "local"
+    """Where cells run: processes or devices of this machine, or a Ray cluster."""
+    address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """Of a Ray cluster, or auto; Ray is started on this machine by default."""
     depth: Annotated[int | None, tyro.conf.arg(metavar="6n+2")] = None
     """Depth of the ResNet, in place of the preset's."""
     epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -69,6 +76,8 @@ def main(argv: list[str]) -> int:
         if arguments.experiment == "list":
             show_list(Console())
             return 0
+        if arguments.experiment == "doctor":
+            return doctor.main(arguments.out)
         if arguments.experiment == "overview":
             print(write_overview(arguments.out or pathlib.Path("runs")))
             return 0
@@ -80,7 +89,14 @@ def main(argv: list[str]) -> int:
         if arguments.draw:
             print(draw(*chosen, out, console=console))
             return 0
-        runner = functools.partial(run_cells, workers=arguments.workers, console=console)
+        runner = functools.partial(
+            run_cells,
+            workers=arguments.workers,
+            engine=arguments.engine,
+            address=arguments.address,
+            view=live_grids,
+            console=console,
+        )
         report = run(*chosen, out, runner=runner, console=console)
     except ValueError as error:
         print(f"python -m experiments: {error}", file=sys.stderr)
@@ -97,6 +113,8 @@ def main(argv: list[str]) -> int:
 
 
 def _protocol(arguments: Arguments):
+    if arguments.engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {arguments.engine!r}")
     if arguments.workers is not None and arguments.workers < 0:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
     names = ("depth", "epochs", "seed", "learning_rates", "weight_decays")

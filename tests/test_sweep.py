@@ -1,6 +1,7 @@
 """Sweeps: addresses, atomic records, resuming, interruption."""
 
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -348,3 +349,16 @@ def test_interrupted_sweeps_keep_what_is_done_and_go_on(tmp_path, engine):
 def test_provenance_names_versions_commit_and_machine():
     found = provenance()
     assert {"jax", "optax", "flax", "python", "commit", "cpu", "finished"} <= set(found)
+
+
+def test_a_terminal_is_shown_what_is_finished(tmp_path):
+    console, seen = Console(file=io.StringIO(), force_terminal=True), []
+
+    def view(cells, records):
+        seen.append((len(cells), len(records)))
+        return "the view"
+
+    cells = [Square(float(n)) for n in range(3)]
+    run_cells(cells[:1], Results(tmp_path), workers=0, view=view, console=QUIET)
+    run_cells(cells, Results(tmp_path), workers=0, view=view, console=console)
+    assert seen[-2:] == [(3, 2), (3, 3)] and "the view" in console.file.getvalue()

@@ -1,8 +1,8 @@
 """Run the cells that have no record yet, with a progress bar."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +20,8 @@ from adamprox.sweep.results import Record, Results
 Engine = Callable[[Sequence[Cell], Results, int | None, str | None], Iterator[Record]]
 """(cells, results, workers, address) -> the records as they finish, each on disk before that."""
 
+View = Callable[[Sequence[Cell], Sequence[Record]], RenderableType]
+
 ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_ray}
 """Where cells run: processes and devices of this machine, or a Ray cluster."""
 
@@ -31,6 +33,7 @@ def run_cells(
     workers: int | None = None,
     engine: str = "local",
     address: str | None = None,
+    view: View | None = None,
     console: Console | None = None,
 ) -> list[Record]:
     """Make sure that every cell has a record; run those that do not.
@@ -44,6 +47,7 @@ def run_cells(
       workers: How many cells at once; see `ENGINES`.
       engine: A key of `ENGINES`: ``local`` or ``ray``.
       address: Of a Ray cluster; see `adamprox.sweep.ray_engine.run_ray`.
+      view: What is shown above the progress bar of a terminal, of all cells and the records so far.
       console: Where progress is shown; standard error by default.
 
     Returns:
@@ -63,13 +67,28 @@ def run_cells(
     if missing:
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))
-            for _ in ENGINES[engine](missing, results, workers, address):
+            records = results.read_all(wanted)
+            for record in ENGINES[engine](missing, results, workers, address):
+                records.append(record)
+                if view and console.is_terminal:
+                    progress.above = view(wanted, records)
                 progress.advance(task)
     return results.read_all(wanted)
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
+class _Progress(Progress):
+    """A progress bar below whatever is ``above``."""
+
+    above: RenderableType = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What `rich` draws."""
+        yield self.above
+        yield from super().get_renderables()
+
+
+def _progress(console: Console) -> _Progress:
+    return _Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
