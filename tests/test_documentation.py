@@ -96,6 +96,43 @@ def test_site_knows_the_optimizers_by_their_public_names(site):
 
 
 def test_docstrings_arrive_as_they_were_written(site):
-    text = (site / "api" / "prox.html").read_text(encoding="utf-8")
-    assert "sign(xᵢ) · max(|xᵢ| − t, 0)" in re.sub(r"<[^>]+>", "", text)
-    assert "R₀(x_S), x_rest" in re.sub(r"<[^>]+>", "", text) or "prox_{tR₀}(x_S)" in text
+    """Bars, underscores and equations are not markup."""
+    html = (site / "api" / "prox.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", "", html)
+    assert "sign(xᵢ) · max(|xᵢ| − t, 0)" in text
+    assert "prox_{tR}(x) = (prox_{tR₀}(x_S), x_rest)" in text
+    assert "system-message" not in html
+
+
+def test_what_the_page_on_scale_says_of_collectives():
+    """The rows of its table are those of the programs that XLA compiles now."""
+    names = ["adam_l2", "adamw, eps=0.0", "adamprox", "adamprox_l1", "adamprox_l2"]
+    command = [sys.executable, "-m", "benchmarks.sharded_step", "--only", *names]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    page = (DOCS / "scale.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(names) and set(rows) <= set(page)
+    assert [row.endswith("| none |") for row in rows] == [True] * 4 + [False]
+    assert "all-reduce" in rows[-1] and "all-gather" not in rows[-1]
+
+
+def test_the_cost_of_a_paper_is_its_cells_times_their_steps():
+    from adamprox.training import TrainingCell
+    from benchmarks import paper_cost
+
+    cell = TrainingCell(epochs=4, train_size=100, batch_size=50, evaluate_every=2)
+    # 4 epochs of 2 steps; the 1,285 test images twice, each 50 a third of a step.
+    assert paper_cost.steps(cell) == pytest.approx(8 + 2 * 1285 / 50 / 3)
+    cells = [cell, TrainingCell(epochs=4, train_size=100, batch_size=50, learning_rate=1.0)]
+    (row,) = paper_cost.predict(cells, timing=lambda program: 86_400.0)
+    assert row.cells == 2 and row.days == sum(map(paper_cost.steps, cells))
+    *_, whole = paper_cost.lines([row], (1, 8))
+    assert float(whole[-2]) == pytest.approx(8 * float(whole[-1]), rel=0.01)
+    assert row.name == "ResNet-20 without BatchNorm, digits"
+
+
+def test_the_smoke_preset_has_cells_to_cost():
+    from benchmarks import paper_cost
+
+    cells = paper_cost.training_cells("smoke")
+    assert cells and len(cells) == len(set(cells))
