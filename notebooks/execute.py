@@ -30,6 +30,7 @@ def execute(source: pathlib.Path) -> nbformat.NotebookNode:
         timeout=240,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,  # or how often a kernel flushes would show
         resources={"metadata": {"path": str(source.parent)}},
     )
     notebook = client.execute()
