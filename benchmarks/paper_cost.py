@@ -94,8 +94,9 @@ class Row:
         """Network and data in words."""
         network = self.program.network
         family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
-        norm = "with" if network.batch_norm else "without"
-        return f"{family}-{network.depth} {norm} BatchNorm, {self.program.images.dataset}"
+        norm = "BatchNorm" if network.batch_norm else "no BatchNorm"
+        norm = "SkipInit" if network.skip_init else norm
+        return f"{family}-{network.depth}, {norm}, {self.program.images.dataset}"
 
     @property
     def days(self) -> float:

@@ -101,7 +101,7 @@ from experiments.catalogue import CATALOGUE
 experiment, chosen = CATALOGUE["fig03"], protocol("smoke", **GRID)
 ours = Results(OUT / "records").read_all(experiment.cells(chosen, records))
 with style():
-    for figure in experiment.figures(chosen, ours):
+    for figure in experiment.figures(chosen, ours)[:3]:
         picture = io.BytesIO()
         figure.canvas.savefig(picture, dpi=60)
         display(Markdown(f"**{figure.title}** {figure.caption}"), Image(picture.getvalue()))
