@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo figures test lint format benchmark clean
+.PHONY: demo figures test lint format benchmark notebooks docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo
@@ -13,6 +13,14 @@ demo: $(INSTALLED)
 figures: demo
 	mkdir -p docs/figures
 	cp runs/demo/figures/fig04_loss_multiplier.png docs/figures/
+
+# Runs notebooks/*.py and writes the .ipynb beside each, with outputs.
+notebooks: $(INSTALLED)
+	$(BIN)/python notebooks/execute.py
+
+# The site, in build/docs/index.html; a warning is an error.
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto docs build/docs
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.optimizer_step

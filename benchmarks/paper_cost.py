@@ -1,0 +1,172 @@
+"""What the whole paper costs on this device: seconds a step, measured, times the steps of every cell.
+
+Command: python -m benchmarks.paper_cost [--preset P] [--devices 1 8] [--records DIR] [--markdown]
+Cost: compilation of every network of the preset and a few steps of each; at paper, minutes on a GPU, an hour
+on a CPU. CIFAR has to be prepared.
+
+A cell is counted once, however many figures show it. Evaluation is counted as a third of a training step for
+as many images: a forward pass without its two backward ones. Grids that extend and repetitions with other seeds come
+on top. With ``--records`` the prediction stands beside the seconds that finished cells took.
+"""
+
+import collections
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import jax
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from adamprox.command_line import parse
+from adamprox.sweep import Cell, Results, cell_key
+from adamprox.training import TrainingCell
+from adamprox.training.specs import Program
+from adamprox.training.throughput import measure
+from experiments.__main__ import protocol
+from experiments.catalogue import CATALOGUE
+
+SECONDS_A_DAY = 86_400
+BATCHES = 4
+
+
+@dataclasses.dataclass
+class Arguments:
+    """Predict the cost of every experiment."""
+
+    preset: str = "paper"
+    """Whose cells are counted."""
+    devices: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N …]")] = (1, 8)
+    """Numbers of devices like this one, each training cells of its own."""
+    records: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Where finished cells lie, to compare."""
+    markdown: bool = False
+    """Print a table for the documentation."""
+
+
+def training_cells(preset: str) -> list[TrainingCell]:
+    """The cells of all experiments before any grid has been extended, each once."""
+    everything: Iterable[Cell] = (
+        cell for e in CATALOGUE.values() for cell in e.cells(protocol(preset), ())
+    )
+    unique = {cell_key(cell): cell for cell in everything}
+    return [cell for cell in unique.values() if isinstance(cell, TrainingCell)]
+
+
+def measured_program(cell: TrainingCell) -> Program:
+    """What is timed for a cell: its network on some batches; the optimizer's share is small."""
+    data = cell.program.images.load()
+    size = min(BATCHES * cell.batch_size, len(data.train))
+    images = cell.program.images._replace(train_size=size)
+    return cell.program._replace(images=images, optimizer="adamw")
+
+
+def steps(cell: TrainingCell) -> float:
+    """Training steps of a cell, evaluation included as thirds of steps."""
+    data = cell.program.images.load()
+    size = cell.train_size or len(data.train)
+    visits = sum(cell.schedule.visits(number) for number in range(1, cell.epochs + 1))
+    visited = len(data.test) + len(data.validation or ()) + size * cell.evaluate_train
+    return cell.epochs * -(-size // cell.batch_size) + visits * visited / cell.batch_size / 3
+
+
+def seconds_a_step(program: Program) -> float:
+    """Measured on this device with one cell at a time, the best of a few epochs of some batches."""
+    (measurement,) = measure(program, counts=(1,))
+    count = program.images.train_size or len(program.images.load().train)
+    return measurement.seconds / -(-count // program.batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """All cells of one network: how many, their steps, and what a step takes."""
+
+    program: Program
+    cells: int
+    steps: float
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """Network and data in words."""
+        network = self.program.network
+        family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
+        norm = "BatchNorm" if network.batch_norm else "no BatchNorm"
+        norm = "SkipInit" if network.skip_init else norm
+        return f"{family}-{network.depth}, {norm}, {self.program.images.dataset}"
+
+    @property
+    def days(self) -> float:
+        """On one device."""
+        return self.steps * self.seconds / SECONDS_A_DAY
+
+
+def predict(
+    cells: Iterable[TrainingCell], timing: Callable[[Program], float] = seconds_a_step
+) -> list[Row]:
+    """One row a program, most expensive first."""
+    groups: dict[Program, list[TrainingCell]] = collections.defaultdict(list)
+    for cell in cells:
+        groups[measured_program(cell)].append(cell)
+    rows = [
+        Row(program, len(group), sum(map(steps, group)), timing(program))
+        for program, group in groups.items()
+    ]
+    return sorted(rows, key=lambda row: -row.days)
+
+
+def comparison(cells: Iterable[TrainingCell], rows: list[Row], records: pathlib.Path) -> str:
+    """Predicted against measured seconds, summed over the cells that have records."""
+    results, seconds = Results(records), {row.program: row.seconds for row in rows}
+    done = [(cell, record) for cell in cells if (record := results.read(cell))]
+    whole = [(cell, r) for cell, r in done if not r["diverged_step"]]
+    predicted = sum(steps(cell) * seconds[measured_program(cell)] for cell, _ in whole)
+    took = sum(record["seconds"] for _, record in whole)
+    return f"{len(whole)} finished cells: predicted {predicted:.0f} s, measured {took:.0f} s"
+
+
+def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
+    """Header, rows and total, as text."""
+    header = ["network", "cells", "steps", "ms a step"]
+    header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
+    body = [
+        [row.name, f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
+        + [f"{row.days / n:.3g}" for n in devices]
+        for row in rows
+    ]
+    total = sum(row.days for row in rows)
+    cells, count = sum(row.cells for row in rows), sum(row.steps for row in rows)
+    whole = ["all", f"{cells}", f"{count:,.0f}", ""] + [f"{total / n:.3g}" for n in devices]
+    return [header, *body, whole]
+
+
+def main(arguments: Arguments) -> None:
+    """Measure and print."""
+    cells = training_cells(arguments.preset)
+    rows = predict(cells)
+    header, *body = lines(rows, arguments.devices)
+    device = f"Preset {arguments.preset} on {jax.devices()[0].device_kind}."
+    if arguments.markdown:
+        print(device, *_markdown(header, body), sep="\n")
+    else:
+        table = Table(*header, title=device)
+        for row in body:
+            table.add_row(*row)
+        Console().print(table)
+    if arguments.records:
+        print(comparison(cells, rows, arguments.records))
+
+
+def _markdown(header: list[str], body: list[list[str]]) -> list[str]:
+    return ["", *(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *body))]
+
+
+if __name__ == "__main__":
+    try:
+        main(parse(Arguments, sys.argv[1:], prog="python -m benchmarks.paper_cost"))
+    except ValueError as error:
+        print(f"python -m benchmarks.paper_cost: {error}", file=sys.stderr)
+        sys.exit(2)

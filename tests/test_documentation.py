@@ -1,0 +1,138 @@
+"""The site builds without a warning, every public name is in the API reference, and scale.md is true."""
+
+import importlib.util
+import pathlib
+import pkgutil
+import re
+import subprocess
+import sys
+import zlib
+
+import pytest
+
+import adamprox
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def load(path):
+    """A module that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+api_pages = load(DOCS / "extensions" / "api_pages.py")
+PACKAGES = ["adamprox"] + [
+    info.name
+    for info in pkgutil.iter_modules(adamprox.__path__, "adamprox.")
+    if info.ispkg and not info.name.rpartition(".")[2].startswith("_")
+]
+
+
+def described():
+    """What the pages of the API reference describe by hand, and what packages they list."""
+    names, packages = set(), set()
+    for page in (DOCS / "api").glob("*.md"):
+        module = ""
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"\.\. currentmodule:: (\S+)", line):
+                module = match.group(1)
+            elif match := re.match(r"\.\. auto(?:function|class):: (\S+)", line):
+                names.add(f"{module}.{match.group(1)}")
+            elif match := re.match(r"\{modules\} (\S+)", line):
+                packages.add(match.group(1))
+    return names, packages
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_in_the_api_reference(package):
+    """An exported one by hand, under the shortest name; the others with their module."""
+    names, packages = described()
+    assert package in packages, f"add the line {{modules}} {package} to a page of docs/api"
+    top = {id(value) for value in api_pages.exported("adamprox").values()}
+    for name, value in api_pages.exported(package).items():
+        shortest = f"adamprox.{name}" if id(value) in top else f"{package}.{name}"
+        assert shortest in names, f"describe {shortest} on a page of docs/api"
+    listed = api_pages.blocks(package)
+    shown = api_pages.exported(package).values()
+    for module in api_pages.public_modules(package):
+        for name, value in api_pages.defined(module).items():
+            assert value in shown or re.search(rf"\b{name}\b", listed), f"{module.__name__}.{name}"
+
+
+def test_nothing_is_described_that_is_not_there():
+    for name in described()[0]:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site as ``make docs`` builds it, without a network."""
+    out = tmp_path_factory.mktemp("site") / "html"
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q"]
+    done = subprocess.run([*command, DOCS, out], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_site_builds_without_warnings(site):
+    for page in DOCS.rglob("*.md"):
+        assert (site / page.relative_to(DOCS).with_suffix(".html")).is_file()
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        html = (site / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
+        assert "<img" in html
+
+
+def test_site_knows_the_optimizers_by_their_public_names(site):
+    inventory = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    entries = zlib.decompress(inventory).decode().splitlines()
+    found = {entry.split()[0] for entry in entries}
+    assert described()[0] <= found
+
+
+def test_docstrings_arrive_as_they_were_written(site):
+    """Bars, underscores and equations are not markup."""
+    html = (site / "api" / "prox.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", "", html)
+    assert "sign(xᵢ) · max(|xᵢ| − t, 0)" in text
+    assert "prox_{tR}(x) = (prox_{tR₀}(x_S), x_rest)" in text
+    assert "system-message" not in html
+
+
+def test_what_the_page_on_scale_says_of_collectives():
+    """The rows of its table are those of the programs that XLA compiles now."""
+    names = ["adam_l2", "adamw, eps=0.0", "adamprox", "adamprox_l1", "adamprox_l2"]
+    command = [sys.executable, "-m", "benchmarks.sharded_step", "--only", *names]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    page = (DOCS / "scale.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(names) and set(rows) <= set(page)
+    assert [row.endswith("| none |") for row in rows] == [True] * 4 + [False]
+    assert "all-reduce" in rows[-1] and "all-gather" not in rows[-1]
+
+
+def test_the_cost_of_a_paper_is_its_cells_times_their_steps():
+    from adamprox.training import TrainingCell
+    from benchmarks import paper_cost
+
+    cell = TrainingCell(epochs=4, train_size=100, batch_size=50, evaluate_every=2)
+    # 4 epochs of 2 steps; the 1,285 test images twice, each 50 a third of a step.
+    assert paper_cost.steps(cell) == pytest.approx(8 + 2 * 1285 / 50 / 3)
+    cells = [cell, TrainingCell(epochs=4, train_size=100, batch_size=50, learning_rate=1.0)]
+    (row,) = paper_cost.predict(cells, timing=lambda program: 86_400.0)
+    assert row.cells == 2 and row.days == sum(map(paper_cost.steps, cells))
+    *_, whole = paper_cost.lines([row], (1, 8))
+    assert float(whole[-2]) == pytest.approx(8 * float(whole[-1]), rel=0.01)
+    assert row.name == "ResNet-20, no BatchNorm, digits"
+
+
+def test_the_smoke_preset_has_cells_to_cost():
+    from benchmarks import paper_cost
+
+    cells = paper_cost.training_cells("smoke")
+    assert cells and len(cells) == len(set(cells))
