@@ -6,6 +6,7 @@ from experiments import (
     fig04_loss_multiplier,
     fig05_adamprox,
     scale_freeness,
+    theorem3_restarts,
 )
 from experiments.experiment import Experiment
 
@@ -14,6 +15,7 @@ CATALOGUE: dict[str, Experiment] = {
     for module in (
         fig01_quadratics,
         scale_freeness,
+        theorem3_restarts,
         fig03_without_batchnorm,
         fig04_loss_multiplier,
         fig05_adamprox,

@@ -21,6 +21,8 @@ COLORS = {
     "adamprox": "#3a8f6b",
     "adamprox_l2": "#7a5195",
     "adamprox_l1": "#b8860b",
+    "adamprox_group": "#d17c1f",
+    "sgd": "#6c757d",
     "gd": "#6c757d",
 }
 LABELS = {
@@ -29,6 +31,8 @@ LABELS = {
     "adamprox": "AdamProx",
     "adamprox_l2": "AdamProxL2",
     "adamprox_l1": "AdamProxL1",
+    "adamprox_group": "AdamProx, channel groups",
+    "sgd": "SGD with momentum",
     "gd": "Gradient descent",
 }
 _STYLE: dict[Any, Any] = {

@@ -48,5 +48,9 @@ RECIPES: dict[str, Recipe] = {
     "adamprox": _adam_then(lambda weight: proximal(prox.squared_l2, weight)),
     "adamprox_l2": _adam_then(lambda weight: proximal(prox.l2, weight)),
     "adamprox_l1": _adam_then(lambda weight: proximal(prox.l1, weight)),
+    # The group lasso: output channels, weighted by √size so that λ means the same as in l1.
+    "adamprox_group": _adam_then(
+        lambda weight: proximal(prox.per_output_channel(prox.size_weighted(prox.l2)), weight)
+    ),
 }
 """Name of the optimizer to ``(α, λ, steps between histograms) -> transformation``."""
