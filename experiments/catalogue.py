@@ -1,11 +1,14 @@
 """Every experiment, in the order of the page."""
 
 from experiments import (
+    distributed,
     fig01_quadratics,
     fig03_without_batchnorm,
     fig04_loss_multiplier,
     fig05_adamprox,
+    l1_sparsity,
     scale_freeness,
+    sgd_divergence,
     theorem3_restarts,
 )
 from experiments.experiment import Experiment
@@ -19,6 +22,9 @@ CATALOGUE: dict[str, Experiment] = {
         fig03_without_batchnorm,
         fig04_loss_multiplier,
         fig05_adamprox,
+        sgd_divergence,
+        l1_sparsity,
+        distributed,
     )
 }
 
