@@ -31,7 +31,7 @@ LABELS = {
     "adamprox": "AdamProx",
     "adamprox_l2": "AdamProxL2",
     "adamprox_l1": "AdamProxL1",
-    "adamprox_group": "AdamProx, channel groups",
+    "adamprox_group": "AdamProx on channels",
     "sgd": "SGD with momentum",
     "gd": "Gradient descent",
 }
