@@ -26,8 +26,8 @@ from adamprox.sweep import Cell, Results, cell_key
 from adamprox.training import TrainingCell
 from adamprox.training.specs import Program
 from adamprox.training.throughput import measure
-from experiments.__main__ import protocol
 from experiments.catalogue import CATALOGUE
+from experiments.presets import protocol
 
 SECONDS_A_DAY = 86_400
 BATCHES = 4

@@ -1,6 +1,7 @@
 """Every experiment, in the order of the page."""
 
 from experiments import (
+    distributed,
     fig01_quadratics,
     fig02_with_batchnorm,
     fig03_without_batchnorm,
@@ -8,23 +9,30 @@ from experiments import (
     fig05_adamprox,
     fig06_adamproxl2,
     fig07_to_fig12_histograms,
+    l1_sparsity,
     rival_initialization,
     rival_metric,
     rival_perturbation,
     rival_second_moment,
     scale_freeness,
+    sgd_divergence,
+    theorem3_restarts,
 )
 from experiments.experiment import Experiment
 
 _ALL = (
     fig01_quadratics.EXPERIMENT,
     scale_freeness.EXPERIMENT,
+    theorem3_restarts.EXPERIMENT,
     fig02_with_batchnorm.EXPERIMENT,
     fig03_without_batchnorm.EXPERIMENT,
     fig04_loss_multiplier.EXPERIMENT,
     fig05_adamprox.EXPERIMENT,
     fig06_adamproxl2.EXPERIMENT,
     *fig07_to_fig12_histograms.EXPERIMENTS,
+    sgd_divergence.EXPERIMENT,
+    l1_sparsity.EXPERIMENT,
+    distributed.EXPERIMENT,
     rival_second_moment.EXPERIMENT,
     rival_perturbation.EXPERIMENT,
     rival_metric.EXPERIMENT,

@@ -40,8 +40,9 @@ def _measured(results: Results) -> dict[tuple, float]:
 
 
 def _like(record: Record) -> tuple:
-    names = ("network", "depth", "growth_rate", "dataset", "image_size", "train_size", "batch_norm")
-    return tuple(record.get(name) for name in names)
+    names = ("network", "depth", "growth_rate", "width", "batch_norm", "statistics_groups")
+    data = ("dataset", "image_size", "train_size", "batch_size")
+    return tuple(record.get(name) for name in names + data)
 
 
 def _seconds(cell: TrainingCell, known: dict[tuple, float]) -> float:

@@ -95,8 +95,8 @@ print("update_histogram  ", np.shape(example["update_histogram"]), "counts, epoc
 # time, and drawing costs no training.
 
 # %%
-from experiments.__main__ import protocol
 from experiments.catalogue import CATALOGUE
+from experiments.presets import protocol
 
 experiment, chosen = CATALOGUE["fig03"], protocol("smoke", **GRID)
 ours = Results(OUT / "records").read_all(experiment.cells(chosen, records))

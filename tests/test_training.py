@@ -166,7 +166,7 @@ def test_histograms_count_every_parameter_at_the_first_step_of_an_epoch():
         ("learning_rate", 0.0, "learning_rate must be > 0, got 0"),
         ("loss_multiplier", -1.0, "loss_multiplier must be > 0"),
         ("optimizer", "adam", "optimizer must be one of .*adam_l2, .* got adam"),
-        ("network", "vgg", "network must be one of resnet, densenet, got vgg"),
+        ("network", "vgg", "network must be one of resnet, densenet, mlp, got vgg"),
         ("compute_dtype", "float16", "compute_dtype must be one of float32, bfloat16, got float16"),
         ("dataset", "mnist", "data set must be"),
         ("epochs", 0, "epochs must be >= 1, got 0"),

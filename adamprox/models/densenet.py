@@ -19,13 +19,14 @@ class Bottleneck(nn.Module):
     growth_rate: int
     batch_norm: bool
     dtype: Any
+    statistics_groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """dtype[N, H, W, C] to dtype[N, H, W, C + growth_rate]."""
-        y = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+        y = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
         y = Conv1x1(4 * self.growth_rate, _fan_out_normal, self.dtype)(y)
-        y = nn.relu(norm(y, self.batch_norm, train, self.dtype))
+        y = nn.relu(norm(y, self.batch_norm, train, self.dtype, self.statistics_groups))
         y = Conv3x3(self.growth_rate, 1, _fan_out_normal, self.dtype)(y)
         return jnp.concatenate([x, y], -1)
 
@@ -35,11 +36,12 @@ class Transition(nn.Module):
 
     batch_norm: bool
     dtype: Any
+    statistics_groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """dtype[N, H, W, C] to dtype[N, ⌊H/2⌋, ⌊W/2⌋, ⌊C/2⌋]."""
-        y = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+        y = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
         y = Conv1x1(x.shape[-1] // 2, _fan_out_normal, self.dtype)(y)
         return _average_pool(y)
 
@@ -64,6 +66,8 @@ class DenseNet(nn.Module):
       num_classes: Size of the output.
       batch_norm: Whether BatchNorm precedes every relu.
       dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
+      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, see
+        `adamprox.models.layers.norm`.
 
     Returns:
       From ``apply(variables, images, train=bool)`` with images float[N, H, W, C], 4×4 pixels or
@@ -89,6 +93,7 @@ class DenseNet(nn.Module):
     num_classes: int = 100
     batch_norm: bool = True
     dtype: Any = jnp.float32
+    statistics_groups: int = 1
 
     def __post_init__(self):
         """Refuse what no such network has, before anything is built."""
@@ -100,13 +105,14 @@ class DenseNet(nn.Module):
         """Images float[N, H, W, C] to logits float32[N, num_classes]."""
         if min(x.shape[1:3]) < 4:
             raise ValueError(f"images must be at least 4×4, got {x.shape[1]}×{x.shape[2]}")
+        options = self.batch_norm, self.dtype, self.statistics_groups
         x = Conv3x3(2 * self.growth_rate, 1, _fan_out_normal, self.dtype)(x)
         for block in range(3):
             for _ in range((self.depth - 4) // 6):
-                x = Bottleneck(self.growth_rate, self.batch_norm, self.dtype)(x, train)
+                x = Bottleneck(self.growth_rate, *options)(x, train)
             if block < 2:
-                x = Transition(self.batch_norm, self.dtype)(x, train)
-        x = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+                x = Transition(*options)(x, train)
+        x = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
         return classify(x, self.num_classes, _uniform_fan_in, self.dtype)
 
 

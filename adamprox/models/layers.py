@@ -5,6 +5,7 @@ batch or over an image are done in float32 at least.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,15 +50,66 @@ class Conv1x1(nn.Module):
         return x.astype(self.dtype) @ kernel[0, 0].astype(self.dtype)
 
 
-def norm(x: jax.Array, batch_norm: bool, train: bool, dtype: Any) -> jax.Array:
+_MOMENTUM, _EPSILON = 0.9, 1e-5
+
+
+def norm(
+    x: jax.Array, batch_norm: bool, train: bool, dtype: Any, statistics_groups: int = 1
+) -> jax.Array:
     """BatchNorm with the reference's momentum and ε, or nothing; call inside a compact module.
 
     Running variances average the batch's variance as it is, not times n/(n − 1).
+
+    Args:
+      x: dtype[N, …, C].
+      batch_norm: Whether there is any.
+      train: Whether the statistics are those of the batch.
+      dtype: Of the arithmetic.
+      statistics_groups: Into how many groups of consecutive examples a batch is divided, each
+        normalized by statistics of its own, as by devices that do not talk about them.
+
+    Returns:
+      dtype[N, …, C].
     """
     if not batch_norm:
         return x
-    norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype)
+    if statistics_groups > 1:
+        return GroupedBatchNorm(statistics_groups, dtype)(x, train)
+    norm = nn.BatchNorm(
+        use_running_average=not train, momentum=_MOMENTUM, epsilon=_EPSILON, dtype=dtype
+    )
     return norm(x)
+
+
+class GroupedBatchNorm(nn.Module):
+    """BatchNorm on ``groups`` devices that keep their statistics to themselves, on any number.
+
+    Parameters and running statistics are those of ``nn.BatchNorm``; the latter average over the
+    groups. A batch that the groups do not divide has as many as divide both.
+    """
+
+    groups: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """dtype[N, …, C] to the same."""
+        channels, features = x.shape[-1], x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, features, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, features, jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, features, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, features, jnp.float32)
+        groups = math.gcd(len(x), self.groups) if train else 1
+        wide = x.reshape(groups, -1, channels).astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean, var = running_mean.value, running_var.value
+        if train:
+            mean, var = wide.mean(1, keepdims=True), wide.var(1, keepdims=True)
+            if not self.is_initializing():
+                for running, now in ((running_mean, mean), (running_var, var)):
+                    average = (1 - _MOMENTUM) * now.mean((0, 1))
+                    running.value = _MOMENTUM * running.value + average
+        y = (wide - mean) * (jax.lax.rsqrt(var + _EPSILON) * scale) + bias
+        return y.reshape(x.shape).astype(self.dtype)
 
 
 def classify(x: jax.Array, num_classes: int, kernel_init: Initializer, dtype: Any) -> jax.Array:
@@ -74,10 +126,11 @@ def classify(x: jax.Array, num_classes: int, kernel_init: Initializer, dtype: An
     """
     wide = jnp.promote_types(dtype, jnp.float32)
     average = jnp.mean(x, axis=(1, 2), dtype=wide)
-    bias_init = functools.partial(_uniform, bound=x.shape[-1] ** -0.5)
+    bias_init = functools.partial(uniform, bound=x.shape[-1] ** -0.5)
     dense = nn.Dense(num_classes, dtype=wide, kernel_init=kernel_init, bias_init=bias_init)
     return dense(average)
 
 
-def _uniform(key, shape, dtype=jnp.float32, *, bound):
+def uniform(key, shape, dtype=jnp.float32, *, bound) -> jax.Array:
+    """U(±bound)."""
     return jax.random.uniform(key, shape, dtype, -bound, bound)

@@ -43,14 +43,15 @@ class BasicBlock(nn.Module):
     batch_norm: bool
     skip_init: bool
     dtype: Any
+    statistics_groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """dtype[N, H, W, C] to dtype[N, ⌈H/stride⌉, ⌈W/stride⌉, features]."""
         y = Conv3x3(self.features, self.stride, _he_normal, self.dtype)(x)
-        y = nn.relu(norm(y, self.batch_norm, train, self.dtype))
+        y = nn.relu(norm(y, self.batch_norm, train, self.dtype, self.statistics_groups))
         y = Conv3x3(self.features, 1, _he_normal, self.dtype)(y)
-        y = norm(y, self.batch_norm, train, self.dtype)
+        y = norm(y, self.batch_norm, train, self.dtype, self.statistics_groups)
         y = SkipInit()(y) if self.skip_init else y
         return nn.relu(y + _shortcut(x, self.features, self.stride))
 
@@ -68,6 +69,8 @@ class ResNet(nn.Module):
       batch_norm: Whether BatchNorm follows every convolution.
       skip_init: Whether a learned scalar, 0 at first, multiplies every residual branch.
       dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
+      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, see
+        `adamprox.models.layers.norm`.
 
     Returns:
       From ``apply(variables, images, train=bool)`` with images float[N, H, W, C]: logits
@@ -91,6 +94,7 @@ class ResNet(nn.Module):
     batch_norm: bool = True
     skip_init: bool = False
     dtype: Any = jnp.float32
+    statistics_groups: int = 1
 
     def __post_init__(self):
         """Refuse a depth that no such network has, before anything is built."""
@@ -101,7 +105,7 @@ class ResNet(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Images float[N, H, W, C] to logits float32[N, num_classes]."""
         x = Conv3x3(16, 1, _he_normal, self.dtype)(x)
-        x = nn.relu(norm(x, self.batch_norm, train, self.dtype))
+        x = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
         for stage in range(3):
             x = self._stage(x, stage, train)
         return classify(x, self.num_classes, _he_normal, self.dtype)
@@ -119,9 +123,8 @@ class ResNet(nn.Module):
         return x
 
     def _block(self, stage, stride=1, **kwargs):
-        return BasicBlock(
-            16 * 2**stage, stride, self.batch_norm, self.skip_init, self.dtype, **kwargs
-        )
+        options = self.batch_norm, self.skip_init, self.dtype, self.statistics_groups
+        return BasicBlock(16 * 2**stage, stride, *options, **kwargs)
 
 
 def check_depth(depth: object) -> None:

@@ -22,6 +22,8 @@ COLORS = {
     "adamprox_l2": "#7a5195",
     "adamprox_l1": "#b8860b",
     "proxgen": "#8c564b",
+    "adamprox_group": "#d17c1f",
+    "sgd": "#6c757d",
     "gd": "#6c757d",
 }
 LABELS = {
@@ -31,6 +33,8 @@ LABELS = {
     "adamprox_l2": "AdamProxL2",
     "adamprox_l1": "AdamProxL1",
     "proxgen": "ProxGen",
+    "adamprox_group": "AdamProx on channels",
+    "sgd": "SGD with momentum",
     "gd": "Gradient descent",
 }
 _STYLE: dict[Any, Any] = {

@@ -13,6 +13,7 @@ from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.loop import EpochResult, Schedule, Trained, train
 from adamprox.training.recipes import RECIPES
 from adamprox.training.sharding import cell_mesh
+from adamprox.training.sparsity import zero_shares
 from adamprox.training.specs import FAMILIES, ImageSpec, NetworkSpec, Program
 from adamprox.training.step import Hyperparameters
 from adamprox.training.throughput import choice
@@ -30,12 +31,15 @@ class TrainingCell:
       validation_size: How many training images are set aside for validation.
       validation_seed: Which ones.
       augment: Whether training images are flipped and shifted at random.
-      network: ``resnet`` or ``densenet``.
-      depth: 6n + 2 for a ResNet, 6n + 4 for a DenseNet.
+      network: ``resnet``, ``densenet`` or ``mlp``.
+      depth: 6n + 2 for a ResNet, 6n + 4 for a DenseNet, the number of dense layers of an MLP.
       growth_rate: Of a DenseNet.
       batch_norm: Whether it has BatchNorm.
       skip_init: Whether a ResNet's branches start at zero, multiplied by a learned scalar.
       compute_dtype: ``float32``, or ``bfloat16`` for activations; parameters stay float32.
+      width: Of an MLP, units of a hidden layer.
+      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, as devices do that
+        keep their statistics to themselves; divides ``batch_size``.
       optimizer: A key of `adamprox.training.recipes.RECIPES`: ``adamw``, ``adam_l2``, ``sgd``, ….
       learning_rate: α > 0.
       weight_decay: λ ≥ 0, per step.
@@ -65,6 +69,8 @@ class TrainingCell:
     batch_norm: bool = False
     skip_init: bool = False
     compute_dtype: str = "float32"
+    width: int = 128
+    statistics_groups: int = 1
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -90,6 +96,10 @@ class TrainingCell:
         _check("loss_multiplier", self.loss_multiplier, 0 < self.loss_multiplier < 1e30, "> 0")
         for name in ("epochs", "batch_size", "evaluate_every"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, ">= 1")
+        groups = self.statistics_groups
+        divides = groups >= 1 and self.batch_size % groups == 0
+        _check("statistics_groups", groups, divides, f"a divisor of batch_size {self.batch_size}")
+        _check("statistics_groups", groups, groups == 1 or self.batch_norm, "1 without BatchNorm")
         for name in ("seed", "init_seed", "validation_seed"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < 2**31, "in 0 … 2^31 − 1")
         data = self.program.images.load()
@@ -116,6 +126,8 @@ class TrainingCell:
             self.batch_norm,
             self.skip_init,
             self.compute_dtype,
+            self.width,
+            self.statistics_groups,
         )
         return Program(images, network, self.optimizer, self.batch_size, self.augment)
 
@@ -212,6 +224,7 @@ class TrainingCell:
             "final_validation_error": None if last.diverged_step else last.validation_error,
             "final_test_error": None if last.diverged_step else last.test_error,
             "test_examples": len(self.program.images.load().test.labels),
+            **zero_shares(trained.state.variables["params"]),
             "parameters_digest": digest(trained.state.variables),
         }
 

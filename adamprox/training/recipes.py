@@ -68,6 +68,10 @@ RECIPES: dict[str, Recipe] = {
     "adamprox": _then(lambda weight: proximal(prox.squared_l2, weight)),
     "adamprox_l2": _then(lambda weight: proximal(prox.l2, weight)),
     "adamprox_l1": _then(lambda weight: proximal(prox.l1, weight)),
+    # The group lasso: output channels, weighted by √size so that λ means the same as in l1.
+    "adamprox_group": _then(
+        lambda weight: proximal(prox.per_output_channel(prox.size_weighted(prox.l2)), weight)
+    ),
     # Controls: moments that forget a huge first gradient, or never see one.
     "adam_l2_short_memory": _l2_then(short_memory),
     "adamw_short_memory": _then(decay_weights, short_memory),

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from adamprox.data import Dataset, load
-from adamprox.models import DenseNet, ResNet
+from adamprox.models import MLP, DenseNet, ResNet
 
 
 class ImageSpec(NamedTuple):
@@ -48,11 +48,13 @@ class NetworkSpec(NamedTuple):
 
     Attributes:
       family: A key of `FAMILIES`.
-      depth: 6n + 2 for a ResNet, 6n + 4 for a DenseNet.
+      depth: 6n + 2 for a ResNet, 6n + 4 for a DenseNet, the number of layers of an MLP.
       growth_rate: Of a DenseNet, channels.
       batch_norm: Whether it has BatchNorm.
       skip_init: Whether a ResNet's branches start at zero, multiplied by a learned scalar.
       compute_dtype: ``float32``, or ``bfloat16`` for activations; parameters stay float32.
+      width: Of an MLP, units of a hidden layer.
+      statistics_groups: Parts of a batch that BatchNorm normalizes on their own.
     """
 
     family: str = "resnet"
@@ -61,6 +63,8 @@ class NetworkSpec(NamedTuple):
     batch_norm: bool = False
     skip_init: bool = False
     compute_dtype: str = "float32"
+    width: int = 128
+    statistics_groups: int = 1
 
     def build(self, num_classes: int) -> nn.Module:
         """The Flax module; ValueError names what no such network has."""
@@ -74,6 +78,7 @@ def _resnet(spec: NetworkSpec, num_classes: int) -> nn.Module:
         spec.batch_norm,
         skip_init=spec.skip_init,
         dtype=jnp.dtype(spec.compute_dtype),
+        statistics_groups=spec.statistics_groups,
     )
 
 
@@ -86,12 +91,27 @@ def _densenet(spec: NetworkSpec, num_classes: int) -> nn.Module:
         num_classes,
         spec.batch_norm,
         dtype=jnp.dtype(spec.compute_dtype),
+        statistics_groups=spec.statistics_groups,
+    )
+
+
+def _mlp(spec: NetworkSpec, num_classes: int) -> nn.Module:
+    if spec.skip_init:
+        raise ValueError("skip_init must be False for an mlp, got True")
+    return MLP(
+        spec.depth,
+        spec.width,
+        num_classes,
+        spec.batch_norm,
+        dtype=jnp.dtype(spec.compute_dtype),
+        statistics_groups=spec.statistics_groups,
     )
 
 
 FAMILIES: dict[str, Callable[[NetworkSpec, int], nn.Module]] = {
     "resnet": _resnet,
     "densenet": _densenet,
+    "mlp": _mlp,
 }
 """Name of a family of networks to what builds one of them."""
 

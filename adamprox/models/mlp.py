@@ -1,0 +1,74 @@
+"""Fully connected networks on the pixels of an image."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from adamprox.models.layers import norm, uniform
+
+_he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+class MLP(nn.Module):
+    """Fully connected network of ``depth`` dense layers: ``depth`` − 1 hidden ones and the classifier.
+
+    x ← relu(norm(x W + b)), then logits x W + b; kernels He-normal, biases U(±1/√fan_in), as those of
+    the other networks' classifiers.
+
+    Args:
+      depth: ≥ 1, of dense layers; 1 is linear regression on the pixels.
+      width: ≥ 1, units of a hidden layer.
+      num_classes: Size of the output.
+      batch_norm: Whether BatchNorm follows every hidden dense layer.
+      dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
+      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, see
+        `adamprox.models.layers.norm`.
+
+    Returns:
+      From ``apply(variables, images, train=bool)`` with images float[N, H, W, C]: logits
+      float32[N, num_classes]. With BatchNorm and ``train=True`` pass ``mutable=["batch_stats"]``.
+
+    Raises:
+      ValueError: ``depth`` or ``width`` is not a positive integer.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> model = MLP(depth=3, width=16)
+      >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=False)
+      >>> print({name: leaf["kernel"].shape for name, leaf in variables["params"].items()})
+      {'Dense_0': (64, 16), 'Dense_1': (16, 16), 'Dense_2': (16, 10)}
+
+    Source: §5 of the paper asks for fully connected networks beside convolutional ones.
+    """
+
+    depth: int = 3
+    width: int = 128
+    num_classes: int = 10
+    batch_norm: bool = False
+    dtype: Any = jnp.float32
+    statistics_groups: int = 1
+
+    def __post_init__(self):
+        """Refuse what no such network has, before anything is built."""
+        for name in ("depth", "width"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Images float[N, H, W, C] to logits float32[N, num_classes]."""
+        x = x.reshape(x.shape[0], -1)
+        for _ in range(self.depth - 1):
+            x = _dense(self.width, x.shape[-1], self.dtype)(x)
+            x = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
+        return _dense(self.num_classes, x.shape[-1], jnp.promote_types(self.dtype, jnp.float32))(x)
+
+
+def _dense(features: int, fan_in: int, dtype: Any) -> nn.Dense:
+    bias_init = functools.partial(uniform, bound=fan_in**-0.5)
+    return nn.Dense(features, dtype=dtype, kernel_init=_he_normal, bias_init=bias_init)

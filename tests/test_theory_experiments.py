@@ -1,0 +1,153 @@
+"""Verdicts and figures of Theorem 3, SGD, sparsity and distributed training; the cells behind them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from adamprox.problems import quadratic
+from adamprox.report.claims import Verdict
+from adamprox.report.page import save_figures
+from adamprox.sweep import cell_key
+from experiments.catalogue import CATALOGUE
+from experiments.protocol import protocol
+from experiments.restarts_cell import RestartsCell, descent_calls
+from experiments.sharded_cell import ShardedCell
+
+DEMO = protocol("demo")
+
+
+def synthetic(name, columns):
+    """Records of the demo's cells whose results are a function of the cell."""
+    return [
+        {
+            **cell.config(), "key": cell_key(cell), "kind": cell.kind, "test_examples": 1285,
+            "diverged_step": 0, "train_error": [0.9, 0.1], **columns(cell),
+        }
+        for cell in CATALOGUE[name].cells(DEMO, ())
+    ]  # fmt: skip
+
+
+def verdicts(name, records):
+    return [claim.verdict for claim in CATALOGUE[name].claims(DEMO, records)]
+
+
+def test_theorem3_holds_and_can_fail(tmp_path):
+    """A small problem, in full; then with counts that grow with κ, and distances above the bound."""
+    cell = RestartsCell(condition_numbers=(1.0, 1e3, 1e8), dimension=2, rounds=8, goal=5)
+    record = {**cell.config(), **cell.run()}
+    assert verdicts("theorem3", [record]) == [Verdict.HOLDS, Verdict.HOLDS]
+    assert record["rotated_calls"][0] and record["rotated_calls"][-1] is None
+    save_figures(CATALOGUE["theorem3"].figures(DEMO, [record]), tmp_path)
+    slower = {**record, "restarts_calls": [100, 200, None]}
+    distances = [[1.0, 0.6, *[0.0] * 7]] * 3
+    above = {**record, "restarts_distances": distances}
+    assert verdicts("theorem3", [slower]) == [Verdict.FAILS, Verdict.HOLDS]
+    assert verdicts("theorem3", [above]) == [Verdict.HOLDS, Verdict.FAILS]
+
+
+@pytest.mark.parametrize("kappa", [10.0, 300.0])
+def test_gradient_descent_is_counted_as_it_runs(kappa):
+    """Against a loop over the same step sizes."""
+    minimizer, goal = np.array([0.3, -1.0, 0.7]), 1e-3
+    curvatures = np.asarray(quadratic(kappa, minimizer).curvatures, float)
+    fewest = math.inf
+    for factor in [1.0, *np.geomspace(0.5, 1.0, 200)]:
+        x, calls = np.zeros(3), 0
+        while np.abs(x - minimizer).max() > goal and calls < fewest:
+            x, calls = x - factor * 2 / (1 + kappa) * curvatures * (x - minimizer), calls + 1
+        fewest = min(fewest, calls)
+    assert descent_calls(kappa, minimizer, goal) == pytest.approx(fewest, abs=1)
+
+
+def test_sgd_verdicts():
+    def outcome(sgd_error, adamw_error=0.02, diverged=0):
+        def columns(cell):
+            sgd = cell.optimizer == "sgd"
+            return {
+                "diverged_step": diverged if sgd else 0,
+                "train_error": [0.9, sgd_error(cell) if sgd else adamw_error],
+            }
+
+        return synthetic("sgd_divergence", columns)
+
+    assert verdicts("sgd_divergence", outcome(lambda c: 0.9)) == [Verdict.HOLDS]
+    assert verdicts("sgd_divergence", outcome(lambda c: 0.0, diverged=2)) == [Verdict.HOLDS]
+    assert verdicts("sgd_divergence", outcome(lambda c: 0.9, 0.9)) == [Verdict.UNDECIDED]
+    trains = outcome(lambda c: 0.12 if c.learning_rate == 1e-4 else 0.9)
+    (claim,) = CATALOGUE["sgd_divergence"].claims(DEMO, trains)
+    assert claim.verdict is Verdict.FAILS
+    assert "1 trained (training error 12.0 % at 1e-4)" in claim.measured
+    for records in (trains, outcome(lambda c: 0.9, diverged=3), []):
+        assert CATALOGUE["sgd_divergence"].figures(DEMO, records)
+
+
+def test_sparsity_verdicts():
+    def outcome(share, error=0.05):
+        def columns(cell):
+            zero = share if cell.weight_decay and cell.optimizer != "adamw" else 0.0
+            final = error if cell.weight_decay else 0.05
+            return {"final_test_error": final, "zero_share": zero, "zero_channel_share": zero}
+
+        return synthetic("l1_sparsity", columns)
+
+    holds, fails = Verdict.HOLDS, Verdict.FAILS
+    assert verdicts("l1_sparsity", outcome(0.6)) == [holds] * 5
+    assert verdicts("l1_sparsity", outcome(0.3)) == [fails, fails, holds, holds, holds]
+    assert verdicts("l1_sparsity", outcome(0.9, error=0.12)) == [*[fails] * 4, holds]
+    touched = [{**r, "zero_share": 0.01} if r["optimizer"] == "adamw" else r for r in outcome(0.6)]
+    assert verdicts("l1_sparsity", touched)[-1] is fails
+    assert CATALOGUE["l1_sparsity"].figures(DEMO, touched)
+
+
+def test_records_from_before_shares_were_counted_do_not_count():
+    columns = {"final_test_error": 0.05}
+    records = synthetic("l1_sparsity", lambda cell: columns)
+    assert verdicts("l1_sparsity", records) == [Verdict.NOT_TESTED] * 5
+
+
+def test_distributed_verdicts(tmp_path):
+    def outcome(losses, lead=0.1, grouped=0.2):
+        def columns(cell):
+            if cell.kind == "sharded":
+                return {"train_losses": losses}
+            error = 0.1 + (lead if cell.optimizer == "adam_l2" else 0.0)
+            return {"final_test_error": grouped if cell.statistics_groups == 8 else error}
+
+        return synthetic("distributed", columns)
+
+    same, other = [[2.0, 1.0], [2.0, 1.00001]], [[2.0, 1.0], [2.0, 1.001]]
+    assert verdicts("distributed", outcome(same)) == [Verdict.HOLDS] * 3
+    assert verdicts("distributed", outcome(other, lead=-0.05, grouped=0.1)) == [
+        Verdict.FAILS, Verdict.FAILS, Verdict.UNDECIDED,
+    ]  # fmt: skip
+    save_figures(CATALOGUE["distributed"].figures(DEMO, outcome(same)), tmp_path)
+
+
+def test_diverged_runs_are_drawn_and_not_judged():
+    diverged = {"final_test_error": None, "diverged_step": 3, "zero_share": 0.0}
+    for name in ("l1_sparsity", "distributed"):
+        records = [r for r in synthetic(name, lambda cell: diverged) if r["kind"] == "training"]
+        assert CATALOGUE[name].figures(DEMO, records)
+        assert set(verdicts(name, records)) == {Verdict.NOT_TESTED}
+
+
+def test_nothing_is_claimed_at_smoke():
+    smoke = protocol("smoke")
+    for name in ("sgd_divergence", "l1_sparsity", "distributed"):
+        claims = CATALOGUE[name].claims(smoke, [])
+        assert all(claim.verdict is Verdict.NOT_TESTED for claim in claims)
+
+
+def test_a_batch_on_real_shards_gives_the_losses_of_one_device():
+    """A process of its own with two devices; a small network, for the time it compiles."""
+    record = ShardedCell(devices=(1, 2), network="mlp", depth=2, train_size=70).run()
+    one, two = np.asarray(record["train_losses"])
+    np.testing.assert_allclose(two, one, rtol=1e-5)
+    assert one[-1] < one[0]
+
+
+@pytest.mark.slow
+def test_a_residual_network_on_real_shards():
+    one, eight = np.asarray(ShardedCell().run()["train_losses"])
+    np.testing.assert_allclose(eight, one, rtol=1e-4)
