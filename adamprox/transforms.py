@@ -4,7 +4,7 @@ Unlike ``optax.adamw``, λ is a *per-step* decay: nothing in this module multipl
 learning rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import chex
 import jax
@@ -33,15 +33,30 @@ class ScaleFreeAdamState(NamedTuple):
     root_nu: optax.Updates
 
 
-def is_static_number(value: object) -> bool:
+def is_static_number(value: object) -> TypeGuard[float]:
     """Whether ``value`` is a plain number, safe to look at while tracing (a jax.Array is not)."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and value.dtype.kind in "iuf"
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def check_nonnegative(name: str, value: object) -> None:
-    """Raise ValueError when ``value`` is a plain number that is negative or NaN."""
-    if is_static_number(value) and not float(value) >= 0:  # pyright: ignore[reportArgumentType]
-        raise ValueError(f"{name} must be a number >= 0, got {value}")
+def check_nonnegative(**given: object) -> None:
+    """Raise ValueError for a keyword that is a plain number and negative or NaN."""
+    for name, value in given.items():
+        if is_static_number(value) and not float(value) >= 0:
+            raise ValueError(f"{name} must be a number >= 0, got {value}")
+
+
+def check_decay_rates(**given: object) -> None:
+    """Raise ValueError for a keyword that is a plain number outside [0, 1)."""
+    for name, value in given.items():
+        if is_static_number(value) and not 0 <= float(value) < 1:
+            raise ValueError(f"{name} must be a number with 0 <= {name} < 1, got {value}")
+
+
+def at_count(value: Schedule, count: chex.Numeric) -> Any:
+    """The value of a hyperparameter at a step: itself, or its schedule at ``count``."""
+    return value(count) if callable(value) else value
 
 
 def _with_params(update_leaf, weight, schedule, mask):
@@ -54,7 +69,7 @@ def _with_params(update_leaf, weight, schedule, mask):
     def update(updates, state, params=None):
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
-        step_weight = weight * (schedule(state.count) if callable(schedule) else schedule)
+        step_weight = at_count(weight, state.count) * at_count(schedule, state.count)
         return update_leaf(updates, params, step_weight), ScheduleState(
             optax.safe_increment(state.count)
         )
@@ -77,14 +92,14 @@ def _add_scaled(updates, params, scale):
 
 
 def add_l2_gradient(
-    weight_decay: chex.Numeric, mask: Mask | None = None
+    weight_decay: Schedule, mask: Mask | None = None
 ) -> optax.GradientTransformation:
     """Add the gradient of (λ/2)‖x‖² to the gradient: g ← g + λx.
 
     First in a chain, before the moments: this is what makes Adam-ℓ2 *not* scale-free.
 
     Args:
-      weight_decay: λ ≥ 0, a float or a traced scalar; in units of gradient per parameter.
+      weight_decay: λ ≥ 0, a number, traced scalar or schedule; in units of gradient per parameter.
       mask: Pytree of booleans or a callable that makes one; False leaves are not touched.
 
     Returns:
@@ -102,12 +117,12 @@ def add_l2_gradient(
 
     Source: Algorithm 1 of the paper, Adam-ℓ2.
     """
-    check_nonnegative("weight_decay", weight_decay)
+    check_nonnegative(weight_decay=weight_decay)
     return _with_params(_add_scaled, weight_decay, 1.0, mask)
 
 
 def decay_weights(
-    weight_decay: chex.Numeric, schedule: Schedule = 1.0, mask: Mask | None = None
+    weight_decay: Schedule, schedule: Schedule = 1.0, mask: Mask | None = None
 ) -> optax.GradientTransformation:
     """Decay the parameters the step started from: u ← u − λ η_t x.
 
@@ -115,15 +130,15 @@ def decay_weights(
     λ = lr · wd here.
 
     Args:
-      weight_decay: λ ≥ 0 per step, dimensionless; a float or a traced scalar.
-      schedule: η_t, a number or a callable of the step count (0 at the first step).
+      weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule.
+      schedule: η_t ≥ 0, a number or a callable of the step count (0 at the first step).
       mask: Pytree of booleans or a callable that makes one; False leaves are not decayed.
 
     Returns:
       A transformation whose ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``weight_decay`` is a negative number, or ``params`` is not passed.
+      ValueError: ``weight_decay`` or ``schedule`` is a negative number, or ``params`` is not passed.
 
     Example:
       >>> import jax.numpy as jnp
@@ -134,12 +149,12 @@ def decay_weights(
 
     Source: Algorithm 1 of the paper, AdamW.
     """
-    check_nonnegative("weight_decay", weight_decay)
+    check_nonnegative(weight_decay=weight_decay, schedule=schedule)
     return _with_params(lambda u, p, w: _add_scaled(u, p, -w), weight_decay, schedule, mask)
 
 
 def proximal(
-    prox: Prox, weight: chex.Numeric, schedule: Schedule = 1.0, mask: Mask | None = None
+    prox: Prox, weight: Schedule, schedule: Schedule = 1.0, mask: Mask | None = None
 ) -> optax.GradientTransformation:
     """Minimize a regularizer exactly after a step: x ← prox_{η_t λ R}(x + u). Last in a chain.
 
@@ -149,8 +164,9 @@ def proximal(
 
     Args:
       prox: An operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
-      weight: λ ≥ 0 per step, not multiplied by the learning rate; a float or a traced scalar.
-      schedule: η_t, a number or a callable of the step count (0 at the first step).
+      weight: λ ≥ 0 per step, not multiplied by the learning rate; a number, traced scalar or
+        schedule.
+      schedule: η_t ≥ 0, a number or a callable of the step count (0 at the first step).
       mask: Pytree of booleans or a callable that makes one; the prox sees only True leaves.
 
     Returns:
@@ -158,7 +174,7 @@ def proximal(
 
     Raises:
       TypeError: ``prox`` is not callable.
-      ValueError: ``weight`` is a negative number, or ``params`` is not passed.
+      ValueError: ``weight`` or ``schedule`` is a negative number, or ``params`` is not passed.
 
     Example:
       >>> import jax.numpy as jnp, optax
@@ -173,7 +189,7 @@ def proximal(
     """
     if not callable(prox):
         raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
-    check_nonnegative("weight", weight)
+    check_nonnegative(weight=weight, schedule=schedule)
 
     def step(updates, params, t):
         # prox sees None for a leaf that has no update, and so leaves it out of its norms.
@@ -181,13 +197,35 @@ def proximal(
             lambda u, p: None if u is None else p + u, updates, params, is_leaf=lambda x: x is None
         )
         return jax.tree.map(
-            lambda z, p: None if z is None else z.astype(p.dtype) - p,
+            lambda z, x, p: None if z is None else _step_to(z, x, p),
             prox(target, t),
+            target,
             params,
             is_leaf=lambda x: x is None,
         )
 
     return _with_params(step, weight, schedule, mask)
+
+
+def _step_to(z, target, p):
+    """z − p, rounded so that p + (z − p) is z or lies beyond it, seen from what the prox was given.
+
+    The nearest number to z − p may put the parameter one rounding back towards ``target``, outside
+    of a bound that the prox has just enforced; the next number then has it on the inside. Where the
+    prox did not act, the side of p is taken.
+    """
+    acted, z = z != target, z.astype(p.dtype)
+    step = z - p
+    if jnp.iscomplexobj(step):
+        return step  # complex numbers have no order, and so no bounds
+    limits = jnp.finfo(step.dtype)
+    # XLA may keep half precision in float32 inside a fusion; what is checked must be what is added.
+    reached = jax.lax.reduce_precision(p + step, limits.nexp, limits.nmant)
+    back = jnp.where(acted, target - z, step)
+    outside = ((reached > z) & (back > 0)) | ((reached < z) & (back < 0))
+    # (1 ± ε) s is one or two numbers away from s; |s| grows when it has the sign to move against.
+    further = step * jnp.where((step > 0) == (back > 0), 1 - limits.eps, 1 + limits.eps)
+    return jnp.where(outside, further, step)
 
 
 def scale_by_adam(
@@ -222,7 +260,7 @@ def scale_by_adam(
       A transformation; its updates have the sign of the gradient.
 
     Raises:
-      ValueError: ``eps`` or ``eps_root`` is a negative number.
+      ValueError: ``eps`` or ``eps_root`` is a negative number, ``b1`` or ``b2`` one outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp
@@ -233,8 +271,8 @@ def scale_by_adam(
 
     Source: Algorithm 1 of the paper; Kingma and Ba, 2015.
     """
-    check_nonnegative("eps", eps)
-    check_nonnegative("eps_root", eps_root)
+    check_nonnegative(eps=eps, eps_root=eps_root)
+    check_decay_rates(b1=b1, b2=b2)
     if not is_static_number(eps):
         eps = _never_zero(eps)
     elif eps == 0 and not (is_static_number(eps_root) and float(eps_root) > 0):
@@ -262,7 +300,7 @@ def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
         return ScaleFreeAdamState(
             count=jnp.zeros([], jnp.int32),
             mu=optax.tree.zeros_like(params, dtype=mu_dtype),
-            root_nu=jax.tree.map(lambda p: jnp.zeros_like(jnp.abs(p)), params),
+            root_nu=jax.tree.map(_wide_root, params),
         )
 
     def update(updates, state, params=None):
@@ -283,9 +321,20 @@ def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
             mu_hat,
             root_nu,
         )
-        return updates, ScaleFreeAdamState(count, optax.tree.cast(mu, mu_dtype), root_nu)
+        mu = _map(lambda m, before: m.astype(before.dtype), mu, state.mu)
+        return updates, ScaleFreeAdamState(count, mu, root_nu)
 
     return optax.GradientTransformation(init, update)
+
+
+def _wide_root(parameter):
+    """√v = 0 at no less than float32: in bfloat16, √β₂ √v rounds to √v and nothing is forgotten."""
+    return zeros_at_least_float32(jnp.abs(parameter))
+
+
+def zeros_at_least_float32(x: jax.Array) -> jax.Array:
+    """Zeros of the shape of ``x``, in its dtype or float32, whichever is wider."""
+    return jnp.zeros_like(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _map(function, updates, *rest):
@@ -316,4 +365,4 @@ def _ratio(m, root, eps_root):
     if eps_root is not None:
         root = hypotenuse(root, jnp.sqrt(jnp.asarray(eps_root, root.dtype)))
     # Asked as ``== 0``: a root that is not a number stays one, instead of passing for 0/0.
-    return jnp.where(root == 0, 0, m / jnp.where(root == 0, 1, root).astype(m.dtype))
+    return jnp.where(root == 0, 0, m / jnp.where(root == 0, 1, root)).astype(m.dtype)
