@@ -73,7 +73,7 @@ def log2_histogram(
         if has_explicit_axes(leaf):
             # A scatter has no unambiguous sharding; the compiler knows what to do.
             whole = jax.sharding.NamedSharding(jax.typeof(leaf).sharding.mesh, PartitionSpec())
-            count = jax.sharding.auto_axes(_count, out_sharding=whole)
+            count = jax.sharding.auto_axes(out_sharding=whole)(_count)
         counts += count(leaf, jnp.asarray(scale, jnp.float32))
     return counts if axis_name is None else jax.lax.psum(counts, axis_name)
 

@@ -2,7 +2,8 @@
 
 No weight softens an indicator: ``t`` is ignored, and is there so that every operator has the same
 signature. Even at t = 0 the result satisfies the constraint. After `adamprox.proximal` and
-``optax.apply_updates`` parameters that were inside a box, or at least 0, are so to the last bit.
+``optax.apply_updates`` a parameter is the result to one rounding, and still at least 0 where that is
+the constraint; ``proximal(…, round_inward=True)`` keeps the bounds of `box` to the last bit.
 """
 
 import chex
