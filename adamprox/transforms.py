@@ -84,6 +84,7 @@ def _add_scaled(updates, params, scale):
     def on_leaf(u, p):
         if u is None:
             return None
+        u, p = jnp.asarray(u), jnp.asarray(p)
         wide = jnp.promote_types(jnp.promote_types(u.dtype, p.dtype), jnp.float32)
         scaled = jnp.asarray(scale, jnp.finfo(wide).dtype) * p.astype(wide)
         return (u.astype(wide) + scaled).astype(u.dtype)
@@ -220,6 +221,7 @@ def proximal(
 
 def _difference(z, target, p):
     del target
+    p = jnp.asarray(p)
     return z.astype(p.dtype) - p
 
 
@@ -229,6 +231,7 @@ def _inward_difference(z, target, p):
     The nearest number may put the parameter one rounding back towards ``target``; the next one then
     has it on the inside. Where the prox did not act, the side of p is taken.
     """
+    p = jnp.asarray(p)
     pull, z = target - z, z.astype(p.dtype)
     step = z - p
     if jnp.iscomplexobj(step):

@@ -306,6 +306,15 @@ def test_extra_args_are_accepted(name):
     tx.update(x, tx.init(x), x, value=jnp.array(1.0))
 
 
+@pytest.mark.parametrize("eps", [0.0, 1e-8])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_plain_numbers_may_be_parameters(name, eps):
+    """As with Optax."""
+    tx = getattr(adamprox, name)(0.1, eps=eps)
+    updates, _ = tx.update(1.0, tx.init(1.0), 1.0)
+    np.testing.assert_allclose(optax.apply_updates(1.0, updates), 0.9, rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_weight_decay_may_be_a_schedule(x64, name):
     gradients, x = gradients_of_many_scales(6, 8), np.linspace(-1, 1, 8)
