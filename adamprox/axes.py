@@ -17,6 +17,11 @@ def varying_axes(tree: Any) -> frozenset[str]:
 
     Returns:
       Axis names.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> sorted(varying_axes({"a": jnp.ones(3)}))
+      []
     """
     found: frozenset[str] = frozenset()
     for leaf in jax.tree.leaves(tree):
@@ -36,6 +41,11 @@ def vary_like(tree: Any, reference: Any) -> Any:
 
     Returns:
       The same values.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(vary_like(jnp.ones(2), jnp.ones(3)))
+      [1. 1.]
     """
     axes = varying_axes(reference)
 
@@ -54,5 +64,10 @@ def has_explicit_axes(x: jax.Array) -> bool:
 
     Returns:
       A plain bool, known while tracing.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> has_explicit_axes(jnp.ones(3))
+      False
     """
     return bool(jax.typeof(x).sharding.mesh.explicit_axes)
