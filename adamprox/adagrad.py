@@ -11,7 +11,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from adamprox.transforms import NO_PARAMS_MSG, check_nonnegative, hypotenuse
+from adamprox.transforms import (
+    NO_PARAMS_MSG,
+    check_nonnegative,
+    hypotenuse,
+    zeros_at_least_float32,
+)
 
 
 class AdagradState(NamedTuple):
@@ -21,8 +26,8 @@ class AdagradState(NamedTuple):
       count: Steps of this round, int32[].
       radius: Half the side of the hypercube of this round, float[].
       center: Its center, where the round started.
-      root_sum: √Σ g², elementwise over this round.
-      average: Mean of this round's iterates, those at which gradients were taken.
+      root_sum: √Σ g², elementwise over this round, at no less than float32.
+      average: Mean of this round's iterates, those at which gradients were taken; likewise.
     """
 
     count: Any
@@ -33,20 +38,23 @@ class AdagradState(NamedTuple):
 
 
 def _start(params, radius):
+    root_sum = jax.tree.map(zeros_at_least_float32, params)
     return AdagradState(
         count=jnp.zeros([], jnp.int32),
         radius=jnp.asarray(radius, float),
         # Copies, so that parameters and state can be donated together.
         center=jax.tree.map(jnp.copy, params),
-        root_sum=optax.tree.zeros_like(params),
-        average=jax.tree.map(jnp.copy, params),
+        root_sum=root_sum,
+        average=jax.tree.map(lambda x, s: jnp.array(x, s.dtype), params, root_sum),
     )
 
 
 def _advance(gradients, state, params):
     """The next iterate Π_K(x − η g/√Σg²), η = √2 · radius, and the state with x averaged in."""
     count = optax.safe_increment(state.count)
-    root_sum = jax.tree.map(lambda s, g: hypotenuse(s, jnp.abs(g)), state.root_sum, gradients)
+    root_sum = jax.tree.map(
+        lambda s, g: hypotenuse(s, jnp.abs(g).astype(s.dtype)), state.root_sum, gradients
+    )
     average = jax.tree.map(lambda a, x: a + (x - a) / count, state.average, params)
 
     def on_leaf(x, g, s, center):
@@ -88,7 +96,7 @@ def adagrad(radius: chex.Numeric) -> optax.GradientTransformationExtraArgs:
 
     Source: Algorithm 2 and Theorem 2 of the paper; Duchi, Hazan and Singer, 2011.
     """
-    check_nonnegative("radius", radius)
+    check_nonnegative(radius=radius)
 
     def update(updates, state, params=None, **extra_args):
         del extra_args
@@ -136,7 +144,7 @@ def adagrad_with_restarts(
 
     Source: Algorithm 3 and Theorem 3 of the paper; the constant is derived in docs/adagrad.md.
     """
-    check_nonnegative("radius", radius)
+    check_nonnegative(radius=radius)
     if not isinstance(steps_per_round, int) or steps_per_round < 1:
         raise ValueError(f"steps_per_round must be a positive integer, got {steps_per_round!r}")
 
@@ -145,9 +153,10 @@ def adagrad_with_restarts(
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
         moved, state = _advance(updates, state, params)
-        restarted = _start(state.average, state.radius / 2)
+        center = optax.tree.cast_like(state.average, params)
+        restarted = _start(center, state.radius / 2)
         over = state.count == steps_per_round
-        moved, state = optax.tree.where(over, (state.average, restarted), (moved, state))
+        moved, state = optax.tree.where(over, (center, restarted), (moved, state))
         return optax.tree.sub(moved, params), state
 
     return optax.GradientTransformationExtraArgs(lambda params: _start(params, radius), update)

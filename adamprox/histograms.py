@@ -10,8 +10,10 @@ import chex
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import PartitionSpec
 
-from adamprox.transforms import Schedule
+from adamprox.axes import AxisName, has_explicit_axes, vary_like
+from adamprox.transforms import Schedule, at_count, is_static_number
 
 LOWEST_LOG2 = -27
 NUM_BINS = 28
@@ -35,7 +37,9 @@ class UpdateHistogramState(NamedTuple):
     inner: optax.OptState
 
 
-def log2_histogram(tree: Any, scale: chex.Numeric = 1.0) -> jax.Array:
+def log2_histogram(
+    tree: Any, scale: chex.Numeric = 1.0, *, axis_name: AxisName | None = None
+) -> jax.Array:
     """Count the coordinates of a pytree by ⌊log2 |x|/scale⌋, clipped to −27 … 0.
 
     Bin k counts 2^(k−27) ≤ |x|/scale < 2^(k−26); the first bin also what is smaller (and 0), the
@@ -43,10 +47,17 @@ def log2_histogram(tree: Any, scale: chex.Numeric = 1.0) -> jax.Array:
 
     Args:
       tree: Pytree of real or complex arrays.
-      scale: What the magnitudes are divided by, > 0; usually the learning rate.
+      scale: What the magnitudes are divided by, ≥ 0; usually the learning rate. 0/0 is 0, so the
+        first step of a warmup from 0 lies in the first bin.
+      axis_name: The mapped axis or axes that all leaves are divided along, inside ``shard_map``: the
+        counts are then those of the whole arrays. None counts what this device holds. Arrays that
+        are sharded under ``jit``, on automatic or explicit meshes, need none.
 
     Returns:
       int32[28], summing to the number of coordinates (at most 2³¹ − 1).
+
+    Raises:
+      ValueError: ``scale`` is a negative number.
 
     Example:
       >>> import jax.numpy as jnp
@@ -55,13 +66,32 @@ def log2_histogram(tree: Any, scale: chex.Numeric = 1.0) -> jax.Array:
 
     Source: the update histograms of the paper's §4 and appendix.
     """
+    _check_scale(scale)
     counts = jnp.zeros([NUM_BINS], jnp.int32)
-    for leaf in jax.tree.leaves(tree):
-        magnitude = jnp.abs(leaf).astype(jnp.float32).ravel() / jnp.asarray(scale, jnp.float32)
-        # The exponent bits are ⌊log2⌋, exactly; those of inf and NaN are above all others.
-        exponent = (jax.lax.bitcast_convert_type(magnitude, jnp.int32) >> 23) - 127
-        counts = counts.at[jnp.clip(exponent - LOWEST_LOG2, 0, NUM_BINS - 1)].add(1)
-    return counts
+    for leaf in map(jnp.asarray, jax.tree.leaves(tree)):
+        count = _count
+        if has_explicit_axes(leaf):
+            # A scatter has no unambiguous sharding; the compiler knows what to do.
+            whole = jax.sharding.NamedSharding(jax.typeof(leaf).sharding.mesh, PartitionSpec())
+            count = jax.sharding.auto_axes(out_sharding=whole)(_count)
+        counts += count(leaf, jnp.asarray(scale, jnp.float32))
+    return counts if axis_name is None else jax.lax.psum(counts, axis_name)
+
+
+def _count(leaf, scale):
+    """The histogram of one array."""
+    magnitude = jnp.abs(leaf).astype(jnp.float32).ravel()
+    magnitude = jnp.where(magnitude == 0, 0, magnitude / scale)
+    # The exponent bits are ⌊log2⌋, exactly; those of inf and NaN are above all others.
+    exponent = (jax.lax.bitcast_convert_type(magnitude, jnp.int32) >> 23) - 127
+    counts = vary_like(jnp.zeros([NUM_BINS], jnp.int32), exponent)
+    return counts.at[jnp.clip(exponent - LOWEST_LOG2, 0, NUM_BINS - 1)].add(1)
+
+
+def _check_scale(scale):
+    """Raise ValueError for a plain number that is not a magnitude's unit."""
+    if is_static_number(scale) and not float(scale) >= 0:
+        raise ValueError(f"scale must be a number >= 0, got {scale}")
 
 
 def log2_quantile(counts: chex.Array, fraction: chex.Numeric) -> jax.Array:
@@ -113,25 +143,30 @@ def update_histogram(
     *,
     scale: Schedule = 1.0,
     every: int = 1,
+    axis_name: AxisName | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Record the magnitudes of updates before, by and after a regularizer; change nothing.
 
     The updates are those of ``regularizer`` alone (`decay_weights`, `proximal`), or pass through
     when it is None. Counted are |u|/scale of what comes in (``direction``), of what the regularizer
-    adds (``decay``), and of what goes out (``total``).
+    adds (``decay``), and of what goes out (``total``). ``decay`` is the difference of the other two as
+    they are in the dtype of the updates: a decay too small to change an update counts as 0, and what
+    `proximal` adds is known to a rounding of the parameter.
 
     Args:
       regularizer: The last transformation of the chain, or None.
-      scale: What magnitudes are divided by, usually the learning rate; a number, traced scalar or
-        schedule.
+      scale: What magnitudes are divided by, usually the learning rate; a number ≥ 0, traced scalar
+        or schedule.
       every: Record at steps 0, every, 2·every, …; > 0. Other steps pay for no counting.
+      axis_name: Inside ``shard_map``, the axis or axes that all leaves are divided along; see
+        `log2_histogram`.
 
     Returns:
       A transformation with an `UpdateHistogramState`; find it with
       ``optax.tree.get(state, "UpdateHistogramState")``.
 
     Raises:
-      ValueError: ``every`` is not a positive integer.
+      ValueError: ``every`` is not a positive integer, or ``scale`` a negative number.
 
     Example:
       >>> import jax.numpy as jnp, optax, adamprox
@@ -149,25 +184,31 @@ def update_histogram(
     """
     if not isinstance(every, int) or every < 1:
         raise ValueError(f"every must be a positive integer, got {every!r}")
+    _check_scale(scale)
     inner = optax.with_extra_args_support(optax.identity() if regularizer is None else regularizer)
 
     def init(params):
         # A buffer each, so that the state can be donated.
-        direction, decay, total = (jnp.zeros([NUM_BINS], jnp.int32) for _ in range(3))
+        like = params if axis_name is None else ()
+        direction, decay, total = (
+            vary_like(jnp.zeros([NUM_BINS], jnp.int32), like) for _ in range(3)
+        )
         return UpdateHistogramState(
             jnp.zeros([], jnp.int32), direction, decay, total, inner.init(params)
         )
 
     def update(updates, state, params=None, **extra_args):
         out, inner_state = inner.update(updates, state.inner, params, **extra_args)
-        unit: Any = scale(state.count) if callable(scale) else scale
+        unit = at_count(scale, state.count)
+        like = out if axis_name is None else ()
 
         def record():
             added = jax.tree.map(lambda after, before: after - before, out, updates)
-            return tuple(log2_histogram(tree, unit) for tree in (updates, added, out))
+            counts = (log2_histogram(t, unit, axis_name=axis_name) for t in (updates, added, out))
+            return vary_like(tuple(counts), like)
 
         def keep():
-            return state.direction, state.decay, state.total
+            return vary_like((state.direction, state.decay, state.total), like)
 
         direction, decay, total = jax.lax.cond(state.count % every == 0, record, keep)
         count = optax.safe_increment(state.count)

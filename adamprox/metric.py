@@ -12,6 +12,7 @@ from adamprox.transforms import (
     NO_PARAMS_MSG,
     ScaleFreeAdamState,
     Schedule,
+    at_count,
     check_nonnegative,
     scale_by_adam,
 )
@@ -27,7 +28,7 @@ class ProxgenState(NamedTuple):
 def proxgen(
     learning_rate: Schedule,
     prox: Prox,
-    weight: chex.Numeric,
+    weight: Schedule,
     b1: chex.Numeric = 0.9,
     b2: chex.Numeric = 0.999,
     eps: chex.Numeric = 1e-8,
@@ -45,17 +46,20 @@ def proxgen(
     Args:
       learning_rate: α, a number or a schedule.
       prox: An operator that treats every coordinate alone, as ``prox.l1``; never ``prox.l2``.
-      weight: λ ≥ 0, in units of the loss: the minimizer of loss + λR is a fixed point.
+      weight: λ ≥ 0, in units of the loss: the minimizer of loss + λR is a fixed point. A number,
+        traced scalar or schedule.
       b1: β₁ in [0, 1).
       b2: β₂ in [0, 1).
-      eps: ε ≥ 0; with 0.0 a coordinate that never saw a gradient minimizes R alone.
-      schedule: η_t, a number or a callable of the step count.
+      eps: ε ≥ 0; with 0.0 a coordinate that never saw a gradient minimizes R alone, and stays where
+        it is while η_t λ α = 0.
+      schedule: η_t ≥ 0, a number or a callable of the step count.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``weight`` or ``eps`` is a negative number, or ``params`` is not passed.
+      ValueError: ``weight``, ``eps`` or ``schedule`` is a negative number, ``b1`` or ``b2`` one outside
+        [0, 1), or ``params`` is not passed.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -69,7 +73,7 @@ def proxgen(
     Source: Yun, Lozano and Yang, *Adaptive Proximal Gradient Methods for Structured Neural
     Networks*, 2021.
     """
-    check_nonnegative("weight", weight)
+    check_nonnegative(weight=weight, schedule=schedule)
     adam = scale_by_adam(b1, b2, eps)
 
     def init(params):
@@ -80,17 +84,20 @@ def proxgen(
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
         direction, adam_state = adam.update(updates, state.adam, params)
-        alpha, eta = (f(state.count) if callable(f) else f for f in (learning_rate, schedule))
-        step_size: Any = alpha * eta
+        step_size = at_count(learning_rate, state.count) * at_count(schedule, state.count)
+        pull = at_count(weight, state.count) * step_size
         roots = _root_second_moments(adam_state, b2)
 
         def on_leaf(u, p, root):
-            threshold = weight * step_size / (root + eps)
+            if u is None:
+                return None
+            # Nothing pulls where λη is 0, whatever the metric: 0/0 is 0.
+            threshold = jnp.where(pull == 0, 0, pull / (root + eps)).astype(root.dtype)
             target = p - step_size * u
-            new = jax.vmap(prox)(target.ravel(), threshold.astype(root.dtype).ravel())
+            new = jax.vmap(prox)(target.ravel(), threshold.ravel())
             return new.reshape(p.shape).astype(p.dtype) - p
 
-        new_updates = jax.tree.map(on_leaf, direction, params, roots)
+        new_updates = jax.tree.map(on_leaf, direction, params, roots, is_leaf=lambda x: x is None)
         return new_updates, ProxgenState(optax.safe_increment(state.count), adam_state)
 
     return optax.GradientTransformationExtraArgs(init, update)

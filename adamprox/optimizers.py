@@ -22,6 +22,7 @@ from adamprox.transforms import (
     Mask,
     Schedule,
     add_l2_gradient,
+    check_nonnegative,
     decay_weights,
     proximal,
     scale_by_adam,
@@ -50,14 +51,15 @@ def adam_direction(
       eps: ε ≥ 0; the number 0.0 selects the ε-free, range-safe moments (see `scale_by_adam`).
       eps_root: Added to v̂ inside the root.
       mu_dtype: dtype of the first moment; that of the parameters if None.
-      schedule: η_t, a number or a callable of the step count.
+      schedule: η_t ≥ 0, a number or a callable of the step count.
       nesterov: Nesterov momentum.
 
     Returns:
       A transformation.
 
     Raises:
-      ValueError: ``eps`` or ``eps_root`` is a negative number.
+      ValueError: ``eps``, ``eps_root`` or ``schedule`` is a negative number, ``b1`` or ``b2`` one
+        outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp, numpy as np
@@ -68,6 +70,7 @@ def adam_direction(
 
     Source: Algorithm 1 and eq. (3) of the paper.
     """
+    check_nonnegative(schedule=schedule)
     scale_by_multiplier = optax.scale_by_schedule if callable(schedule) else optax.scale
     return optax.chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
@@ -83,7 +86,7 @@ def adam_l2(
     eps: chex.Numeric = 1e-8,
     eps_root: chex.Numeric = 0.0,
     mu_dtype: Any | None = None,
-    weight_decay: chex.Numeric = 1e-4,
+    weight_decay: Schedule = 1e-4,
     mask: Mask | None = None,
     *,
     schedule: Schedule = 1.0,
@@ -102,17 +105,18 @@ def adam_l2(
       eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
       eps_root: Added to v̂ inside the root.
       mu_dtype: dtype of the first moment; that of the parameters if None.
-      weight_decay: λ ≥ 0, in units of gradient per parameter.
+      weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule.
       mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
         paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
       nesterov: Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
+        ``b2`` one outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -139,7 +143,7 @@ def adamw(
     eps: chex.Numeric = 1e-8,
     eps_root: chex.Numeric = 0.0,
     mu_dtype: Any | None = None,
-    weight_decay: chex.Numeric = 1e-4,
+    weight_decay: Schedule = 1e-4,
     mask: Mask | None = None,
     *,
     schedule: Schedule = 1.0,
@@ -158,17 +162,19 @@ def adamw(
       eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
       eps_root: Added to v̂ inside the root.
       mu_dtype: dtype of the first moment; that of the parameters if None.
-      weight_decay: λ ≥ 0 per step, *not* multiplied by the learning rate: optax's is λ/α.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
+        learning rate: optax's is λ/α.
       mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
         paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
       nesterov: Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
+        ``b2`` one outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -195,7 +201,7 @@ def adamprox(
     eps: chex.Numeric = 1e-8,
     eps_root: chex.Numeric = 0.0,
     mu_dtype: Any | None = None,
-    weight_decay: chex.Numeric = 1e-4,
+    weight_decay: Schedule = 1e-4,
     mask: Mask | None = None,
     *,
     schedule: Schedule = 1.0,
@@ -214,17 +220,19 @@ def adamprox(
       eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
       eps_root: Added to v̂ inside the root.
       mu_dtype: dtype of the first moment; that of the parameters if None.
-      weight_decay: λ ≥ 0 per step, *not* multiplied by the learning rate: optax's is λ/α.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
+        learning rate: optax's is λ/α.
       mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
         paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
       nesterov: Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
+        ``b2`` one outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -251,7 +259,7 @@ def adamprox_l2(
     eps: chex.Numeric = 1e-8,
     eps_root: chex.Numeric = 0.0,
     mu_dtype: Any | None = None,
-    weight_decay: chex.Numeric = 1e-4,
+    weight_decay: Schedule = 1e-4,
     mask: Mask | None = None,
     *,
     schedule: Schedule = 1.0,
@@ -261,7 +269,9 @@ def adamprox_l2(
 
     z = x − η_t α m̂_t / (√v̂_t + ε),   x ← max(1 − η_t λ/‖z‖₂, 0) · z.
 
-    Scale-free at ε = 0; all parameters become exactly zero at once when ‖z‖₂ ≤ η_t λ.
+    Scale-free at ε = 0; all parameters become exactly zero at once when ‖z‖₂ ≤ η_t λ. Inside
+    ``shard_map`` the norm would be that of one shard: chain `adam_direction` and `proximal` with
+    ``functools.partial(prox.l2, axis_name=…)`` there.
 
     Args:
       learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
@@ -270,17 +280,19 @@ def adamprox_l2(
       eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
       eps_root: Added to v̂ inside the root.
       mu_dtype: dtype of the first moment; that of the parameters if None.
-      weight_decay: λ ≥ 0 per step, in units of the parameters' norm; *not* multiplied by the learning rate.
+      weight_decay: λ ≥ 0 per step, in units of the parameters' norm; a number, traced scalar or
+        schedule, *not* multiplied by the learning rate.
       mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
         paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
       nesterov: Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
+        ``b2`` one outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -307,7 +319,7 @@ def adamprox_l1(
     eps: chex.Numeric = 1e-8,
     eps_root: chex.Numeric = 0.0,
     mu_dtype: Any | None = None,
-    weight_decay: chex.Numeric = 1e-4,
+    weight_decay: Schedule = 1e-4,
     mask: Mask | None = None,
     *,
     schedule: Schedule = 1.0,
@@ -326,17 +338,19 @@ def adamprox_l1(
       eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
       eps_root: Added to v̂ inside the root.
       mu_dtype: dtype of the first moment; that of the parameters if None.
-      weight_decay: λ ≥ 0 per step, in units of a parameter; *not* multiplied by the learning rate.
+      weight_decay: λ ≥ 0 per step, in units of a parameter; a number, traced scalar or schedule,
+        *not* multiplied by the learning rate.
       mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
         paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t, a number or a callable of the step count, 0 at the first step.
+      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
       nesterov: Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root`` or ``weight_decay`` is a negative number.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
+        ``b2`` one outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax

@@ -1,26 +1,37 @@
 """Run in a process with several devices: every way to spread parameters gives one device's iterates.
 
-Automatic sharding works for all optimizers; under ``shard_map`` a transform sees its shard alone, so
-the norm of `adamprox_l2` would be that of the shard: it is left out there, as documented.
+Automatic and explicit sharding need nothing. Under ``shard_map`` a transform sees its shard alone, so
+an operator with a norm is told the axis; `adamprox_l2` is spelled as its chain there.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import adamprox
+from adamprox import prox
+from adamprox.histograms import log2_histogram, update_histogram
 
 DEVICES = len(jax.devices())
-MESH = jax.make_mesh((DEVICES,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-SHARDED = NamedSharding(MESH, PartitionSpec("data"))
+AUTO, EXPLICIT = (
+    jax.make_mesh((DEVICES,), ("data",), axis_types=(kind,))
+    for kind in (AxisType.Auto, AxisType.Explicit)
+)
+SPEC = PartitionSpec("data")
 OPTIMIZERS = ("adam_l2", "adamw", "adamprox", "adamprox_l2", "adamprox_l1")
 START = np.linspace(-1, 1, 64, dtype=np.float32).reshape(16, 4)
+BIAS = np.linspace(0.5, 1, 3, dtype=np.float32)
 STEPS = 5
 
 
-def make(name):
+def make(name, axis_name=None):
+    if name == "adamprox_l2" and axis_name is not None:
+        norm = functools.partial(prox.l2, axis_name=axis_name)
+        return optax.chain(adamprox.adam_direction(1e-2, eps=0.0), adamprox.proximal(norm, 1e-2))
     return getattr(adamprox, name)(1e-2, eps=0.0, weight_decay=1e-2)
 
 
@@ -33,36 +44,112 @@ def descend(tx, w):
         return (optax.apply_updates(w, updates), state), None
 
     ks = jnp.arange(1.0, STEPS + 1)
-    return jax.lax.scan(step, (w, tx.init(w)), ks)[0][0]
+    return jax.lax.scan(step, (w, tx.init(w)), ks)[0]
 
 
-def automatic(name):
-    start = jax.device_put(START, SHARDED)
-    out = jax.jit(lambda w: descend(make(name), w))(start)
-    assert out.sharding.is_equivalent_to(SHARDED, 2), out.sharding
+def sharded(name, mesh):
+    sharding = NamedSharding(mesh, SPEC)
+    out = jax.jit(lambda w: descend(make(name), w)[0])(jax.device_put(START, sharding))
+    assert out.sharding.is_equivalent_to(sharding, 2), out.sharding
     return np.asarray(out)
 
 
-def by_shard_map(name):
-    spec = PartitionSpec("data")
+def by_shard_map(name, check_vma):
     body = jax.shard_map(
-        lambda w: descend(make(name), w), mesh=MESH, in_specs=spec, out_specs=spec, check_vma=False
+        lambda w: descend(make(name, "data"), w)[0],
+        mesh=AUTO,
+        in_specs=SPEC,
+        out_specs=SPEC,
+        check_vma=check_vma,
     )
     return np.asarray(jax.jit(body)(START))
 
 
 def by_pmap(name):
     copies = np.broadcast_to(START, (DEVICES, *START.shape))
-    out = np.asarray(jax.pmap(lambda w: descend(make(name), w))(copies))
+    out = np.asarray(jax.pmap(lambda w: descend(make(name), w)[0])(copies))
     assert all(np.array_equal(copy, out[0]) for copy in out)
     return out[0]
 
 
+WAYS = {
+    "automatic mesh": functools.partial(sharded, mesh=AUTO),
+    "explicit mesh": functools.partial(sharded, mesh=EXPLICIT),
+    "shard_map, types checked": functools.partial(by_shard_map, check_vma=True),
+    "shard_map, types not checked": functools.partial(by_shard_map, check_vma=False),
+    "pmap": by_pmap,
+}
+
+
+def check_iterates():
+    for name in OPTIMIZERS:
+        one = np.asarray(jax.jit(lambda w, name=name: descend(make(name), w)[0])(START))
+        assert np.abs(one - START).max() > 0.01
+        for way, run in WAYS.items():
+            np.testing.assert_allclose(run(name), one, rtol=0, atol=1e-6, err_msg=f"{name}, {way}")
+
+
+def check_norms():
+    """Operators with norms on their parts; a leaf that types know to be a copy counts once."""
+    tree = {"w": START, "b": BIAS}
+    specs = {"w": SPEC, "b": PartitionSpec()}
+    for operator in (prox.l2, functools.partial(prox.l2_ball, radius=1.5), prox.sparse_group):
+        body = lambda tree, operator=operator: operator(tree, 0.3, axis_name="data")  # noqa: E731
+        mapped = jax.shard_map(body, mesh=AUTO, in_specs=(specs,), out_specs=specs)
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-6),
+            jax.jit(mapped)(tree),
+            operator(tree, 0.3),
+        )
+    sized = prox.size_weighted(functools.partial(prox.l2, axis_name="data"), axis_name="data")
+    mapped = jax.shard_map(
+        lambda tree: sized(tree, 0.01), mesh=AUTO, in_specs=(specs,), out_specs=specs
+    )
+    whole = prox.size_weighted(prox.l2)(tree, 0.01)
+    np.testing.assert_allclose(mapped(tree)["w"], whole["w"], rtol=1e-6)
+    channels = prox.per_output_channel(functools.partial(prox.l2, axis_name="data"))
+    for check_vma in (True, False):
+        mapped = jax.shard_map(
+            lambda w: channels(w, 0.3),
+            mesh=AUTO,
+            in_specs=SPEC,
+            out_specs=SPEC,
+            check_vma=check_vma,
+        )
+        whole = prox.per_output_channel(prox.l2)(jnp.asarray(START), 0.3)
+        np.testing.assert_allclose(mapped(START), whole, rtol=1e-6)
+
+
+def recorder(axis_name=None):
+    decay = adamprox.decay_weights(1e-2)
+    histogram = update_histogram(decay, scale=1e-2, every=2, axis_name=axis_name)
+    return optax.chain(adamprox.adam_direction(1e-2, eps=0.0), histogram)
+
+
+def counts(state):
+    histogram = optax.tree.get(state, "UpdateHistogramState")
+    return jnp.stack([histogram.direction, histogram.decay, histogram.total])
+
+
+def check_histograms():
+    """Counts are those of the whole array; without an axis name, of each device's part."""
+    recorded = lambda w, axis_name=None: counts(descend(recorder(axis_name), w)[1])  # noqa: E731
+    one = np.asarray(jax.jit(recorded)(START))
+    assert one.sum() == 3 * START.size
+    for mesh in (AUTO, EXPLICIT):
+        w = jax.device_put(START, NamedSharding(mesh, SPEC))
+        np.testing.assert_array_equal(jax.jit(recorded)(w), one)
+        np.testing.assert_array_equal(jax.jit(log2_histogram)(w), log2_histogram(START))
+    for check_vma in (True, False):
+        mapped = functools.partial(jax.shard_map, mesh=AUTO, in_specs=SPEC, check_vma=check_vma)
+        whole = mapped(lambda w: recorded(w, "data"), out_specs=PartitionSpec())
+        np.testing.assert_array_equal(jax.jit(whole)(START), one)
+        parts = mapped(lambda w: recorded(w)[None], out_specs=SPEC)
+        np.testing.assert_array_equal(np.asarray(jax.jit(parts)(START)).sum(0), one)
+
+
 if __name__ == "__main__":
     assert DEVICES == 8
-    for name in OPTIMIZERS:
-        one = np.asarray(jax.jit(lambda w, name=name: descend(make(name), w))(jnp.asarray(START)))
-        assert np.abs(one - START).max() > 0.01
-        ways = [automatic, by_pmap] + ([by_shard_map] if name != "adamprox_l2" else [])
-        for way in ways:
-            np.testing.assert_allclose(way(name), one, rtol=0, atol=1e-6, err_msg=f"{name} {way}")
+    check_iterates()
+    check_norms()
+    check_histograms()

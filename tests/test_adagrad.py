@@ -91,6 +91,20 @@ def test_the_condition_number_of_a_diagonal_quadratic_does_not_matter():
     assert np.max(np.abs(paths[0][-1] - 1.0)) < 2.0 / 2**9
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_sums_and_averages_do_not_stall_in_half_precision(dtype):
+    steps = 1500
+    sizes = jnp.linspace(0.5, 1.5, steps).astype(dtype)
+    x = jnp.zeros(1, dtype)
+    for tx in (adamprox.adagrad(1.0), adamprox.adagrad_with_restarts(1.0, steps + 1)):
+        path, state = run(tx, lambda x, t: jnp.ones(1, dtype) * sizes[t], x, steps)
+        assert path.dtype == dtype
+        total = np.sqrt(np.sum(np.asarray(sizes, np.float64) ** 2))
+        np.testing.assert_allclose(state.root_sum, total, rtol=1e-4)
+        mean = np.mean(np.asarray(path[:-1], np.float64))
+        np.testing.assert_allclose(state.average, mean, rtol=1e-4)
+
+
 def test_trees_jit_and_vmap():
     params = {"a": jnp.ones((2, 2)), "b": jnp.zeros(())}
     for tx in (adamprox.adagrad(1.0), adamprox.adagrad_with_restarts(1.0, 2)):

@@ -155,6 +155,23 @@ def test_proxgen_against_its_formula_and_its_fixed_point(x64):
     np.testing.assert_allclose(at_rest, x, rtol=0, atol=1e-7)
 
 
+def test_proxgen_without_a_gradient():
+    """0/0 is 0 where nothing pulls; where something does, R alone is minimized."""
+    x, still = jnp.array([1.0, -2.0]), jnp.zeros(2)
+    at_rest = [
+        adamprox.proxgen(0.1, prox.l1, 0.0, eps=0.0),
+        adamprox.proxgen(0.1, prox.l1, 1.0, eps=0.0, schedule=lambda t: jnp.where(t < 9, 0.0, 1.0)),
+        adamprox.proxgen(0.0, prox.squared_l2, jnp.array(1.0), eps=0.0),
+    ]
+    for tx in at_rest:
+        assert np.array_equal(steps(tx, x, 2, still), x)
+    pulled = adamprox.proxgen(0.1, prox.l1, lambda t: 1e-6, eps=0.0)
+    assert np.array_equal(steps(pulled, x, 1, still), still)
+    tx = adamprox.proxgen(0.1, prox.l1, 0.01, eps=0.0)
+    updates, _ = tx.update({"a": x, "b": None}, tx.init({"a": x, "b": x}), {"a": x, "b": x})
+    assert updates["b"] is None
+
+
 def test_every_row_of_the_table_names_a_test_of_this_file():
     table = (pathlib.Path(__file__).parents[1] / "docs" / "composition.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", table))

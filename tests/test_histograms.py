@@ -73,6 +73,20 @@ def b_before(alpha, x, steps):
     return state
 
 
+def test_nothing_over_nothing_is_nothing():
+    """The first step of a warmup from 0 has α = 0 and updates of 0."""
+    tx = adamprox.update_histogram(scale=lambda t: 0.0 * t)
+    _, state = tx.update(jnp.array([0.0, 1.0]), tx.init(jnp.ones(2)), jnp.ones(2))
+    assert state.direction[0] == 1 and state.direction[-1] == 1
+
+
+@pytest.mark.parametrize("scale", [-1.0, np.float32(-1), float("nan")])
+def test_scale_must_not_be_negative(scale):
+    for call in (lambda: adamprox.update_histogram(scale=scale), lambda: log2_histogram((), scale)):
+        with pytest.raises(ValueError, match="scale must be a number >= 0, got"):
+            call()
+
+
 @pytest.mark.parametrize("every", [0, -1, 1.5, "2"])
 def test_every_must_be_a_positive_integer(every):
     with pytest.raises(ValueError, match="every must be a positive integer, got"):

@@ -306,9 +306,78 @@ def test_extra_args_are_accepted(name):
     tx.update(x, tx.init(x), x, value=jnp.array(1.0))
 
 
+@pytest.mark.parametrize("eps", [0.0, 1e-8])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_plain_numbers_may_be_parameters(name, eps):
+    """As with Optax."""
+    tx = getattr(adamprox, name)(0.1, eps=eps)
+    updates, _ = tx.update(1.0, tx.init(1.0), 1.0)
+    np.testing.assert_allclose(optax.apply_updates(1.0, updates), 0.9, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_may_be_a_schedule(x64, name):
+    gradients, x = gradients_of_many_scales(6, 8), np.linspace(-1, 1, 8)
+    make = getattr(adamprox, name)
+    ramp = lambda t: 0.01 * (t + 1)  # noqa: E731
+    if name == "adam_l2":  # λ alone, η_t multiplies the step
+        tx = optax.chain(adamprox.add_l2_gradient(ramp), adamprox.adam_direction(0.1))
+    else:
+        both = make(0.1, weight_decay=1.0, schedule=ramp)  # one clock for both …
+        tx = make(lambda t: 0.1 * ramp(t), weight_decay=ramp)  # … is two that agree
+        np.testing.assert_allclose(run(tx, x, gradients), run(both, x, gradients), atol=1e-15)
+        return
+    np.testing.assert_array_equal(
+        run(tx, x, gradients), run(make(0.1, weight_decay=ramp), x, gradients)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_moments_without_epsilon_forget_in_half_precision(dtype):
+    """After one gradient of 100 and 2000 of 1, √v̂ is 37.4, whatever the type of the parameters."""
+    gradients = jnp.ones((2000, 1), dtype).at[0].set(100.0)
+    tx = adamprox.scale_by_adam(eps=0.0)
+    state = tx.init(gradients[0])
+
+    def step(state, gradient):
+        updates, state = tx.update(gradient, state)
+        return state, updates
+
+    state, updates = jax.jit(lambda s, g: jax.lax.scan(step, s, g))(state, gradients)
+    assert updates.dtype == dtype and state.mu.dtype == dtype
+    v = 0.999**1999 * 0.001 * 100.0**2 + 1 - 0.999**1999
+    np.testing.assert_allclose(state.root_nu, np.sqrt(v), rtol=1e-3)
+    np.testing.assert_allclose(
+        np.asarray(updates[-1], np.float32), 1 / np.sqrt(v / (1 - 0.999**2000)), rtol=2e-2
+    )
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_half_precision_parameters_with_wide_gradients_scan(name):
+    """The state keeps its types, so that it can be the carry of a loop."""
+    tx = getattr(adamprox, name)(0.1, eps=0.0)
+    x = jnp.ones(3, "bfloat16")
+
+    def step(carry, gradient):
+        x, state = carry
+        updates, state = tx.update(gradient, state, x)
+        return (optax.apply_updates(x, updates), state), None
+
+    (x, _), _ = jax.lax.scan(step, (x, tx.init(x)), jnp.ones((3, 3)))
+    assert x.dtype == "bfloat16" and jnp.all(x < 1)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_bad_arguments_are_named(name):
     make = getattr(adamprox, name)
+    for bad in (-1.0, np.array(-1.0), float("nan")):
+        with pytest.raises(ValueError, match="schedule must be a number >= 0, got"):
+            make(0.1, schedule=bad)
+    for bad in ({"b1": 1.0}, {"b2": 1}, {"b1": -0.1}, {"b2": np.float32(2.0)}):
+        with pytest.raises(ValueError, match=r"b. must be a number with 0 <= b. < 1, got"):
+            make(0.1, **bad)
+    with pytest.raises(ValueError, match=r"weight.* >= 0, got -1"):
+        make(0.1, weight_decay=np.array(-1.0))
     with pytest.raises(ValueError, match=r"weight.* >= 0, got -1"):
         make(0.1, weight_decay=-1.0)
     with pytest.raises(ValueError, match="eps must be a number >= 0, got nan"):

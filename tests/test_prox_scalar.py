@@ -129,6 +129,26 @@ def test_bad_parameters_are_named(operator, parameters, message):
         operator(jnp.ones(2), 1.0, **parameters)
 
 
+PENALTIES = [
+    name for name in SEPARABLE if not name.startswith(("nonnegative", "box")) or name.endswith("l1")
+]
+
+
+@pytest.mark.parametrize("name", [*PENALTIES, "l2", "sparse_group"])
+def test_a_negative_weight_is_named(name):
+    operator = SEPARABLE[name][0] if name in SEPARABLE else getattr(prox, name)
+    for t in (-1, -0.5, np.float32(-1), np.array(-1.0)):
+        with pytest.raises(ValueError, match="t must be a number >= 0, got -"):
+            operator(jnp.ones(2), t)
+
+
+@pytest.mark.parametrize("name", [*SEPARABLE, "l2", "l2_ball", "sparse_group"])
+def test_integer_leaves_are_refused(name):
+    operator = SEPARABLE[name][0] if name in SEPARABLE else getattr(prox, name)
+    with pytest.raises(TypeError, match="needs leaves of real or complex numbers, got int32"):
+        operator({"a": jnp.arange(3)}, 1.0)
+
+
 def test_parameters_may_be_traced():
     x = jnp.array([-3.0, 0.4, 2.0])
     for operator, values in (

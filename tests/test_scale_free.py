@@ -109,6 +109,55 @@ def test_epsilon_curves():
     assert small.verdict is NO and "gradient scales of" in small.reason
 
 
+@pytest.mark.parametrize("gradient_scale", [1e-6, 1024.0])
+def test_scales_are_those_of_the_gradients(gradient_scale):
+    """Where ε matters does not depend on the scale that the verdict is for."""
+    here = adamprox.scale_freeness(optax.adam(0.01))
+    there = adamprox.scale_freeness(optax.adam(0.01), gradient_scale=gradient_scale)
+    assert 0.5 < there.matters_below / here.matters_below < 2
+    for (a, _), (b, _) in zip(here.scale_curve, there.scale_curve, strict=True):
+        assert abs(a - b) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "verdict"), [(jnp.square, NO), (lambda g: jnp.exp2(0.0 * g), NOT_TESTED)]
+)
+def test_even_in_the_gradient_is_not_blind_to_it(function, verdict):
+    tx = optax.stateless(lambda g, p: jax.tree.map(lambda x: -0.01 * function(x), g))
+    result = adamprox.scale_freeness(tx)
+    assert result.verdict is verdict
+    assert ("not by the gradient" in result.reason) == (verdict is NOT_TESTED)
+
+
+def test_even_and_scale_free():
+    rms = optax.scale_by_rms(eps=0.0, eps_in_sqrt=False)
+
+    def update(updates, state, params=None):
+        return rms.update(jax.tree.map(lambda g: 0.01 * jnp.abs(g), updates), state, params)
+
+    tx = optax.chain(optax.GradientTransformation(rms.init, update), optax.scale(0.01))
+    assert adamprox.scale_freeness(tx).verdict is EXACT
+
+
+@pytest.mark.parametrize(
+    ("eps", "verdict"), [(0.0, EXACT), (1e-30, TOLERANCE), (1e-100, TOLERANCE)]
+)
+def test_double_precision_sees_any_epsilon(x64, eps, verdict):
+    params = {"a": jnp.linspace(0.5, 1, 6), "b": jnp.ones(())}
+    result = adamprox.scale_freeness(optax.adam(0.01, eps=eps), params=params)
+    assert result.verdict is verdict, result.reason
+    ours = adamprox.scale_freeness(adamprox.adamw(0.01, eps=eps), params=params)
+    assert ours.verdict is verdict, ours.reason
+
+
+def test_more_steps_see_what_comes_later():
+    """Signs for 20 steps, then SGD."""
+    late = optax.conditionally_transform(optax.scale_by_sign(), lambda step: step < 20)
+    tx = optax.chain(late, optax.scale(-0.01))
+    assert adamprox.scale_freeness(tx).verdict is EXACT
+    assert adamprox.scale_freeness(tx, steps=24).verdict is NO
+
+
 def test_extra_arguments_and_own_parameters():
     def update(updates, state, params=None, *, value, **extra):
         return jax.tree.map(lambda g: -0.01 * jnp.sign(g) * value, updates), state
@@ -181,6 +230,24 @@ def test_scorecard_of_a_few():
     lines = page.splitlines()[-len(chosen) :]
     assert "| exact | exact | never |" in page
     assert set(lines) <= set(committed.splitlines())
+
+
+@pytest.mark.slow
+def test_committed_scorecard_is_what_the_command_writes(tmp_path):
+    committed = (ROOT / "docs" / "scale_free_scorecard.md").read_text(encoding="utf-8")
+    assert main(["--out", str(tmp_path / "card.md")]) == 0
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == committed
+
+
+def test_every_surprise_has_a_sentence():
+    """What is not as its family: no, or only one constant, where plain gradient descent is not why."""
+    plain = ("sgd", "optimistic_gradient_descent")
+    page = (ROOT / "docs" / "scale_free_scorecard.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 90
+    for name, _, verdict, _, below, *note in rows:
+        expected = name.strip("`") in plain or verdict == "exact" or below == "3e-02"
+        assert expected or (note and note[0].strip().endswith(".")), name
 
 
 def test_command_refuses_a_bad_path(tmp_path, capsys):

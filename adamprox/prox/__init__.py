@@ -8,6 +8,13 @@ Every operator has the signature ``prox(tree, t)`` and computes, for its regular
 computed in float32. ``None`` leaves are skipped, as everywhere in Optax. Further parameters are
 set with ``functools.partial``; bad ones raise when they are Python or NumPy numbers.
 
+A norm is that of the whole arrays, however ``jit`` shards them. Inside ``shard_map`` and ``pmap`` an
+operator sees one device's part: `l2`, `l2_ball`, `sparse_group` and `size_weighted` then need
+``axis_name``, and add what two all-reduces of a scalar cost. With ``check_vma=True``, its default,
+``shard_map`` knows which leaves are copies, and they count once; with ``check_vma=False`` every leaf
+is taken for a part. ``partial(prox.l2, axis_name="data")`` in a chain of `adamprox.adam_direction` and
+`adamprox.proximal` is `adamprox.adamprox_l2` there.
+
 | module | holds |
 |---|---|
 | `penalties` | convex penalties: `l1`, `l2`, `squared_l2`, `elastic_net`, `sparse_group`, `huber` |

@@ -1,7 +1,9 @@
 """Convex constraints: R is 0 on a set and ∞ outside, so the prox is the projection on the set.
 
 No weight softens an indicator: ``t`` is ignored, and is there so that every operator has the same
-signature. Even at t = 0 the result satisfies the constraint.
+signature. Even at t = 0 the result satisfies the constraint. After `adamprox.proximal` and
+``optax.apply_updates`` a parameter is the result to one rounding, and still at least 0 where that is
+the constraint; ``proximal(…, round_inward=True)`` keeps the bounds of `box` to the last bit.
 """
 
 import chex
@@ -9,10 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adamprox.axes import AxisName
 from adamprox.prox._arithmetic import (
     Tree,
     check_between,
     check_real,
+    check_weight,
     elementwise,
     is_known,
     scaled_norm,
@@ -60,6 +64,7 @@ def nonnegative_l1(tree: Tree, t: chex.Numeric) -> Tree:
 
     Raises:
       TypeError: a leaf is complex.
+      ValueError: ``t`` is a negative number.
 
     Example:
       >>> import jax.numpy as jnp
@@ -68,6 +73,7 @@ def nonnegative_l1(tree: Tree, t: chex.Numeric) -> Tree:
 
     Source: Beck, *First-Order Methods in Optimization*, 2017, Lemma 6.5.
     """
+    check_weight(t)
     check_real("nonnegative_l1", tree)
     return elementwise(lambda x, t: jnp.maximum(x - t, 0), tree, t)
 
@@ -111,7 +117,13 @@ def box(
     return elementwise(lambda x, low, high: jnp.clip(x, low, high), tree, lower, upper)
 
 
-def l2_ball(tree: Tree, t: chex.Numeric, radius: chex.Numeric = 1.0) -> Tree:
+def l2_ball(
+    tree: Tree,
+    t: chex.Numeric,
+    radius: chex.Numeric = 1.0,
+    *,
+    axis_name: AxisName | None = None,
+) -> Tree:
     """Projection on the ball ‖x‖₂ ≤ r of the *whole* tree, the prox of its indicator function.
 
     prox(x) = min(1, r/‖x‖₂) · x. ``per_output_channel(l2_ball)`` is the max-norm constraint.
@@ -120,9 +132,12 @@ def l2_ball(tree: Tree, t: chex.Numeric, radius: chex.Numeric = 1.0) -> Tree:
       tree: Pytree of real or complex arrays, any shapes.
       t: Ignored.
       radius: r ≥ 0, in the units of the parameters.
+      axis_name: The mapped axis or axes that the leaves are divided along, where the operator runs on
+        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
-      Pytree like ``tree``; x itself, bit for bit, inside the ball.
+      Pytree like ``tree``; x itself, bit for bit, inside the ball. The norm of the result is r to
+      rounding.
 
     Raises:
       ValueError: ``radius`` is a negative number or NaN.
@@ -140,7 +155,7 @@ def l2_ball(tree: Tree, t: chex.Numeric, radius: chex.Numeric = 1.0) -> Tree:
     check_between("radius", radius, 0, float("inf"), inclusive=True)
     if not jax.tree.leaves(tree):
         return tree
-    scale, relative_norm = scaled_norm(tree)
+    scale, relative_norm = scaled_norm(tree, axis_name)
     relative_radius = jnp.asarray(radius, scale.dtype) / scale
     outside = relative_norm > relative_radius
     factor = jnp.where(outside, relative_radius / jnp.where(outside, relative_norm, 1), 1)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from adamprox.prox._arithmetic import Prox
+from adamprox.axes import AxisName
+from adamprox.prox._arithmetic import Prox, divided_along
 
 
 def per_leaf(prox: Prox) -> Prox:
@@ -113,7 +114,7 @@ def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
     return on_tree
 
 
-def size_weighted(prox: Prox) -> Prox:
+def size_weighted(prox: Prox, *, axis_name: AxisName | None = None) -> Prox:
     """Multiply the weight of a group by the square root of its size, as the group lasso does.
 
     prox_{tR}(x) = prox_{t√n R₀}(x) for R(x) = √n · R₀(x), n being the number of entries (a complex
@@ -121,6 +122,8 @@ def size_weighted(prox: Prox) -> Prox:
 
     Args:
       prox: An operator with the signature of this module.
+      axis_name: The mapped axis or axes that the leaves are divided along, where it runs on one
+        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
       An operator with the same signature.
@@ -137,7 +140,12 @@ def size_weighted(prox: Prox) -> Prox:
     """
 
     def on_tree(tree, t):
-        size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(tree))
+        groups = divided_along([jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)], axis_name)
+        size = sum(
+            leaf.size * math.prod(jax.lax.axis_size(a) for a in axes)
+            for axes, leaves in groups.items()
+            for leaf in leaves
+        )
         return prox(tree, t * math.sqrt(size))
 
     return on_tree

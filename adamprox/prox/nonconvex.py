@@ -6,7 +6,13 @@ Where two points minimize the objective the operator returns the smaller one, wh
 import chex
 import jax.numpy as jnp
 
-from adamprox.prox._arithmetic import Tree, check_between, elementwise, soft_threshold
+from adamprox.prox._arithmetic import (
+    Tree,
+    check_between,
+    check_weight,
+    elementwise,
+    soft_threshold,
+)
 
 
 def l0(tree: Tree, t: chex.Numeric) -> Tree:
@@ -22,6 +28,9 @@ def l0(tree: Tree, t: chex.Numeric) -> Tree:
     Returns:
       Pytree like ``tree``; every entry is unchanged or exactly zero. The gradient is 1 or 0.
 
+    Raises:
+      ValueError: ``t`` is a negative number.
+
     Example:
       >>> import jax.numpy as jnp
       >>> print(l0(jnp.array([-3.0, 0.5, 2.0]), 2.0))
@@ -29,6 +38,7 @@ def l0(tree: Tree, t: chex.Numeric) -> Tree:
 
     Source: Blumensath and Davies, *Iterative Thresholding for Sparse Approximations*, 2008.
     """
+    check_weight(t)
     # 2√(t/2) is √(2t), rounded alike, without leaving the range.
     return elementwise(lambda x, t: _hard_threshold(x, 2 * jnp.sqrt(t / 2)), tree, t)
 
@@ -54,7 +64,8 @@ def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Nume
       Pytree like ``tree``; entries with |xᵢ| ≤ tλ (t < γ) or ≤ λ√(γt) (t ≥ γ) are exactly zero.
 
     Raises:
-      ValueError: ``gamma`` is a number outside (1, ∞), or ``scale`` one outside (0, ∞).
+      ValueError: ``gamma`` is a number outside (1, ∞), ``scale`` one outside (0, ∞), or ``t`` a
+        negative one.
 
     Example:
       >>> import jax.numpy as jnp
@@ -63,6 +74,7 @@ def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Nume
 
     Source: Zhang, *Nearly Unbiased Variable Selection under Minimax Concave Penalty*, 2010.
     """
+    check_weight(t)
     check_between("gamma", gamma, 1, float("inf"), inclusive=False)
     check_between("scale", scale, 0, float("inf"), inclusive=False)
     return elementwise(_firm_threshold, tree, t, gamma, scale)

@@ -4,10 +4,12 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from adamprox.axes import AxisName
 from adamprox.prox._arithmetic import (
     Tree,
     cast_like,
     check_between,
+    check_weight,
     elementwise,
     keep_fraction,
     scaled_norm,
@@ -29,6 +31,9 @@ def l1(tree: Tree, t: chex.Numeric) -> Tree:
     Returns:
       Pytree like ``tree``; entries with |xᵢ| ≤ t are exactly zero.
 
+    Raises:
+      ValueError: ``t`` is a negative number.
+
     Example:
       >>> import jax.numpy as jnp
       >>> print(l1(jnp.array([-3.0, 0.5, 2.0]), 1.0))
@@ -36,10 +41,11 @@ def l1(tree: Tree, t: chex.Numeric) -> Tree:
 
     Source: §5 of the paper; Parikh and Boyd, *Proximal Algorithms*, 2014, §6.5.2.
     """
+    check_weight(t)
     return elementwise(soft_threshold, tree, t)
 
 
-def l2(tree: Tree, t: chex.Numeric) -> Tree:
+def l2(tree: Tree, t: chex.Numeric, *, axis_name: AxisName | None = None) -> Tree:
     """Block soft thresholding, the prox of the unsquared R(x) = ‖x‖₂ over the *whole* tree.
 
     prox(x) = max(1 − t/‖x‖₂, 0) · x. Use `per_leaf` or `per_output_channel` for smaller groups.
@@ -47,10 +53,15 @@ def l2(tree: Tree, t: chex.Numeric) -> Tree:
     Args:
       tree: Pytree of real or complex arrays, any shapes.
       t: Scalar ≥ 0, in the units of the parameters.
+      axis_name: The mapped axis or axes that the leaves are divided along, where the operator runs on
+        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
       Pytree like ``tree``; all of it exactly zero when ‖x‖₂ ≤ t. At x = 0 the value is 0 and the
       gradient finite.
+
+    Raises:
+      ValueError: ``t`` is a negative number.
 
     Example:
       >>> import jax.numpy as jnp
@@ -59,9 +70,10 @@ def l2(tree: Tree, t: chex.Numeric) -> Tree:
 
     Source: §5 of the paper, AdamProxL2.
     """
+    check_weight(t)
     if not jax.tree.leaves(tree):
         return tree
-    scale, relative_norm = scaled_norm(tree)
+    scale, relative_norm = scaled_norm(tree, axis_name)
     keep = keep_fraction(relative_norm, jnp.asarray(t, scale.dtype) / scale)
     return elementwise(lambda x, k: x * k, tree, keep)
 
@@ -78,6 +90,9 @@ def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
     Returns:
       Pytree like ``tree``.
 
+    Raises:
+      ValueError: ``t`` is a negative number.
+
     Example:
       >>> import jax.numpy as jnp
       >>> print(squared_l2(jnp.array([2.0, -4.0]), 1.0))
@@ -85,6 +100,7 @@ def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
 
     Source: eq. (5) of the paper, AdamProx.
     """
+    check_weight(t)
     return elementwise(lambda x, t: x / (1 + t), tree, t)
 
 
@@ -102,7 +118,7 @@ def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tr
       Pytree like ``tree``; entries with |xᵢ| ≤ tρ are exactly zero.
 
     Raises:
-      ValueError: ``l1_ratio`` is a number outside [0, 1].
+      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one.
 
     Example:
       >>> import functools
@@ -113,6 +129,7 @@ def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tr
 
     Source: Parikh and Boyd, *Proximal Algorithms*, 2014, §6.5.
     """
+    check_weight(t)
     check_between("l1_ratio", l1_ratio, 0, 1, inclusive=True)
 
     def shrink(x, t, ratio):
@@ -121,7 +138,13 @@ def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tr
     return elementwise(shrink, tree, t, l1_ratio)
 
 
-def sparse_group(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tree:
+def sparse_group(
+    tree: Tree,
+    t: chex.Numeric,
+    l1_ratio: chex.Numeric = 0.5,
+    *,
+    axis_name: AxisName | None = None,
+) -> Tree:
     """Soft thresholding, then the same for the norm: the prox of R(x) = ρ‖x‖₁ + (1 − ρ)‖x‖₂.
 
     prox(x) = max(1 − t(1 − ρ)/‖s‖₂, 0) · s with sᵢ = sign(xᵢ) · max(|xᵢ| − tρ, 0). The norm is over
@@ -131,12 +154,14 @@ def sparse_group(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> T
       tree: Pytree of real or complex arrays, any shapes.
       t: Scalar ≥ 0, in the units of the parameters.
       l1_ratio: ρ in [0, 1]; 1 is `l1`, 0 is `l2`.
+      axis_name: The mapped axis or axes that the leaves are divided along, where the operator runs on
+        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
       Pytree like ``tree``; exact zeros by entry and, when ‖s‖₂ ≤ t(1 − ρ), altogether.
 
     Raises:
-      ValueError: ``l1_ratio`` is a number outside [0, 1].
+      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one.
 
     Example:
       >>> import jax.numpy as jnp
@@ -145,9 +170,11 @@ def sparse_group(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> T
 
     Source: Simon, Friedman, Hastie and Tibshirani, *A Sparse-Group Lasso*, 2013.
     """
+    check_weight(t)
     check_between("l1_ratio", l1_ratio, 0, 1, inclusive=True)
     wide = jax.tree.map(widen, tree)
-    return cast_like(l2(l1(wide, weighted(t, l1_ratio)), weighted(t, 1 - l1_ratio)), tree)
+    soft = l1(wide, weighted(t, l1_ratio))
+    return cast_like(l2(soft, weighted(t, 1 - l1_ratio), axis_name=axis_name), tree)
 
 
 def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
@@ -165,7 +192,7 @@ def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
       Pytree like ``tree``.
 
     Raises:
-      ValueError: ``delta`` is a number outside (0, ∞).
+      ValueError: ``delta`` is a number outside (0, ∞), or ``t`` a negative one.
 
     Example:
       >>> import jax.numpy as jnp
@@ -174,6 +201,7 @@ def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
 
     Source: Beck, *First-Order Methods in Optimization*, 2017, §6.7 (Huber as a Moreau envelope).
     """
+    check_weight(t)
     check_between("delta", delta, 0, float("inf"), inclusive=False)
 
     def shrink(x, t, delta):

@@ -15,6 +15,8 @@ ExtraArgs = Callable[[Any, Any], dict[str, Any]]
 SHAPES = {"matrix": (8, 6), "vector": (5,), "scalar": ()}
 # With magnitudes of 2⁻³ … 2¹¹ and factors of 2^±10, |g| stays in 2⁻⁵³ … 2⁵¹: g² is in range.
 LOG2_SCALES = tuple(range(-40, 31, 5))
+# In double precision g² is in range far below, and so no ε is too small to be seen.
+LOG2_SCALES_FLOAT64 = (-400, -300, -200, -100, *LOG2_SCALES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +26,25 @@ class Probe:
     Attributes:
       params: Pytree of real arrays, none zero by default.
       gradients: The same tree with a leading axis of steps.
+      gradient_scale: Their smallest typical magnitude.
     """
 
     params: Any
     gradients: Any
+    gradient_scale: float = 1.0
+
+    @property
+    def log2_scales(self) -> tuple[float, ...]:
+        """log2 of the gradient scales to look at, ascending: powers of two times the probe's own."""
+        dtypes = {leaf.dtype for leaf in jax.tree.leaves(self.params)}
+        wide = dtypes == {jnp.dtype("float64")}
+        own = np.log2(self.gradient_scale)
+        return tuple(s + own - np.rint(own) for s in (LOG2_SCALES_FLOAT64 if wide else LOG2_SCALES))
+
+    def reversed(self) -> "Probe":
+        """The same gradients, last first: another sequence, with the magnitudes of this one."""
+        last_first = jax.tree.map(lambda g: g[::-1], self.gradients)
+        return dataclasses.replace(self, gradients=last_first)
 
     @property
     def start(self) -> np.ndarray:
@@ -65,7 +82,7 @@ def make_probe(params: Any, steps: int, gradient_scale: float, seed: int) -> Pro
         sign = side * np.where(random.uniform(size=(steps, *x.shape)) < 0.75, 1.0, -1.0)
         return jnp.asarray(gradient_scale * own_scale * tails * sign, x.dtype)
 
-    return Probe(params, jax.tree.map(draw, params))
+    return Probe(params, jax.tree.map(draw, params), gradient_scale)
 
 
 def factors(probe: Probe, exponent: float, seed: int, *, powers: bool) -> np.ndarray:

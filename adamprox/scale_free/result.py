@@ -46,7 +46,8 @@ class ScaleFreeness:
       global_rescaling: Verdict of the weaker property: all gradients times one constant.
       global_deviation: Its largest relative deviation, with exponent and step.
       scale_curve: (log2 of the gradient scale, deviation) of coordinate-wise rescaling; NaN where
-        the parameters do not move enough to tell, or overflow.
+        the parameters do not move enough to tell, or overflow. Scales are those of the gradients
+        themselves, not relative to ``gradient_scale``.
       global_curve: The same for one constant, 2 to the largest exponent.
       epsilon_curve: (ε, deviation) of coordinate-wise rescaling if a factory was given.
       matters_below: Gradient scale under which ε, or another constant, moves the iterates by more
