@@ -18,6 +18,7 @@ PRESETS = {
         weight_decays=(0.0, 3e-3),
         loss_multipliers=(1.0, 10.0),
         networks={**{name: {"depth": 8} for name in _RESNETS}, "DenseNet": _SMALL_DENSENET},
+        deep={"network": "mlp", "depth": 3},  # compiles in a second
     ),
     # 256 images are learned by heart in half the epochs: from there on regularization decides.
     # λ is larger than the paper's because a decay of λ per step remembers 1/λ steps, and a run

@@ -28,6 +28,12 @@ CONTROLS = {
 }
 
 
+def controls(protocol: Protocol):
+    """Those that the network has: SkipInit is for residual branches."""
+    residual = {**protocol.training, **protocol.deep}.get("network", "resnet") == "resnet"
+    return {name: how for name, how in CONTROLS.items() if residual or "skip_init" not in how[1]}
+
+
 def rows(protocol: Protocol) -> dict[str, list[Arm]]:
     """A control to Adam-ℓ2 and AdamW under it, both on their own grids."""
     return {
@@ -40,7 +46,7 @@ def rows(protocol: Protocol) -> dict[str, list[Arm]]:
             )
             for name in ("adam_l2", "adamw")
         ]
-        for control, (suffix, options) in CONTROLS.items()
+        for control, (suffix, options) in controls(protocol).items()
     }
 
 
@@ -80,7 +86,7 @@ def _explained(protocol: Protocol, pairs, records) -> Claim:
     beyond = [lead.difference > lead.unsure for lead in leads if lead]
     measured = ", ".join(
         f"{percent(lead.difference)} ± {percent(lead.unsure)} ({control})"
-        for control, lead in zip(CONTROLS, leads, strict=True)
+        for control, lead in zip(controls(protocol), leads, strict=True)
         if lead
     )
     if not beyond[0]:

@@ -69,12 +69,15 @@ def test_any_change_of_configuration_is_another_cell():
         "depth": 8, "batch_norm": True, "skip_init": True, "compute_dtype": "bfloat16",
         "optimizer": "adamprox", "learning_rate": 2e-3, "weight_decay": 0.0, "loss_multiplier": 2.0,
         "seed": 1, "init_seed": 1, "epochs": 2, "batch_size": 64, "evaluate_every": 2,
-        "evaluate_train": True, "growth_rate": 24,
+        "evaluate_train": True, "growth_rate": 24, "width": 64,
     }  # fmt: skip
-    assert {*changes, "dataset", "network"} == {f.name for f in dataclasses.fields(TrainingCell)}
+    assert {*changes, "dataset", "network", "statistics_groups"} == {
+        f.name for f in dataclasses.fields(TrainingCell)
+    }
     keys = {cell_key(dataclasses.replace(base, **{k: v})) for k, v in changes.items()}
     keys.add(cell_key(TrainingCell(network="densenet", depth=10)))
-    assert len({cell_key(base), *keys}) == len(changes) + 2
+    keys.add(cell_key(TrainingCell(batch_norm=True, statistics_groups=2)))
+    assert len({cell_key(base), *keys}) == len(changes) + 3
 
 
 def test_a_new_option_leaves_old_records_alone(tmp_path):

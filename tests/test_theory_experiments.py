@@ -10,7 +10,7 @@ from adamprox.report.claims import Verdict
 from adamprox.report.page import save_figures
 from adamprox.sweep import cell_key
 from experiments.catalogue import CATALOGUE
-from experiments.protocol import protocol
+from experiments.presets import protocol
 from experiments.restarts_cell import RestartsCell, descent_calls
 from experiments.sharded_cell import ShardedCell
 
@@ -136,7 +136,7 @@ def test_nothing_is_claimed_at_smoke():
     smoke = protocol("smoke")
     for name in ("sgd_divergence", "l1_sparsity", "distributed"):
         claims = CATALOGUE[name].claims(smoke, [])
-        assert all(claim.verdict is Verdict.NOT_TESTED for claim in claims)
+        assert {claim.verdict for claim in claims} <= {Verdict.NOT_TESTED, Verdict.NOT_RUN}
 
 
 def test_a_batch_on_real_shards_gives_the_losses_of_one_device():

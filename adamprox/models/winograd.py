@@ -83,7 +83,10 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     wide = jnp.promote_types(x.dtype, jnp.float32)
     # The second axis is transformed last and is the first of the 36: the kernel's is transposed.
     c, o = kernel.shape[2:]
-    points = jnp.einsum("ai,bj,ijco->baco", _G, _G, kernel.astype(wide), precision="highest")
+    g = np.array(
+        _G, wide
+    )  # in the kernel's own precision, and no constant that JAX has seen before
+    points = jnp.einsum("ai,bj,ijco->baco", g, g, kernel.astype(wide), precision="highest")
     points = points.reshape(_WINDOW**2, c, o).astype(wide)
 
     def on_chunk(x):
@@ -112,5 +115,6 @@ def kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
 
     total = sum_chunks(on_chunk, x, dy, x[0].size)
     total = total.reshape(_WINDOW, _WINDOW, *total.shape[1:])
-    gradient = jnp.einsum("ai,bj,baco->ijco", _G, _G, total, precision="highest")
+    g = np.array(_G, wide)
+    gradient = jnp.einsum("ai,bj,baco->ijco", g, g, total, precision="highest")
     return gradient.astype(x.dtype)

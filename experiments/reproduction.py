@@ -1,0 +1,94 @@
+"""The tables of docs/reproduction.md, from the records in results/.
+
+Command: python -m experiments.reproduction
+Writes verdicts and numbers of cells between the page's markers, and the figures that it shows. The
+tests run it on the committed records and compare.
+"""
+
+import json
+import pathlib
+import re
+import shutil
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from adamprox.report import Claim
+from adamprox.report.tables import read_claims
+from adamprox.sweep import Record, Results
+from adamprox.training import TrainingCell
+from experiments.catalogue import CATALOGUE
+from experiments.cost import in_words
+from experiments.presets import protocol
+from experiments.run import draw
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reproduction.md"
+RUN = ROOT / "results" / "reduced"
+PRESET = "reduced"
+FIGURES = ("fig03_resnet_20_heatmaps.png", "fig03_resnet_56_heatmaps.png")
+
+
+def claims_table(claims: Sequence[Claim]) -> str:
+    """A Markdown table of verdicts; what is not run comes in one line below it."""
+    judged = [claim for claim in claims if claim.measured != "—"]
+    rows = ["| paper | claim | measured | verdict |", "| --- | --- | --- | --- |"]
+    for claim in judged:
+        cells = claim.section, claim.statement, f"{claim.measured}. {claim.note}".strip()
+        rows.append(f"| {' | '.join(map(_escaped, cells))} | **{claim.verdict.value}** |")
+    waiting = len(claims) - len(judged)
+    return "\n".join([*rows, "", f"{waiting} claims wait for cells that have not been run."])
+
+
+def cells_table(records: Sequence[Record]) -> str:
+    """A Markdown table of how much was trained, by network and optimizer."""
+    rows = ["| network | optimizer | cells | diverged | time |", "| --- | --- | --- | --- | --- |"]
+    kinds: dict[tuple[str, str], list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r["depth"], r["batch_norm"], r["optimizer"])):
+        norm = "with" if record["batch_norm"] else "without"
+        network = f"{record['network']}-{record['depth']} {norm} BatchNorm"
+        kinds.setdefault((network, record["optimizer"]), []).append(record)
+    for (network, optimizer), own in kinds.items():
+        diverged = sum(bool(record["diverged_step"]) for record in own)
+        seconds = in_words(sum(record["seconds"] for record in own))
+        rows.append(f"| {network} | `{optimizer}` | {len(own)} | {diverged} | {seconds} |")
+    origins = [json.loads(record["provenance"]) for record in records]
+    machines = sorted({f"{o['cpu']} ({o['cores']} cores), jax {o['jax']}" for o in origins})
+    total = in_words(sum(record["seconds"] for record in records))
+    summary = f"{len(records)} cells, {total} of one core in all, on {'; '.join(machines)}."
+    return "\n".join([*rows, "", summary])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def filled(page: str, parts: dict[str, str]) -> str:
+    """``page`` with the text between ``<!-- NAME -->`` and ``<!-- end -->`` replaced."""
+    for name, text in parts.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.S)
+        page = pattern.sub(lambda match, text=text: f"{match[1]}{text}{match[2]}", page)
+    return page
+
+
+def tables(run: pathlib.Path) -> dict[str, str]:
+    """Both tables, from a run that has been drawn."""
+    found = read_claims(run) or {"claims": []}
+    records = Results(run / "records").every(TrainingCell.kind)
+    return {
+        "claims": claims_table([claim for _, claim in found["claims"]]),
+        "cells": cells_table(records),
+    }
+
+
+def main() -> None:
+    """Draw what there is, and fill the page."""
+    experiments = [e for e in CATALOGUE.values() if PRESET in e.cost]
+    draw(experiments, protocol(PRESET), RUN, console=Console(stderr=True))
+    PAGE.write_text(filled(PAGE.read_text(), tables(RUN)))
+    for name in FIGURES:
+        shutil.copy(RUN / "figures" / name, PAGE.parent / "figures" / name)
+
+
+if __name__ == "__main__":
+    main()
