@@ -1,14 +1,8 @@
-"""Figures and claims that experiments on tuned optimizers share."""
+"""Cells and figures that experiments on tuned optimizers share."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-from scipy import stats
-
-from adamprox.histograms import LOWEST_LOG2
-from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import Gap, compact, estimate, gap, percent, untested
+from adamprox.report import Figure
 from adamprox.report.plots import (
     LABELS,
     canvas,
@@ -17,15 +11,12 @@ from adamprox.report.plots import (
     heatmap,
     histogram,
     label_grid,
-    spread_through_training,
 )
 from adamprox.sweep import Cell, Record
 from experiments.arm import Arm
 from experiments.protocol import Protocol
 
 Rows = Sequence[Sequence[Arm]]
-TELLING = 0.03
-"""Where the noise of a difference is larger than this, finding none says nothing."""
 
 
 def cells(arms: Sequence[Arm], protocol: Protocol, records: Sequence[Record]) -> list[Cell]:
@@ -89,191 +80,3 @@ def best_histograms(
         "construction. A narrow hump means that all coordinates move at one pace."
     )
     return [Figure(file, title, caption, figure)]
-
-
-def lower_error(
-    protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record], section: str, where: str
-) -> Claim:
-    """The claim that the best cell of one arm has a lower test error than that of another."""
-
-    def verdict(lead: Gap) -> Verdict:
-        if abs(lead.difference) <= lead.unsure:
-            return Verdict.UNDECIDED
-        return Verdict.HOLDS if lead.difference > 0 else Verdict.FAILS
-
-    statement = f"{where}{name(better)}'s best test error is lower than {name(worse)}'s."
-    bar = "lower by more than the noise of the difference (95 %)"
-    return _compare(protocol, (better, worse), records, section, statement, bar, verdict)
-
-
-def as_good(
-    protocol: Protocol, new: Arm, old: Arm, records: Sequence[Record], section: str
-) -> Claim:
-    """The claim that the best cell of one arm is not worse than that of another."""
-
-    def verdict(lead: Gap) -> Verdict:
-        if lead.difference < -lead.unsure:
-            return Verdict.FAILS
-        return Verdict.HOLDS if lead.unsure <= TELLING else Verdict.UNDECIDED
-
-    statement = f"{name(new)}'s best test error is not higher than {name(old)}'s."
-    bar = f"not higher by more than the noise (95 %), which must be below {percent(TELLING)}"
-    return _compare(protocol, (new, old), records, section, statement, bar, verdict)
-
-
-def equal_error(
-    protocol: Protocol, first: Arm, second: Arm, records: Sequence[Record], section: str
-) -> Claim:
-    """The claim that the best cells of two arms have the same test error."""
-
-    def verdict(lead: Gap) -> Verdict:
-        if abs(lead.difference) > lead.unsure:
-            return Verdict.FAILS
-        return Verdict.HOLDS if lead.unsure <= TELLING else Verdict.UNDECIDED
-
-    statement = f"{name(first)} and {name(second)} reach the same best test error."
-    bar = f"a difference within noise (95 %), which must be below {percent(TELLING)}"
-    return _compare(protocol, (first, second), records, section, statement, bar, verdict)
-
-
-def unfinished(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> str | None:
-    """Why nothing can be said of the arms yet: a best cell may be among those that are missing."""
-    left = [(name(arm), arm.missing(protocol, records)) for arm in arms]
-    parts = [f"{count} of {label}" for label, count in left if count]
-    return f"Cells without a record: {', '.join(parts)}." if parts else None
-
-
-def _compare(protocol, arms, records, section, statement, bar, verdict) -> Claim:
-    """The claim about two arms that ``verdict`` judges by how far the first is ahead."""
-    if reason := unfinished(protocol, arms, records):
-        return not_run(section, statement, reason)
-    runs = [arm.runs(protocol, records) for arm in arms]
-    if reason := untested(protocol.preset, *runs):
-        return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
-    ahead = gap(runs[1], runs[0])
-    measured = ", ".join(
-        f"{estimate(run)} ({name(arm)})" for run, arm in zip(runs, arms, strict=True)
-    )
-    notes = [
-        f"Differences below {percent(ahead.unsure)} are noise.",
-        *selected_on_validation(protocol, arms, records),
-        *edges(protocol, arms, records),
-    ]
-    return Claim(section, statement, measured, bar, verdict(ahead), " ".join(notes))
-
-
-def lead(protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record]) -> Gap | None:
-    """How far one arm is ahead of another; None where that cannot be said."""
-    if unfinished(protocol, (better, worse), records):
-        return None
-    runs = [arm.runs(protocol, records) for arm in (worse, better)]
-    return None if untested(protocol.preset, *map(_finished, runs)) else gap(*runs)
-
-
-def if_finished(
-    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record], claim: Claim
-) -> Claim:
-    """``claim`` where all cells of ``arms`` have records, else that it is not run."""
-    reason = unfinished(protocol, arms, records)
-    return not_run(claim.section, claim.statement, reason) if reason else claim
-
-
-def not_run(section: str, statement: str, reason: str) -> Claim:
-    """A claim about cells that are not there."""
-    return Claim(section, statement, "—", "—", Verdict.NOT_RUN, reason)
-
-
-def selected_on_validation(
-    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]
-) -> list[str]:
-    """Test errors of the cells that a validation split would have chosen, as a sentence."""
-    chosen = [(name(arm), arm.validated(protocol, records)) for arm in arms]
-    errors = [f"{percent(r['final_test_error'])} ({label})" for label, r in chosen if r]
-    return [f"Selected on the validation split: {', '.join(errors)}."] if errors else []
-
-
-def edges(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:
-    """A warning for every arm whose best cell lies on an edge: a larger grid may have a better one."""
-    warnings = []
-    for arm in arms:
-        winner, grid = arm.best(protocol, records), arm.axes(protocol, records)
-        if winner is None:
-            continue
-        for values, symbol, column in (
-            (grid.learning_rates, "α", "learning_rate"),
-            (grid.weight_decays, "λ", "weight_decay"),
-        ):
-            at = winner[column]
-            if len(values) > 1 and at in (values[0], values[-1]) and at > 0:
-                warnings.append(
-                    f"{name(arm)}'s best {symbol} = {compact(at)} is the last of its grid."
-                )
-    return warnings
-
-
-def less_dispersed(
-    protocol: Protocol, narrow: Arm, wide: Arm, records: Sequence[Record], section: str
-) -> Claim:
-    """The claim that one arm's updates spread over fewer powers of two than another's."""
-    statement = f"{name(narrow)}'s updates are less dispersed than {name(wide)}'s (best cells)."
-    bar = "smaller 10–90 % spread in at least 90 % of the last half of the epochs"
-    if reason := unfinished(protocol, (narrow, wide), records):
-        return not_run(section, statement, reason)
-    pair = [arm.best(protocol, records) for arm in (narrow, wide)]
-    reason = untested(protocol.preset, *pair)
-    if not reason and pair[1] and pair[1]["weight_decay"] == 0:
-        reason = f"{name(wide)}'s best cell has λ = 0, where both are Adam."
-    if reason or not (pair[0] and pair[1]):
-        return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason or "")
-    epochs = min(len(r["epoch"]) for r in pair if r)
-    spreads = [np.asarray(spread_through_training(r))[epochs // 2 : epochs] for r in pair if r]
-    share = float(np.mean(spreads[0] < spreads[1]))
-    means = [
-        f"{s.mean():.2f} ({name(arm)})" for s, arm in zip(spreads, (narrow, wide), strict=True)
-    ]
-    measured = f"{', '.join(means)} powers of two; smaller in {100 * share:.0f} % of epochs"
-    silent = [percent(_silent(r)) for r in pair if r]
-    note = (
-        f"At the end {silent[0]} of {name(narrow)}'s coordinates and {silent[1]} of {name(wide)}'s "
-        "move by less than 2⁻¹⁶ α, as a coordinate does whose gradient has long been zero (a dead "
-        "unit); in Adam-ℓ2 λx would keep such a coordinate moving."
-    )
-    verdict = Verdict.HOLDS if share >= 0.9 else Verdict.FAILS
-    return Claim(section, statement, measured, bar, verdict, note)
-
-
-def widening_gap(
-    protocol: Protocol, pairs: Sequence[Sequence[Arm]], records: Sequence[Record], section: str
-) -> Claim:
-    """The claim that the first arm's lead over the second grows from pair to pair."""
-    statement = "AdamW's lead over Adam-ℓ2 grows with depth."
-    bar = "rank correlation of depth and lead above 0, the last lead above the first beyond noise"
-    complete = [pair for pair in pairs if not unfinished(protocol, pair, records)]
-    runs = [[arm.runs(protocol, records) for arm in pair] for pair in complete]
-    finished = [pair for pair in runs if not untested(protocol.preset, *map(_finished, pair))]
-    if len(finished) < 2:
-        reason = f"{len(finished)} of {len(pairs)} depths have finished; it takes two or more."
-        return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
-    leads = [gap(worse, better) for better, worse in finished]
-    measured = ", ".join(
-        f"{percent(lead.difference)} at {better[0]['depth']} layers"
-        for lead, (better, _) in zip(leads, finished, strict=True)
-    )
-    growth = leads[-1].difference - leads[0].difference
-    unsure = float(np.hypot(leads[0].unsure, leads[-1].unsure))
-    correlation: Any = stats.kendalltau(range(len(leads)), [lead.difference for lead in leads])
-    verdict = Verdict.UNDECIDED
-    if abs(growth) > unsure:
-        verdict = Verdict.HOLDS if growth > 0 and correlation.statistic > 0 else Verdict.FAILS
-    note = f"Differences of two leads below {percent(unsure)} are noise."
-    return Claim(section, statement, measured, bar, verdict, note)
-
-
-def _finished(runs: Sequence[Record]) -> bool:
-    return any(r["final_test_error"] is not None for r in runs)
-
-
-def _silent(record: Record) -> float:
-    """Share of coordinates whose last recorded update is below 2⁻¹⁶ α."""
-    counts = np.asarray(record["update_histogram"][-1])
-    return float(counts[: -16 - LOWEST_LOG2].sum() / counts.sum())

@@ -9,7 +9,7 @@ Expect: the two heatmaps' best cells within each other's noise; large learning r
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -51,7 +51,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Equal best errors, network by network."""
     return [
-        comparison.equal_error(protocol, l2, adamw, records, SECTION)
+        verdicts.equal_error(protocol, l2, adamw, records, SECTION)
         for l2, adamw in rows(protocol).values()
     ]
 

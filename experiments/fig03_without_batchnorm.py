@@ -9,8 +9,7 @@ Expect: the histograms to differ plainly; errors within the noise of a small tes
 """
 
 from adamprox.report import Claim, Figure
-from adamprox.report.plots import LABELS
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -22,10 +21,7 @@ OPTIMIZERS = ("adam_l2", "adamw", "adamprox")
 def rows(protocol: Protocol) -> dict[str, list[Arm]]:
     """A network of the paper to its three arms."""
     return {
-        network: [
-            Arm(optimizer, options=options, label=f"{LABELS[optimizer]}, {network}")
-            for optimizer in OPTIMIZERS
-        ]
+        network: [Arm(optimizer, options=options) for optimizer in OPTIMIZERS]
         for network, options in protocol.networks.items()
     }
 
@@ -59,14 +55,15 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Lower best error, beyond noise; smaller spread of updates; a gap that grows with depth."""
     claims = []
-    for l2, adamw, _ in rows(protocol).values():
-        claims.append(
-            comparison.lower_error(protocol, adamw, l2, records, SECTION, "No BatchNorm: ")
-        )
-        claims.append(comparison.less_dispersed(protocol, adamw, l2, records, SECTION))
+    for network, (l2, adamw, _) in rows(protocol).items():
+        where = f"{network} without BatchNorm: "
+        claims += [
+            verdicts.lower_error(protocol, adamw, l2, records, SECTION, where),
+            verdicts.less_dispersed(protocol, adamw, l2, records, SECTION, where),
+        ]
     resnets = [arms[:2] for name, arms in rows(protocol).items() if name.startswith("ResNet")]
     pairs = [(adamw, l2) for l2, adamw in resnets]
-    return [*claims, comparison.widening_gap(protocol, pairs, records, SECTION)]
+    return [*claims, verdicts.widening_gap(protocol, pairs, records, SECTION)]
 
 
 EXPERIMENT = Experiment(

@@ -12,7 +12,7 @@ from adamprox.data import load
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import compact, noise, percent, untested
 from adamprox.report.plots import LABELS, canvas, error_limits
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -76,8 +76,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     statement = "AdamProx performs like AdamW, cell by cell."
     bar = "within two standard errors in at least 90 % of the cells that train (of at most 0.8 × chance)"
     everything = [arm for row in rows(protocol) for arm in row]
-    if reason := comparison.unfinished(protocol, everything, records):
-        return [comparison.not_run("§4.3, Fig. 5", statement, reason)]
+    if reason := verdicts.unfinished(protocol, everything, records):
+        return [verdicts.not_run("§4.3, Fig. 5", statement, reason)]
     found = [pair for pair in pairs(protocol, records) if _trains(pair)]
     if reason := untested(protocol.preset, *found[:1] or [None]):
         return [Claim("§4.3, Fig. 5", statement, "—", bar, Verdict.NOT_TESTED, reason)]

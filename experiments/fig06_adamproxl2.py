@@ -8,7 +8,7 @@ Expect: a λ larger than AdamW's by about the norm of the weights: a step shrink
 
 from adamprox.report import Claim, Figure
 from adamprox.sweep.grid import Grid
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -51,7 +51,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Not worse than AdamW beyond noise."""
     adamw, l2 = arms(protocol)
-    return [comparison.as_good(protocol, l2, adamw, records, "§5, Fig. 6")]
+    return [verdicts.as_good(protocol, l2, adamw, records, "§5, Fig. 6")]
 
 
 EXPERIMENT = Experiment(

@@ -13,7 +13,7 @@ import numpy as np
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import COLORS, canvas, spread_through_training
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -67,10 +67,9 @@ def judge(network: str, protocol: Protocol, records) -> list[Claim]:
     if not pair:
         statement = f"On {network} AdamW's updates are less dispersed than Adam-ℓ2's."
         reason = f"The preset {protocol.preset} leaves {network} out."
-        return [comparison.not_run(section, statement, reason)]
+        return [verdicts.not_run(section, statement, reason)]
     l2, adamw = pair
-    claim = comparison.less_dispersed(protocol, adamw, l2, records, section)
-    return [claim._replace(statement=f"{network}: {claim.statement}")]
+    return [verdicts.less_dispersed(protocol, adamw, l2, records, section, f"{network}: ")]
 
 
 EXPERIMENTS = [

@@ -15,7 +15,7 @@ from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import percent, untested
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import cell_key
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -74,8 +74,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     """AdamW is ahead at every initialization."""
     statement = "AdamW's lead over Adam-ℓ2 does not depend on the initialization."
     bar = f"ahead at all {INITIALIZATIONS} initializations"
-    if reason := comparison.unfinished(protocol, arms(protocol), records):
-        return [comparison.not_run(SECTION, statement, reason)]
+    if reason := verdicts.unfinished(protocol, arms(protocol), records):
+        return [verdicts.not_run(SECTION, statement, reason)]
     rows = errors(protocol, records)
     if reason := untested(protocol.preset, bool(np.isfinite(rows).any(axis=1).all())):
         return [Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)]

@@ -9,7 +9,7 @@ Expect: AdamProx's row at rest, ProxGen's pattern shifted to the right by the mu
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
-from experiments import comparison, moved_grid
+from experiments import comparison, moved_grid, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -52,7 +52,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Whether each grid moves with the multiplier."""
     return [
-        comparison.if_finished(
+        verdicts.if_finished(
             protocol, arms, records, test(protocol, records, name)._replace(section=SECTION)
         )
         for test in (moved_grid.best_cell, moved_grid.whole_grid)

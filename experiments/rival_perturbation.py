@@ -16,7 +16,7 @@ from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import estimate, percent, untested
 from adamprox.report.plots import COLORS, canvas
 from adamprox.sweep import cell_key
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -80,8 +80,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     """The mean difference is below the spread of seeds, and the identity's runs agree as well."""
     statement = "AdamProx differs from AdamW by less than one seed from another."
     bar = "difference of means below the range of AdamW's seeds"
-    if reason := comparison.unfinished(protocol, arms(protocol), records):
-        return [comparison.not_run(SECTION, statement, reason)]
+    if reason := verdicts.unfinished(protocol, arms(protocol), records):
+        return [verdicts.not_run(SECTION, statement, reason)]
     found = runs(protocol, records)
     if reason := untested(protocol.preset, found and all(len(f) >= SEEDS for f in found)):
         return [Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)]

@@ -12,7 +12,7 @@ Expect: a lead that stays where scale-freeness is the reason, and goes where for
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import percent
 from adamprox.report.plots import LABELS
-from experiments import comparison
+from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -70,7 +70,7 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     """Is AdamW ahead, as published and under each control; and is the lead smaller there?"""
     pairs = [(adamw, l2) for l2, adamw in rows(protocol).values()]
     claims = [
-        comparison.lower_error(protocol, adamw, l2, records, SECTION, "") for adamw, l2 in pairs
+        verdicts.lower_error(protocol, adamw, l2, records, SECTION, "") for adamw, l2 in pairs
     ]
     return [*claims, _explained(protocol, pairs, records)]
 
@@ -79,7 +79,7 @@ def _explained(protocol: Protocol, pairs, records) -> Claim:
     """The claim that the lead is one of forgetting: gone under every control, where there is one."""
     statement = "AdamW leads because Adam-ℓ2's second moment cannot forget the first gradients."
     bar = "a lead beyond noise as published, none under any control"
-    leads = [comparison.lead(protocol, adamw, l2, records) for adamw, l2 in pairs]
+    leads = [verdicts.lead(protocol, adamw, l2, records) for adamw, l2 in pairs]
     if None in leads:
         reason = "Not every control has been run to the end at this preset."
         return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)

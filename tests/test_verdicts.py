@@ -1,0 +1,136 @@
+"""Verdicts on records that obey the paper, that disobey it, and that are not all there."""
+
+import dataclasses
+import math
+
+import pytest
+
+from adamprox.report.claims import Verdict
+from adamprox.sweep import cell_key
+from experiments.catalogue import CATALOGUE
+from experiments.presets import PRESETS
+
+DEMO = PRESETS["demo"]
+DEEP = dataclasses.replace(
+    DEMO, networks={f"ResNet-{depth}": {"depth": depth} for depth in (20, 56)}
+)
+NARROW, WIDE = [0] * 24 + [1, 98, 1, 0], [4] * 25 + [0] * 3
+
+
+def finished(name, error, protocol=DEMO, histogram=lambda cell: WIDE):
+    """Records of an experiment, run until it asks for no more."""
+    records = []
+    while True:
+        known = {r["key"] for r in records}
+        cells = {cell_key(c): c for c in CATALOGUE[name].cells(protocol, records)}
+        new = [c for key, c in cells.items() if key not in known]
+        if not new:
+            return records
+        records += [
+            {
+                **c.config(),
+                "key": cell_key(c),
+                "final_test_error": error(c),
+                "final_validation_error": None,
+                "test_examples": 1285,
+                "epoch": [1, 2, 3, 4],
+                "update_histogram": 4 * [histogram(c)],
+            }
+            for c in new
+        ]
+
+
+def verdicts(name, error, protocol=DEMO, **kwargs):
+    records = finished(name, error, protocol, **kwargs)
+    return [claim.verdict for claim in CATALOGUE[name].claims(protocol, records)]
+
+
+def bowl(cell, alpha=1e-3, decay=3e-3):
+    """Lowest at (α, λ), half a point worse a factor of e away, and a little by seed."""
+    decades = abs(math.log(cell.learning_rate / alpha)) + abs(
+        math.log((cell.weight_decay or 1e-9) / decay)
+    )
+    return min(0.05 + 0.005 * decades, 0.9) + 1e-3 * cell.seed
+
+
+def worse(names, by):
+    return lambda cell: bowl(cell) + by * (cell.optimizer in names)
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(0.0, Verdict.HOLDS), (0.1, Verdict.FAILS)])
+def test_equal_with_batchnorm(by, verdict):
+    assert verdicts("fig02", worse(["adam_l2"], by)) == [verdict]
+    assert verdicts("fig02", worse(["adamw"], by)) == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("by", "verdict"), [(0.0, Verdict.HOLDS), (-0.1, Verdict.HOLDS), (0.1, Verdict.FAILS)]
+)
+def test_as_good_without_the_square(by, verdict):
+    assert verdicts("fig06", lambda c: 0.11 + by * (c.optimizer == "adamprox_l2")) == [verdict]
+
+
+@pytest.mark.parametrize(("narrow", "verdict"), [("adamw", "HOLDS"), ("adam_l2", "FAILS")])
+def test_the_narrower_histogram(narrow, verdict):
+    histogram = lambda cell: NARROW if cell.optimizer == narrow else WIDE  # noqa: E731
+    assert verdicts("fig07", bowl, histogram=histogram) == [Verdict[verdict]]
+    assert verdicts("fig08", bowl) == [Verdict.NOT_RUN]  # the demo leaves ResNet-44 out
+
+
+@pytest.mark.parametrize(
+    ("leads", "verdict"),
+    [((0.0, 0.2), Verdict.HOLDS), ((0.2, 0.2), Verdict.UNDECIDED), ((0.2, 0.0), Verdict.FAILS)],
+)
+def test_a_lead_that_grows_with_depth(leads, verdict):
+    by = dict(zip((20, 56), leads, strict=True))
+    error = lambda c: bowl(c) + by[c.depth] * (c.optimizer == "adam_l2")  # noqa: E731
+    assert verdicts("fig03", error, DEEP)[-1] is verdict
+
+
+def test_a_grid_with_a_gap_is_not_judged():
+    """The cell that is missing may be the best of all."""
+    records = finished("fig03", worse(["adam_l2"], 0.2))
+    claims = CATALOGUE["fig03"].claims(DEMO, records)
+    assert claims[0].verdict is Verdict.HOLDS
+    lost = [r for r in records if r["optimizer"] != "adam_l2" or r["weight_decay"] != 0.3]
+    claims = CATALOGUE["fig03"].claims(DEMO, lost)
+    assert {claim.verdict for claim in claims[:2]} == {Verdict.NOT_RUN}
+    assert "3 of Adam-ℓ2" in claims[0].note
+
+
+@pytest.mark.parametrize(
+    ("published", "controls", "verdict"),
+    [(0.2, 0.0, Verdict.HOLDS), (0.2, 0.2, Verdict.FAILS), (0.0, 0.0, Verdict.UNDECIDED)],
+)
+def test_whether_forgetting_explains_the_lead(published, controls, verdict):
+    def error(cell):
+        plain = cell.optimizer in ("adamw", "adam_l2") and not cell.skip_init
+        lead = published if plain else controls
+        return bowl(cell) + lead * cell.optimizer.startswith("adam_l2")
+
+    assert verdicts("rival_second_moment", error)[-1] is verdict
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(0.0, Verdict.HOLDS), (0.01, Verdict.FAILS)])
+def test_less_than_a_seed(by, verdict):
+    assert verdicts("rival_perturbation", worse(["adamprox"], by)) == [verdict]
+
+
+@pytest.mark.parametrize(("moves", "verdict"), [(True, Verdict.HOLDS), (False, Verdict.FAILS)])
+def test_the_metric_that_moves(moves, verdict):
+    def error(cell):
+        moved = cell.loss_multiplier if moves and cell.optimizer == "proxgen" else 1.0
+        distance = abs(math.log10((cell.weight_decay or 1e-6) / (3e-3 * moved)))
+        return min(0.05 + 0.1 * distance + abs(math.log(cell.learning_rate / 1e-3)), 0.9)
+
+    adamprox, proxgen, *_ = verdicts("rival_metric", error)
+    assert adamprox is Verdict.HOLDS and proxgen is verdict
+
+
+@pytest.mark.parametrize(("unlucky", "verdict"), [(None, Verdict.HOLDS), (3, Verdict.FAILS)])
+def test_every_initialization(unlucky, verdict):
+    def error(cell):
+        behind = cell.optimizer == "adamw" and cell.init_seed == unlucky
+        return bowl(cell) + 0.1 * (cell.optimizer == "adam_l2") + 0.3 * behind
+
+    assert verdicts("rival_initialization", error) == [verdict]
