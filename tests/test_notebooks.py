@@ -10,7 +10,7 @@ import pytest
 
 FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
-SLOW = ("02_scale_freeness", "03_reproduction")
+SLOW = ("02_scale_freeness", "03_reproduction", "04_sparsity")
 KILOBYTES = 400
 
 

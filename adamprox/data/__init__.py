@@ -6,6 +6,6 @@ digits.
 
 from adamprox.data.dataset import Dataset as Dataset
 from adamprox.data.dataset import Split as Split
-from adamprox.data.loading import DamagedDataError as DamagedDataError
-from adamprox.data.loading import MissingDataError as MissingDataError
+from adamprox.data.errors import DamagedDataError as DamagedDataError
+from adamprox.data.errors import MissingDataError as MissingDataError
 from adamprox.data.loading import load as load

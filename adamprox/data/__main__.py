@@ -12,8 +12,9 @@ from rich.table import Table
 
 from adamprox.command_line import parse
 from adamprox.data.cifar import stored_provenance
+from adamprox.data.errors import DamagedDataError, MissingDataError
 from adamprox.data.layout import LAYOUTS
-from adamprox.data.loading import DamagedDataError, MissingDataError, load, prepared_directory
+from adamprox.data.loading import load, prepared_directory
 from adamprox.data.prepare import prepare
 
 _DataDir = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")]

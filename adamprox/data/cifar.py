@@ -17,8 +17,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from adamprox.data.archive import Archive, Records, read_archive
 from adamprox.data.dataset import Dataset, Split, channel_statistics
+from adamprox.data.errors import DamagedDataError
 from adamprox.data.layout import CIFAR10, CIFAR100, IMAGE_SHAPE, Layout
-from adamprox.data.loading import DamagedDataError
 
 
 class _BinaryArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):

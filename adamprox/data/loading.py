@@ -7,15 +7,8 @@ import pathlib
 import shlex
 
 from adamprox.data.dataset import Dataset
+from adamprox.data.errors import DamagedDataError, MissingDataError
 from adamprox.data.layout import LAYOUTS, Layout
-
-
-class MissingDataError(FileNotFoundError, ValueError):
-    """A data set has not been prepared; the message names the command that does it."""
-
-
-class DamagedDataError(ValueError):
-    """A prepared data set is not what was prepared; the message names the command that mends it."""
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
