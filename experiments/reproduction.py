@@ -66,8 +66,8 @@ def _escaped(text: str) -> str:
 def filled(page: str, parts: dict[str, str]) -> str:
     """``page`` with the text between ``<!-- NAME -->`` and ``<!-- end -->`` replaced."""
     for name, text in parts.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.S)
-        page = pattern.sub(lambda match, text=text: f"{match[1]}{text}{match[2]}", page)
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
+        page = pattern.sub(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
     return page
 
 
