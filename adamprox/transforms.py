@@ -302,13 +302,14 @@ def scale_by_adam(
 
 
 def _never_zero(eps):
-    """A traced ε as it is, and 0 as the smallest number: 0/tiny is 0 where 0/0 would be NaN."""
+    """A traced ε as it is, and 0 as a tiny number: 0/tiny is 0 where 0/0 would be NaN."""
     eps = jnp.asarray(eps)
     if not jnp.issubdtype(eps.dtype, jnp.floating):
         eps = eps.astype(float)
     limits = jnp.finfo(eps.dtype)
     # float16 is computed in float32, where its subnormal numbers are not flushed to zero.
-    smallest = limits.smallest_subnormal if eps.dtype == jnp.float16 else limits.tiny
+    # XLA turns m/(1 − β₁ᵗ)/(√v̂ + ε) into m/((1 − β₁ᵗ)(√v̂ + ε)): the product must be normal, too.
+    smallest = limits.smallest_subnormal if eps.dtype == jnp.float16 else limits.tiny * 2**24
     return jnp.maximum(eps, jnp.asarray(smallest, eps.dtype))
 
 

@@ -385,3 +385,27 @@ def test_bad_arguments_are_named(name):
     tx = make(0.1)
     with pytest.raises(ValueError, match="params"):
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("name", ["adamw", "adamprox", "adamprox_l1", "adamprox_l2"])
+def test_a_traced_zero_epsilon_keeps_silent_coordinates_when_compiled(x64, name, dtype):
+    """XLA joins the divisions by the bias correction and by ε: their product must not be flushed."""
+    options = {"learning_rate": 0.05, "weight_decay": 0.02, "eps": 0.0}
+    make, rng = getattr(adamprox, name), np.random.default_rng(0)
+    start = {"a": rng.normal(size=(3, 2)), "b": rng.normal(size=4), "c": rng.normal()}
+    silent = np.array([1.0, 0.0, 1e-5, 1.0])
+    ends = []
+    for tx in (make(**options), optax.inject_hyperparams(make)(**options)):
+        x, rng = (
+            jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), start),
+            np.random.default_rng(1),
+        )
+        state, update = tx.init(x), jax.jit(tx.update)
+        for _ in range(10):
+            g = {"a": rng.normal(size=(3, 2)), "b": rng.normal(size=4) * silent, "c": rng.normal()}
+            g = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), g)
+            updates, state = update(g, state, x)
+            x = optax.apply_updates(x, updates)
+        ends.append(x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *ends)
