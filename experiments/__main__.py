@@ -49,6 +49,8 @@ class Arguments:
     """Epochs a cell, in place of the preset's."""
     seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Seed of the order of the examples."""
+    validation_size: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Training images held out, on which cells are selected too; reduced has 5000, paper none."""
     learning_rates: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="α [α …]")] = None
     """The grid of α, in place of the preset's."""
     weight_decays: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="λ [λ …]")] = None
@@ -73,6 +75,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         arguments = parse(Arguments, argv, prog="python -m experiments")
+        _check(arguments)
         if arguments.experiment == "list":
             show_list(Console())
             return 0
@@ -112,12 +115,20 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _protocol(arguments: Arguments):
-    if arguments.engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {arguments.engine!r}")
+def _check(arguments: Arguments) -> None:
+    """Refuse bad values also where the command would not use them."""
+    for name, allowed in (("preset", PRESETS), ("engine", ENGINES)):
+        value = getattr(arguments, name)
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    if arguments.address is not None and arguments.engine != "ray":
+        raise ValueError(f"address must be given with --engine ray, got {arguments.address!r}")
     if arguments.workers is not None and arguments.workers < 0:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
-    names = ("depth", "epochs", "seed", "learning_rates", "weight_decays")
+
+
+def _protocol(arguments: Arguments):
+    names = ("depth", "epochs", "seed", "validation_size", "learning_rates", "weight_decays")
     return protocol(arguments.preset, **{name: getattr(arguments, name) for name in names})
 
 

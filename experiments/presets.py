@@ -39,8 +39,7 @@ PRESETS = {
     ),
     # Real images at a sixteenth of the paper's pixels, a tenth of its images and a fiftieth of its
     # steps (2,400 for 117,300, in batches of 64): every λ is the paper's times 50, so that λ·T
-    # stays. No flips or shifts, or nothing would be learned by heart in so short a time; without
-    # that there is nothing to regularize.
+    # stays. No flips or shifts, so that images can be learned by heart in so short a time.
     "reduced": Protocol(
         preset="reduced",
         training={

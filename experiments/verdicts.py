@@ -117,7 +117,9 @@ def selected_on_validation(
     """Test errors of the cells that a validation split would have chosen, as a sentence."""
     chosen = [(name(arm), arm.validated(protocol, records)) for arm in arms]
     errors = [f"{percent(r['final_test_error'])} ({label})" for label, r in chosen if r]
-    return [f"Selected on the validation split: {', '.join(errors)}."] if errors else []
+    if not errors:
+        return ["Selected on the test set alone: there is no validation split (--validation-size)."]
+    return [f"Selected on the validation split: {', '.join(errors)}."]
 
 
 def edges(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:

@@ -83,9 +83,7 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     wide = jnp.promote_types(x.dtype, jnp.float32)
     # The second axis is transformed last and is the first of the 36: the kernel's is transposed.
     c, o = kernel.shape[2:]
-    g = np.array(
-        _G, wide
-    )  # in the kernel's own precision, and no constant that JAX has seen before
+    g = np.array(_G, wide)  # in the kernel's own precision: nothing is left to convert
     points = jnp.einsum("ai,bj,ijco->baco", g, g, kernel.astype(wide), precision="highest")
     points = points.reshape(_WINDOW**2, c, o).astype(wide)
 

@@ -5,13 +5,22 @@ import logging
 import os
 import pathlib
 import sys
+from typing import NoReturn
 
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the scorecard; the exit status, 2 for a file that cannot be written or a missing extra."""
-    parser = argparse.ArgumentParser(prog="python -m adamprox.scale_free", description=__doc__)
+    parser = _Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(
         "--out",
         type=pathlib.Path,

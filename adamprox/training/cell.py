@@ -100,6 +100,7 @@ class TrainingCell:
         divides = groups >= 1 and self.batch_size % groups == 0
         _check("statistics_groups", groups, divides, f"a divisor of batch_size {self.batch_size}")
         _check("statistics_groups", groups, groups == 1 or self.batch_norm, "1 without BatchNorm")
+        _check("validation_size", self.validation_size, self.validation_size >= 0, ">= 0")
         for name in ("seed", "init_seed", "validation_seed"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < 2**31, "in 0 … 2^31 − 1")
         data = self.program.images.load()
