@@ -14,6 +14,7 @@ from experiments import (
     rival_metric,
     rival_perturbation,
     rival_second_moment,
+    rival_tuning,
     scale_freeness,
     sgd_divergence,
     theorem3_restarts,
@@ -37,6 +38,7 @@ _ALL = (
     rival_perturbation.EXPERIMENT,
     rival_metric.EXPERIMENT,
     rival_initialization.EXPERIMENT,
+    rival_tuning.EXPERIMENT,
 )
 CATALOGUE: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 

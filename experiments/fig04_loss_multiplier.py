@@ -25,6 +25,7 @@ def rows(protocol: Protocol) -> list[list[Arm]]:
                 name,
                 multiplier,
                 protocol.deep,
+                grid=protocol.deep_grid(name, multiplier),
                 label=f"{LABELS[name]}, loss × {multiplier:g}",
             )
             for multiplier in protocol.loss_multipliers

@@ -6,6 +6,8 @@ Cost: 55 s at demo on two CPU cores (all its cells are those of fig03).
 Expect: differences of the size of the test set's noise, except where λ is so large that training fails.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from adamprox.data import load
@@ -17,35 +19,36 @@ from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
+OPTIMIZERS = ("adamw", "adamprox")
 
-def rows(protocol: Protocol) -> list[list[Arm]]:
+
+def rows(protocol: Protocol) -> dict[str, list[Arm]]:
     """The deep network and, where the preset has one, a DenseNet for a third of the epochs."""
-    networks = {"": protocol.deep}
-    if "DenseNet" in protocol.networks:
-        third = max(1, protocol.training["epochs"] // 3)
-        networks[", DenseNet"] = {**protocol.networks["DenseNet"], "epochs": third}
-    return [
-        [Arm(name, options=options, label=LABELS[name] + network) for name in ("adamw", "adamprox")]
-        for network, options in networks.items()
-    ]
+    deep = [Arm(n, options=protocol.deep, grid=protocol.deep_grid(n)) for n in OPTIMIZERS]
+    if "DenseNet" not in protocol.networks:
+        return {"": deep}
+    third = max(1, protocol.training["epochs"] // 3)
+    options = {**protocol.networks["DenseNet"], "epochs": third}
+    dense = [Arm(n, options=options, label=f"{LABELS[n]}, DenseNet") for n in OPTIMIZERS]
+    return {"": deep, "DenseNet: ": dense}
 
 
 def cells(protocol: Protocol, records=()):
     """Both grids of every network."""
-    return comparison.cells([arm for row in rows(protocol) for arm in row], protocol, records)
+    return comparison.cells([a for row in rows(protocol).values() for a in row], protocol, records)
 
 
-def pairs(protocol: Protocol, records):
-    """(AdamW, AdamProx) records of equal network, α and λ, where both finished."""
-    found = []
-    for row in rows(protocol):
-        first, second = (
-            {(r["learning_rate"], r["weight_decay"]): r for r in arm.tuned(protocol, records)
-             if r["final_test_error"] is not None}
-            for arm in row
-        )  # fmt: skip
-        found += [(first[at], second[at]) for at in first if at in second]
-    return found
+def pairs(protocol: Protocol, arms: Sequence[Arm], records):
+    """(AdamW, AdamProx) records of equal α and λ, where both finished."""
+    first, second = (
+        {
+            (r["learning_rate"], r["weight_decay"]): r
+            for r in arm.tuned(protocol, records)
+            if r["final_test_error"] is not None
+        }
+        for arm in arms
+    )
+    return [(first[at], second[at]) for at in first if at in second]
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:
@@ -53,7 +56,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     caption = "Final test error in percent of the same cells, the best ringed."
     maps = comparison.heatmaps(
         protocol,
-        rows(protocol),
+        list(rows(protocol).values()),
         records,
         "fig05_heatmaps",
         "Decay the weights, or minimize?",
@@ -62,7 +65,8 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     figure, axes = canvas(1, 1, 4.2, 3.6)
     ax = axes[0, 0]
     lowest, highest = error_limits(records)
-    errors = 100 * np.array([[r["final_test_error"] for r in p] for p in pairs(protocol, records)])
+    found = [pair for row in rows(protocol).values() for pair in pairs(protocol, row, records)]
+    errors = 100 * np.array([[r["final_test_error"] for r in pair] for pair in found])
     ax.loglog([lowest, highest], [lowest, highest], color="#bbbbbb", lw=1, zorder=0)
     if errors.size:
         ax.loglog(*errors.T, "o", color="#3a8f6b", ms=6, alpha=0.8)
@@ -73,21 +77,25 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Cell by cell within noise, among the cells that train."""
-    statement = "AdamProx performs like AdamW, cell by cell."
+    return [_same(protocol, network, arms, records) for network, arms in rows(protocol).items()]
+
+
+def _same(protocol: Protocol, network: str, arms: Sequence[Arm], records) -> Claim:
+    statement = f"{network}AdamProx performs like AdamW, cell by cell."
     bar = "within two standard errors in at least 90 % of the cells that train (of at most 0.8 × chance)"
-    everything = [arm for row in rows(protocol) for arm in row]
-    if reason := verdicts.unfinished(protocol, everything, records):
-        return [verdicts.not_run("§4.3, Fig. 5", statement, reason)]
-    found = [pair for pair in pairs(protocol, records) if _trains(pair)]
+    if reason := verdicts.unfinished(protocol, arms, records):
+        return verdicts.not_run("§4.3, Fig. 5", statement, reason)
+    everything = pairs(protocol, arms, records)
+    found = [pair for pair in everything if _trains(pair)]
     if reason := untested(protocol.preset, *found[:1] or [None]):
-        return [Claim("§4.3, Fig. 5", statement, "—", bar, Verdict.NOT_TESTED, reason)]
+        return Claim("§4.3, Fig. 5", statement, "—", bar, Verdict.NOT_TESTED, reason)
     gaps = np.array([_gap(pair) for pair in found])
     close = np.array([abs(gap) <= noise(*pair) for gap, pair in zip(gaps, found, strict=True)])
     measured = f"{close.sum()} of {close.size} cells; median difference {percent(float(np.median(abs(gaps))))}"
     verdict = Verdict.HOLDS if close.mean() >= 0.9 else Verdict.FAILS
-    far = [pair for pair in pairs(protocol, records) if abs(_gap(pair)) > noise(*pair)]
+    far = [pair for pair in everything if abs(_gap(pair)) > noise(*pair)]
     note = "Beyond noise, of all cells: " + "; ".join(map(_describe, far)) + "." if far else ""
-    return [Claim("§4.3, Fig. 5", statement, measured, bar, verdict, note)]
+    return Claim("§4.3, Fig. 5", statement, measured, bar, verdict, note)
 
 
 def _trains(pair) -> bool:

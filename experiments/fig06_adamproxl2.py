@@ -7,7 +7,6 @@ Expect: a λ larger than AdamW's by about the norm of the weights: a step shrink
 """
 
 from adamprox.report import Claim, Figure
-from adamprox.sweep.grid import Grid
 from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
@@ -19,13 +18,11 @@ NORM = 30.0
 
 def arms(protocol: Protocol) -> list[Arm]:
     """AdamW, and AdamProxL2 on a grid that shrinks the initial weights about equally."""
-    grid = Grid(
-        protocol.learning_rates,
-        tuple(float(f"{NORM * value:.3g}") for value in protocol.weight_decays),
-    )
+    grid = protocol.deep_grid("adamw")
+    scaled = tuple(float(f"{NORM * value:.3g}") for value in grid.weight_decays)
     return [
-        Arm("adamw", options=protocol.deep),
-        Arm("adamprox_l2", options=protocol.deep, grid=grid),
+        Arm("adamw", options=protocol.deep, grid=grid),
+        Arm("adamprox_l2", options=protocol.deep, grid=grid._replace(weight_decays=scaled)),
     ]
 
 

@@ -27,6 +27,7 @@ class Protocol:
       networks: The paper's networks to the options of the cell that stands for each; those that
         the preset leaves out are not there.
       deep: Options of the network that Figs. 4 to 6 are about, ResNet-110 in the paper.
+      deep_learning_rates: The α of those figures' grids, where all of them would take too long.
     """
 
     preset: str
@@ -39,6 +40,7 @@ class Protocol:
     seeds: int = 1
     networks: Mapping[str, Options] = dataclasses.field(default_factory=dict)
     deep: Options = dataclasses.field(default_factory=dict)
+    deep_learning_rates: tuple[float, ...] = ()
 
     def cell(
         self,
@@ -83,3 +85,8 @@ class Protocol:
     def grid(self, optimizer: str, multiplier: float = 1.0) -> Grid:
         """The grid of one optimizer, before anything extends it."""
         return Grid(self.learning_rates, self.weight_decays_of(optimizer, multiplier))
+
+    def deep_grid(self, optimizer: str, multiplier: float = 1.0) -> Grid:
+        """That of the deep network where it is trained again and again, changed in one respect."""
+        grid = self.grid(optimizer, multiplier)
+        return grid._replace(learning_rates=self.deep_learning_rates or grid.learning_rates)

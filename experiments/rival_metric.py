@@ -25,7 +25,7 @@ def rows(protocol: Protocol) -> list[list[Arm]]:
                 name,
                 multiplier,
                 protocol.deep,
-                grid=protocol.grid(grid_of, multiplier),
+                grid=protocol.deep_grid(grid_of, multiplier),
                 label=f"{LABELS[name]}, loss × {multiplier:g}",
             )
             for multiplier in protocol.loss_multipliers

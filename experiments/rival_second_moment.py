@@ -41,7 +41,7 @@ def rows(protocol: Protocol) -> dict[str, list[Arm]]:
             Arm(
                 name + suffix,
                 options={**protocol.deep, **options},
-                grid=protocol.grid(name),
+                grid=protocol.deep_grid(name),
                 label=f"{LABELS[name]}, {control}",
             )
             for name in ("adam_l2", "adamw")

@@ -85,6 +85,7 @@ def _compare(protocol, arms, records, section, statement, bar, verdict) -> Claim
     notes = [
         f"Differences below {percent(ahead.unsure)} are noise.",
         *selected_on_validation(protocol, arms, records),
+        *lines(protocol, arms, records),
         *edges(protocol, arms, records),
     ]
     return Claim(section, statement, measured, bar, verdict(ahead), " ".join(notes))
@@ -120,6 +121,13 @@ def selected_on_validation(
     if not errors:
         return ["Selected on the test set alone: there is no validation split (--validation-size)."]
     return [f"Selected on the validation split: {', '.join(errors)}."]
+
+
+def lines(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:
+    """A note where all arms were tuned over λ alone."""
+    rates = {arm.axes(protocol, records).learning_rates for arm in arms}
+    (alphas,) = rates if len(rates) == 1 else ((),)
+    return [f"Tuned over λ alone, at α = {compact(alphas[0])}."] if len(alphas) == 1 else []
 
 
 def edges(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:

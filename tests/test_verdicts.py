@@ -1,6 +1,7 @@
 """Verdicts on records that obey the paper, that disobey it, and that are not all there."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from adamprox.report.claims import Verdict
 from adamprox.sweep import cell_key
 from experiments.catalogue import CATALOGUE
 from experiments.presets import PRESETS
+from experiments.rival_tuning import expected_best
 
 DEMO = PRESETS["demo"]
 DEEP = dataclasses.replace(
@@ -134,3 +136,24 @@ def test_every_initialization(unlucky, verdict):
         return bowl(cell) + 0.1 * (cell.optimizer == "adam_l2") + 0.3 * behind
 
     assert verdicts("rival_initialization", error) == [verdict]
+
+
+def test_expected_best_is_the_mean_over_all_choices():
+    errors = [0.4, 0.1, None, 0.3, 0.1]
+    counted = [1.0 if e is None else e for e in errors]
+    expected = [
+        sum(map(min, itertools.combinations(counted, k))) / math.comb(5, k) for k in range(1, 6)
+    ]
+    found = expected_best([{"final_test_error": e} for e in errors])
+    assert found.tolist() == pytest.approx(expected, abs=1e-15)
+
+
+def test_rival_tuning_tells_easier_from_better():
+    """Adam-ℓ2's bowl lies where only the extension of its grid reaches: easier, and no better."""
+
+    def error(cell):
+        return 4 * bowl(cell, decay=0.3 if cell.optimizer == "adam_l2" else 3e-3)
+
+    assert verdicts("rival_tuning", error) == [Verdict.HOLDS, Verdict.UNDECIDED]
+    assert verdicts("rival_tuning", worse(["adamw"], 0.1)) == 2 * [Verdict.FAILS]
+    assert verdicts("rival_tuning", worse(["adam_l2"], 0.1)) == 2 * [Verdict.HOLDS]
