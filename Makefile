@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo figures test lint format benchmark notebooks docs clean
+.PHONY: demo figures test test-lowest lint format benchmark notebooks docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo
@@ -30,6 +30,11 @@ benchmark: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
+# The suite with the oldest versions that pyproject.toml allows, whose own warnings do not count.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest -o filterwarnings=ignore \
+	  --ignore tests/test_documentation.py --ignore tests/test_notebooks.py
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,5 +51,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[experiments,dev]'
 	@touch $@
 
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt \
+	  --editable '.[experiments]' hypothesis pytest pytest-xdist
+	@touch $@
+
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest runs .pytest_cache .ruff_cache .hypothesis

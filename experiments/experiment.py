@@ -16,9 +16,9 @@ class Experiment:
       name: What the command line calls it; the file's name up to the first underscore for figures.
       title: Its headline on the page.
       claim: What the paper says, in a sentence.
-      cost: Of this experiment alone, by preset: measured on two CPU cores with compilation at smoke
-        and demo, estimated for one core (``--dry-run``) at reduced and paper. Where a preset has no
-        cost, ``all`` leaves the experiment out.
+      cost: About what this experiment alone takes, by preset: at smoke and demo on two CPU cores with
+        compilation, at reduced and paper of one core without (``--dry-run`` reckons it anew). Where
+        a preset has no cost, ``all`` leaves the experiment out.
       cells: What has to be run, given the records there are: once they are there, a grid may have
         to be extended.
       figures: Drawn from the records of those cells, in their order.

@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
+from adamprox.sweep.grid import Grid
 from experiments.protocol import Protocol
 
 _DEPTHS = (20, 44, 56, 110, 218)
@@ -55,6 +57,12 @@ PRESETS = {
         learning_rates=(5e-4, 1e-3, 5e-3),
         weight_decays=(0.0, 5e-4, 2.5e-3, 5e-3, 2.5e-2, 5e-2),
         l2_extension=(0.25, 0.5),
+        # Around the best cells of Fig. 3 with 56 layers, at the α of each.
+        deep_grids={
+            "adam_l2": Grid((1e-3,), (0.0, 2.5e-2, 5e-2, 0.25)),
+            "adamw": Grid((5e-4,), (0.0, 5e-4, 2.5e-3)),
+            "adamprox": Grid((5e-4,), (0.0, 5e-4, 2.5e-3)),
+        },
         extensions=4,
         seeds=3,
         networks={
@@ -102,12 +110,13 @@ def protocol(preset: str, **overrides: object) -> Protocol:
         name: changed.pop(name) for name in ("learning_rates", "weight_decays") if name in changed
     }
     base = PRESETS[preset]
-    networks = {}
+    replaced: dict[str, Any] = {**grids, "training": {**base.training, **changed}}
+    if grids or "depth" in changed:
+        replaced["deep_grids"] = {}  # chosen for another network or from other values
     if "depth" in changed:  # one network, in every figure
         depth = changed["depth"]
-        networks = {"networks": {f"ResNet-{depth}": {"depth": depth}}, "deep": {}}
-    training = {**base.training, **changed}
-    result = dataclasses.replace(base, training=training, **networks, **grids)  # pyright: ignore
+        replaced.update(networks={f"ResNet-{depth}": {"depth": depth}}, deep={})
+    result = dataclasses.replace(base, **replaced)
     for name in ("learning_rates", "weight_decays"):
         values = getattr(result, name)
         if not values or list(values) != sorted(set(values)):

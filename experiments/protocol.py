@@ -27,7 +27,7 @@ class Protocol:
       networks: The paper's networks to the options of the cell that stands for each; those that
         the preset leaves out are not there.
       deep: Options of the network that Figs. 4 to 6 are about, ResNet-110 in the paper.
-      deep_learning_rates: The α of those figures' grids, where all of them would take too long.
+      deep_grids: By optimizer, smaller grids for those figures, where whole ones take too long.
     """
 
     preset: str
@@ -40,7 +40,7 @@ class Protocol:
     seeds: int = 1
     networks: Mapping[str, Options] = dataclasses.field(default_factory=dict)
     deep: Options = dataclasses.field(default_factory=dict)
-    deep_learning_rates: tuple[float, ...] = ()
+    deep_grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
 
     def cell(
         self,
@@ -88,5 +88,10 @@ class Protocol:
 
     def deep_grid(self, optimizer: str, multiplier: float = 1.0) -> Grid:
         """That of the deep network where it is trained again and again, changed in one respect."""
-        grid = self.grid(optimizer, multiplier)
-        return grid._replace(learning_rates=self.deep_learning_rates or grid.learning_rates)
+        if optimizer not in self.deep_grids:
+            return self.grid(optimizer, multiplier)
+        smaller = self.deep_grids[optimizer]
+        reach = dataclasses.replace(
+            self, weight_decays=smaller.weight_decays, l2_extension=smaller.weight_decays
+        )
+        return smaller._replace(weight_decays=reach.weight_decays_of(optimizer, multiplier))

@@ -124,10 +124,10 @@ def selected_on_validation(
 
 
 def lines(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:
-    """A note where all arms were tuned over λ alone."""
-    rates = {arm.axes(protocol, records).learning_rates for arm in arms}
-    (alphas,) = rates if len(rates) == 1 else ((),)
-    return [f"Tuned over λ alone, at α = {compact(alphas[0])}."] if len(alphas) == 1 else []
+    """A note on every arm that was tuned over λ alone."""
+    rates = {name(arm): arm.axes(protocol, records).learning_rates for arm in arms}
+    alone = [f"α = {compact(r[0])} ({label})" for label, r in rates.items() if len(r) == 1]
+    return [f"Tuned over λ alone, at {', '.join(alone)}."] if alone else []
 
 
 def edges(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:

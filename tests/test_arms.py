@@ -11,7 +11,7 @@ from adamprox.report.claims import estimate, gap
 from adamprox.sweep import cell_key
 from adamprox.sweep.grid import Grid, extend, neighbor
 from experiments.arm import Arm
-from experiments.presets import PRESETS
+from experiments.presets import PRESETS, protocol
 
 PROTOCOL = dataclasses.replace(
     PRESETS["smoke"],
@@ -112,3 +112,17 @@ def test_a_gap_between_seeds_is_judged_by_their_spread():
     assert near.difference == pytest.approx(0.01) and near.unsure > 0.03
     assert far.difference == pytest.approx(0.1) and far.unsure < 0.01
     assert gap(runs(0.5), runs(0.4)).unsure == pytest.approx(2 * math.sqrt(0.49 / 1000))
+
+
+def test_grids_of_the_deep_figures(monkeypatch):
+    """They reach as far as the multiplier, and go with the network that they were chosen for."""
+    small = {"adam_l2": Grid((1e-3,), (0.0, 0.1)), "adamw": Grid((5e-4,), (0.0, 1e-3))}
+    lines = dataclasses.replace(PRESETS["demo"], deep_grids=small)
+    assert lines.deep_grid("adam_l2", 10.0) == Grid((1e-3,), (0.0, 0.1, 1.0))
+    assert lines.deep_grid("adamw", 10.0) == small["adamw"]
+    assert lines.deep_grid("proxgen") == lines.grid("proxgen")
+    monkeypatch.setitem(PRESETS, "lines", lines)
+    for changed in ({"depth": 8}, {"weight_decays": (0.0, 1e-3)}):
+        other = protocol("lines", **changed)
+        assert other.deep_grid("adamw") == other.grid("adamw")
+    assert protocol("lines", epochs=2).deep_grid("adamw") == small["adamw"]

@@ -1,8 +1,10 @@
 """What importing costs, and what the package promises of itself."""
 
 import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 
 import adamprox
 
@@ -63,3 +65,13 @@ def test_fixed_names_are_there():
         "scale_by_adam scale_freeness update_histogram prox"
     )
     assert all(hasattr(adamprox, name) for name in names.split())
+
+
+def test_the_oldest_versions_are_those_that_are_promised():
+    """``make test-lowest`` installs what pyproject.toml says is enough."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    promised = [*project["dependencies"], *extras["experiments"], *extras["notebooks"]]
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    tested = {re.sub("==", ">=", line) for line in lines if not line.startswith("#")}
+    assert tested == set(promised)
