@@ -20,7 +20,7 @@ from experiments.catalogue import CATALOGUE, find
 from experiments.live import live_grids
 from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
-from experiments.run import draw, plan, run
+from experiments.run import check_writable, draw, plan, run
 
 
 @dataclasses.dataclass
@@ -87,6 +87,7 @@ def main(argv: list[str]) -> int:
         chosen = find(arguments.experiment, arguments.preset), _protocol(arguments)
         out = arguments.out or pathlib.Path("runs") / arguments.preset
         if arguments.dry_run:
+            check_writable(out)
             Console().print(plan(*chosen, Results(out / "records")))
             return 0
         if arguments.draw:

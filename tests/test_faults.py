@@ -21,7 +21,7 @@ def test_a_gradient_that_is_not_a_number_is_seen(eps):
 @pytest.mark.parametrize("operator", [prox.l0, prox.mcp])
 def test_hard_thresholds_keep_what_is_not_a_number(operator):
     assert jnp.isnan(operator(jnp.array([jnp.nan, 2.0]), 5.0)[0])
-    assert jnp.all(jnp.isnan(operator(jnp.ones(3), jnp.nan)))
+    assert jnp.all(jnp.isnan(operator(jnp.ones(3), jnp.array(jnp.nan))))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pathlib
 import sys
 from typing import NoReturn
 
+from adamprox.output import obstacle
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 
 
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(
         "--out",
-        type=pathlib.Path,
+        type=_file,
         default=pathlib.Path("docs/scale_free_scorecard.md"),
         help="Markdown file to write (%(default)s); its folder must exist",
     )
@@ -57,12 +58,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _problem(out: pathlib.Path) -> str | None:
     """Why a file cannot be written there, found before the minute of work; None if it can."""
+    try:
+        out.lstat()
+    except OSError as error:
+        if not out.parent.is_dir():
+            return f"there is no folder {out.parent}"
+        missing = isinstance(error, FileNotFoundError)
+        return obstacle(out.parent) if missing else str(error.strerror).lower()
+    except ValueError as error:  # a zero byte
+        return str(error)
     if out.is_dir():
         return "is a folder, not a file"
-    if not out.parent.is_dir():
-        return f"there is no folder {out.parent}"
-    probe = out if out.exists() else out.parent
-    return None if os.access(probe, os.W_OK) else "not writable"
+    return None if os.access(out, os.W_OK) else "not writable"
+
+
+def _file(text: str) -> pathlib.Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty, got ''")
+    return pathlib.Path(text)
 
 
 if __name__ == "__main__":
