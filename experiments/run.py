@@ -130,6 +130,9 @@ def draw(
         if len(found) == len(records):
             break
         records = found
+    everything = {cell_key(cell): cell for wanted in cells.values() for cell in wanted}
+    for path in results.distrusted(everything.values()):
+        console.print(f"{path} is damaged or of another cell: left out", soft_wrap=True)
     begun = [e for e in experiments if results.read_all(cells[e.name])]
     if not begun:
         raise ValueError(f"out must hold records of this preset, got {out}")

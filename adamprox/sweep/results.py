@@ -105,6 +105,10 @@ class Results:
         """The records of those ``cells`` that have one, in their order."""
         return [record for cell in cells if (record := self.read(cell)) is not None]
 
+    def distrusted(self, cells: Iterable[Cell]) -> list[pathlib.Path]:
+        """The files of those ``cells`` whose record is there but cannot be trusted."""
+        return [p for cell in cells if (p := self.path(cell)).exists() and self.read(cell) is None]
+
     def every(self, kind: str) -> list[Record]:
         """All records of a kind that can be read, of whatever cells."""
         found = (_load(path) for path in sorted((self.directory / kind).glob("*.parquet")))

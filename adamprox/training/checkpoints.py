@@ -20,6 +20,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 _KEPT = 2
+_UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 class Checkpoints:
@@ -76,6 +77,7 @@ class Checkpoints:
         """
         if not self.directory.is_dir():
             return None
+        self._remove_unfinished()
         with self._manager() as manager:
             for number in sorted(manager.all_steps(), reverse=True):
                 found = self._read(manager, number, like)
@@ -86,6 +88,15 @@ class Checkpoints:
                 # Removed, or the next checkpoint could not take its number.
                 shutil.rmtree(path, ignore_errors=True)
         return None
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a process that was killed while it saved has left.
+
+        Orbax would do it in a thread, beside that of the next manager: whichever comes second fails.
+        """
+        if jax.process_index() == 0:
+            for path in self.directory.glob(f"*{_UNFINISHED}*"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _read(self, manager, number: int, like: Any):
         orbax = _orbax()
@@ -110,7 +121,6 @@ class Checkpoints:
         options = orbax.CheckpointManagerOptions(
             max_to_keep=_KEPT,
             enable_async_checkpointing=False,
-            cleanup_tmp_directories=True,
             create=True,
         )
         return orbax.CheckpointManager(self.directory, options=options)
