@@ -39,3 +39,8 @@ def _nearest(path: pathlib.Path) -> pathlib.Path:
 
 def _reason(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def one_line(text: object) -> str:
+    """``text`` with ends of lines, and whatever else a terminal would not print, escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))

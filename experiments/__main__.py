@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from adamprox.command_line import parse
+from adamprox.output import one_line
 from adamprox.sweep import Results, run_cells
 from adamprox.sweep.run import ENGINES
 from experiments import doctor
@@ -86,8 +87,9 @@ def main(argv: list[str]) -> int:
             return 0
         chosen = find(arguments.experiment, arguments.preset), _protocol(arguments)
         out = arguments.out or pathlib.Path("runs") / arguments.preset
-        if arguments.dry_run:
+        if not arguments.draw:
             check_writable(out)
+        if arguments.dry_run:
             Console().print(plan(*chosen, Results(out / "records")))
             return 0
         if arguments.draw:
@@ -103,10 +105,10 @@ def main(argv: list[str]) -> int:
         )
         report = run(*chosen, out, runner=runner, console=console)
     except ValueError as error:
-        print(f"python -m experiments: {error}", file=sys.stderr)
+        print(f"python -m experiments: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"python -m experiments: {error}; finished cells are kept", file=sys.stderr)
+        print(f"python -m experiments: {one_line(error)}; finished cells are kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted; finished cells are kept, the same command goes on", file=sys.stderr)

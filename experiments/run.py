@@ -176,7 +176,10 @@ def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) 
 def make_writable(out: pathlib.Path) -> None:
     """Make sure that records can be written under ``out`` before anything is computed."""
     check_writable(out)
-    (out / "records").mkdir(parents=True, exist_ok=True)
+    try:
+        (out / "records").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, (error.strerror or str(error)).lower()) from None
 
 
 def check_writable(out: pathlib.Path) -> None:
@@ -187,7 +190,11 @@ def check_writable(out: pathlib.Path) -> None:
     """
     reason = obstacle(out / "records")
     if reason:
-        raise ValueError(f"out must be a directory that can be written to, got {out} ({reason})")
+        raise _unwritable(out, reason)
+
+
+def _unwritable(out: pathlib.Path, reason: str) -> ValueError:
+    return ValueError(f"out must be a directory that can be written to, got {out} ({reason})")
 
 
 def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import pathlib
 import sys
 from typing import NoReturn
 
-from adamprox.output import obstacle
+from adamprox.output import obstacle, one_line
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 
 
@@ -16,7 +16,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     out = parser.parse_args(arguments).out
     problem = _problem(out)
     if problem:
-        print(f"--out {out}: {problem}", file=sys.stderr)
+        print(f"--out {one_line(out)}: {problem}", file=sys.stderr)
         return 2
     try:
         from rich.console import Console  # noqa: PLC0415 — the command alone needs it

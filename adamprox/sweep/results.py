@@ -107,7 +107,8 @@ class Results:
 
     def distrusted(self, cells: Iterable[Cell]) -> list[pathlib.Path]:
         """The files of those ``cells`` whose record is there but cannot be trusted."""
-        return [p for cell in cells if (p := self.path(cell)).exists() and self.read(cell) is None]
+        paths = [self.path(cell) for cell in cells if self.read(cell) is None]
+        return [path for path in paths if os.path.lexists(path)]
 
     def every(self, kind: str) -> list[Record]:
         """All records of a kind that can be read, of whatever cells."""

@@ -1,8 +1,10 @@
 """All cases, by the table that they are in."""
 
-from tests.faults import checkpoints, records
+from tests.faults import checkpoints, interruptions, records, surroundings
 
 TABLES = {
+    "interruptions": interruptions.CASES,
     "damage": [*checkpoints.CASES, *records.CASES],
+    "surroundings": surroundings.CASES,
 }
 """Name of a table in docs/faults.md to its rows."""
