@@ -19,6 +19,8 @@ from adamprox.sweep.cells import Cell, cell_key, default
 Record = dict[str, Any]
 """One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance`` (JSON)."""
 
+_LARGEST = 2**26  # bytes; a record of 300 epochs has 100,000
+
 
 class Results:
     """The records under a directory, ``<directory>/<kind>/<key>.parquet``."""
@@ -123,7 +125,11 @@ class Results:
 def _load(path: pathlib.Path) -> Record | None:
     """The record in a file, None when it cannot be read or is not what was written."""
     try:
-        (record,) = pq.ParquetFile(path).read().to_pylist()
+        file = pq.ParquetFile(path)
+        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+        if file.metadata.num_rows != 1 or sum(g.total_byte_size for g in groups) > _LARGEST:
+            return None  # a few bytes of a stranger's file may stand for gigabytes
+        (record,) = file.read().to_pylist()
         genuine = record.pop("digest", None) == _digest(record)
     except (OSError, TypeError, ValueError, pa.ArrowException):
         return None

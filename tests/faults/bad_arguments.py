@@ -179,5 +179,5 @@ def generated(setting: Setting) -> Iterator[Finding]:
 CASES = [
     Case("command lines: written by hand", by_hand),
     Case("command lines: generated", generated),
-    Case("command lines: in a process of their own", in_processes),
+    Case("command lines: in a process of their own", in_processes, slow=True),
 ]
