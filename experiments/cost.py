@@ -35,9 +35,9 @@ def _measured(results: Results) -> dict[tuple, float]:
     times: dict[tuple, list[float]] = {}
     for record in results.every(TrainingCell.kind):
         epochs, seconds = record.get("epoch"), record.get("seconds")
-        # Of whatever cells they are, and whoever made them: one without these columns says nothing.
-        told = isinstance(epochs, list) and epochs and isinstance(seconds, float)
-        if told and not record.get("diverged_step"):
+        if not (isinstance(epochs, list) and isinstance(seconds, float)):
+            continue  # of whatever cell it is, and whoever made it
+        if epochs and not record.get("diverged_step"):
             times.setdefault(_like(record), []).append(seconds / len(epochs))
     return {key: statistics.median(values) for key, values in times.items()}
 
