@@ -44,6 +44,7 @@ BY_HAND = [
     *_bad(experiments, ["fig06", "--draw"], "--out", ("a_file", "nowhere", _LONG, "")),
     *_bad(scale_free, [], "--out", ("a_file/below", "nowhere/x", ".", "/proc/x", _LONG, "")),
     Bad(experiments, [*_DRY, "--out", "a\0b"], ["out", "a\\x00b"]),
+    Bad(experiments, [*_DRY, "--out", "a_file/a\nb"], ["out", "a_file/a\\nb"]),
     Bad(experiments, [*_DRY, "--out=", ""], ["out"]),
     Bad(experiments, [*_DRY, "--learning-rates", "0"], ["learning_rate", "> 0", "0.0"]),
     Bad(experiments, [*_DRY, "--learning-rates", "1e400"], ["learning_rate", "inf"]),

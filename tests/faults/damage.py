@@ -60,10 +60,15 @@ DAMAGES: dict[str, tuple[Damage, int]] = {
 """What is done to a file, and how many places of it are worth trying."""
 
 
-def damages(name: str, setting: Setting) -> list[Damage]:
-    """The damages of one name; where the place matters, as many as the setting wants."""
+def damages(name: str, setting: Setting, repeats: int = 1) -> list[Damage]:
+    """The damages of one name, in as many places as are worth it, ``repeats`` times over.
+
+    Where not all is tried there is one repeat, and of files that are slow to try, one place.
+    """
     damage, places = DAMAGES[name]
-    return [damage] * (places if setting.thorough else 1)
+    if setting.thorough:
+        return [damage] * (places * repeats)
+    return [damage] * (places if repeats > 1 else 1)
 
 
 def replaced_by(path: pathlib.Path) -> Damage:

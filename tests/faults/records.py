@@ -37,7 +37,7 @@ def judge(results: Results, whole: dict, what: str) -> Finding:
 def record(setting: Setting, damage: str) -> Iterator[Finding]:
     """The record of a cell, damaged in many places; then the sweep is run again."""
     results = Results(setting.folder)
-    for number, do in enumerate(damages(damage, setting) * (25 if setting.thorough else 4)):
+    for number, do in enumerate(damages(damage, setting, 25)):
         results.path(CELL).unlink(missing_ok=True)
         (whole,) = run_cells([CELL], results, workers=0, console=QUIET)
         do(results.path(CELL), setting.moments)
@@ -67,7 +67,7 @@ CLAIM = Claim("§1", "It is so.", "1 %", "2 %", Verdict.HOLDS)
 def claims(setting: Setting, damage: str) -> Iterator[Finding]:
     """The verdicts of a run: what comes back is what was written, or nothing."""
     path = setting.folder / "claims.json"
-    for number, do in enumerate(damages(damage, setting) * (10 if setting.thorough else 4)):
+    for number, do in enumerate(damages(damage, setting, 10)):
         path.unlink(missing_ok=True)
         write_claims(setting.folder, {"one": [CLAIM]}, {"preset": "demo"})
         whole = read_claims(setting.folder)
