@@ -19,7 +19,7 @@ from adamprox.sweep.cells import Cell, cell_key, default
 Record = dict[str, Any]
 """One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance`` (JSON)."""
 
-_LARGEST = 2**26  # bytes; a record of 300 epochs has 100,000
+_LARGEST = 2**24  # bytes; a record of 300 epochs has 100,000
 
 
 class Results:
