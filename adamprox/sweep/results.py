@@ -109,8 +109,9 @@ class Results:
 
     def distrusted(self, cells: Iterable[Cell]) -> list[pathlib.Path]:
         """The files of those ``cells`` whose record is there but cannot be trusted."""
-        paths = [self.path(cell) for cell in cells if self.read(cell) is None]
-        return [path for path in paths if os.path.lexists(path)]
+        # In this order: another sweep may write one between the two questions.
+        there = [cell for cell in cells if os.path.lexists(self.path(cell))]
+        return [self.path(cell) for cell in there if self.read(cell) is None]
 
     def every(self, kind: str) -> list[Record]:
         """All records of a kind that can be read, of whatever cells."""

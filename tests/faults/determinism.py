@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ import numpy as np
 from adamprox.sweep.local import use_one_thread
 from adamprox.training import TrainingCell
 from adamprox.training.loop import train
+from tests.faults.runs import ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
 CELL = TrainingCell(train_size=256, depth=20, batch_size=64, epochs=4, evaluate_every=4)
 RUNS = 5
 
