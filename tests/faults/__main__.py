@@ -9,6 +9,7 @@ import pathlib
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 
 from experiments.reproduction import filled
 from tests.faults.case import Case, Finding, Outcome, head, row
@@ -31,13 +32,15 @@ def findings(case: Case) -> list[Finding]:
     return found
 
 
-def rows(cases: list[Case]) -> str:
-    """The table of some cases, each shown when it is done."""
-    lines = [head()]
+def tried(cases: Sequence[Case]) -> tuple[str, int]:
+    """The table of some cases, each row shown when it is done, and how many trials were lost."""
+    lines, lost = [head()], 0
     for case in cases:
-        lines.append(row(case, findings(case)))
+        found = findings(case)
+        lost += sum(finding.outcome is Outcome.LOST for finding in found)
+        lines.append(row(case, found))
         print(lines[-1], file=sys.stderr)
-    return "\n".join(lines)
+    return "\n".join(lines), lost
 
 
 def main() -> int:
@@ -48,11 +51,13 @@ def main() -> int:
     )
     parser.add_argument("--only", choices=[*TABLES, "determinism"], help="the table to make")
     arguments = parser.parse_args()
+    total = 0
     for name in [arguments.only] if arguments.only else [*TABLES, "determinism"]:
-        table = spread_table() if name == "determinism" else rows(TABLES[name])
+        table, lost = (spread_table(), 0) if name == "determinism" else tried(TABLES[name])
+        total += lost
         page = filled(arguments.out.read_text(encoding="utf-8"), {name: table})
         arguments.out.write_text(page, encoding="utf-8")
-    return int("lost:" in page)
+    return int(total > 0)
 
 
 if __name__ == "__main__":
