@@ -1,4 +1,4 @@
-"""How far runs with one seed differ: not at all on one thread, by rounding and what comes of it on two."""
+"""How far runs with one seed differ from each other, on one thread and on all."""
 
 import json
 import os
