@@ -12,7 +12,7 @@ from adamprox.sweep import Results
 from tests.faults import checkpoints
 from tests.faults.case import Case, Finding, Outcome, Setting
 from tests.faults.killed_writes import write_record
-from tests.faults.runs import ROOT, goes_on, run, started, uninterrupted
+from tests.faults.runs import ROOT, goes_on, one_line, run, started, uninterrupted
 from tests.squares import Square
 
 _OPERATIONS = 150  # of the whole run; a number beyond its last is a run that nothing happens to
@@ -39,12 +39,11 @@ def at_operations(setting: Setting, fault: str, count: int) -> Iterator[Finding]
 
 def _stopped(out: pathlib.Path, code: int, error: str, what: str) -> Finding:
     """What came of a run that ended in one way or another, and of the same command after it."""
-    if code == 0:
+    if code == 0 or "the report is at" in error:  # done; a signal may have met its last moments
         return goes_on(out, Outcome.HARMLESS, what)
     if code == 130:
-        said = error.count("interrupted; finished cells are kept") == 1
-        good = said and "Traceback" not in error
-        return goes_on(out, Outcome.REFUSED, what) if good else Finding(Outcome.LOST, error)
+        said = one_line(error, "interrupted; finished cells are kept")
+        return goes_on(out, Outcome.REFUSED, what) if said else Finding(Outcome.LOST, error)
     expected = code == -signal.SIGKILL
     return goes_on(out, Outcome.RECOVERED, what) if expected else Finding(Outcome.LOST, error)
 

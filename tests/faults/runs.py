@@ -77,10 +77,10 @@ def goes_on(out: pathlib.Path, outcome: Outcome, what: str, *arguments: object) 
     return Finding(outcome, what) if not left else Finding(Outcome.LOST, f"{what}: left {left}")
 
 
-def one_line(error: str) -> bool:
-    """Whether the command itself says one line, beside its table and progress.
+def one_line(error: str, start: str = "python -m experiments: ") -> bool:
+    """Whether the command itself says one line, which begins so, beside its table and progress.
 
-    Threads of Orbax may print more where a disk fails in the middle of a checkpoint.
+    Threads of Orbax may print more where a checkpoint is broken off.
     """
     ours = f'File "{ROOT}'
-    return ours not in error and error.count("python -m experiments: ") == 1
+    return ours not in error and error.count(start) == 1

@@ -59,6 +59,8 @@ LASTING = ("disk_full", "quota", "read_only")
 def main(out: str, fault: str = "", at: str = "0") -> int:
     """Run; the exit code of the command."""
     use_one_thread()
+    # A shell has processes in the background ignore Ctrl-C; a terminal has not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A minute apart by default, which is longer than the run.
     cell.Checkpoints = functools.partial(Checkpoints, every=0)
 
