@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from adamprox.command_line import parse
+from adamprox.output import one_line
 from adamprox.sweep import Results, run_cells
 from adamprox.sweep.run import ENGINES
 from experiments import doctor
@@ -20,7 +21,7 @@ from experiments.catalogue import CATALOGUE, find
 from experiments.live import live_grids
 from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
-from experiments.run import draw, plan, run
+from experiments.run import check_writable, draw, plan, run
 
 
 @dataclasses.dataclass
@@ -86,6 +87,8 @@ def main(argv: list[str]) -> int:
             return 0
         chosen = find(arguments.experiment, arguments.preset), _protocol(arguments)
         out = arguments.out or pathlib.Path("runs") / arguments.preset
+        if not arguments.draw:
+            check_writable(out)
         if arguments.dry_run:
             Console().print(plan(*chosen, Results(out / "records")))
             return 0
@@ -102,10 +105,10 @@ def main(argv: list[str]) -> int:
         )
         report = run(*chosen, out, runner=runner, console=console)
     except ValueError as error:
-        print(f"python -m experiments: {error}", file=sys.stderr)
+        print(f"python -m experiments: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"python -m experiments: {error}; finished cells are kept", file=sys.stderr)
+        print(f"python -m experiments: {one_line(error)}; finished cells are kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted; finished cells are kept, the same command goes on", file=sys.stderr)

@@ -34,8 +34,11 @@ def _measured(results: Results) -> dict[tuple, float]:
     """Median seconds an epoch of every network, data set and length there are records of."""
     times: dict[tuple, list[float]] = {}
     for record in results.every(TrainingCell.kind):
-        if record["epoch"] and not record["diverged_step"]:
-            times.setdefault(_like(record), []).append(record["seconds"] / len(record["epoch"]))
+        epochs, seconds = record.get("epoch"), record.get("seconds")
+        if not (isinstance(epochs, list) and isinstance(seconds, float)):
+            continue  # of whatever cell it is, and whoever made it
+        if epochs and not record.get("diverged_step"):
+            times.setdefault(_like(record), []).append(seconds / len(epochs))
     return {key: statistics.median(values) for key, values in times.items()}
 
 

@@ -1,5 +1,6 @@
 """The page over all run directories: ``python -m experiments overview --out runs``."""
 
+import os
 import pathlib
 
 from adamprox.report.page import Section, write_page
@@ -20,7 +21,9 @@ def write_overview(root: pathlib.Path) -> pathlib.Path:
     Raises:
       ValueError: There is no run with claims in it.
     """
-    runs = [(path.parent, read_claims(path.parent)) for path in sorted(root.glob("*/claims.json"))]
+    # Unlike pathlib's own questions, this one has an answer for a name that is too long.
+    paths = sorted(root.glob("*/claims.json")) if os.path.isdir(root) else []
+    runs = [(path.parent, read_claims(path.parent)) for path in paths]
     readable = [(path, run) for path, run in runs if run]
     if not readable:
         raise ValueError(f"out must hold directories of finished runs, got {root}")

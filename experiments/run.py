@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import pathlib
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from adamprox.output import obstacle
 from adamprox.report.page import Section, save_figures, write_page
 from adamprox.report.plots import style
 from adamprox.report.tables import write_claims, write_records
@@ -130,6 +130,9 @@ def draw(
         if len(found) == len(records):
             break
         records = found
+    everything = {cell_key(cell): cell for wanted in cells.values() for cell in wanted}
+    for path in results.distrusted(everything.values()):
+        console.print(f"{path} is damaged or of another cell: left out", soft_wrap=True)
     begun = [e for e in experiments if results.read_all(cells[e.name])]
     if not begun:
         raise ValueError(f"out must hold records of this preset, got {out}")
@@ -172,16 +175,26 @@ def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) 
 
 def make_writable(out: pathlib.Path) -> None:
     """Make sure that records can be written under ``out`` before anything is computed."""
-    nearest = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    check_writable(out)
     try:
         (out / "records").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out / "records"):
-            pass
     except OSError as error:
-        reason = "is a file" if nearest.is_file() else (error.strerror or "").lower()
-        raise ValueError(
-            f"out must be a directory that can be written to, got {out} ({nearest}: {reason})"
-        ) from None
+        raise _unwritable(out, (error.strerror or str(error)).lower()) from None
+
+
+def check_writable(out: pathlib.Path) -> None:
+    """Refuse an ``out`` in which no records can be written; nothing is left there.
+
+    Raises:
+      ValueError: It cannot be a directory that can be written to.
+    """
+    reason = obstacle(out / "records")
+    if reason:
+        raise _unwritable(out, reason)
+
+
+def _unwritable(out: pathlib.Path, reason: str) -> ValueError:
+    return ValueError(f"out must be a directory that can be written to, got {out} ({reason})")
 
 
 def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tuple[str, str]]:

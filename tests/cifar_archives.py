@@ -45,4 +45,44 @@ def good(path, layout=CIFAR10, count=3):
     return write(path, [folder, *files])
 
 
-__all__ = ["CIFAR10", "CIFAR100", "contents", "good", "member", "records", "write"]
+FIRST = "cifar-10-batches-bin/data_batch_1.bin"
+
+
+def changed(**changes):
+    """Members of a good archive with some files replaced, added or (None) left out."""
+    files = {**contents(CIFAR10), **changes}
+    return [member(name, data) for name, data in files.items() if data is not None]
+
+
+BAD_TARS = {
+    "missing batch": (changed(**{FIRST: None}), "lacks '.*data_batch_1.bin', which belongs to"),
+    "part of a record": (changed(**{FIRST: b"\0" * 3072}), "has 3,072 bytes, not records of 3,073"),
+    "extra bytes": (changed(**{FIRST: b"\0" * 3074}), "has 3,074 bytes, not records of 3,073"),
+    "no record": (changed(**{FIRST: b""}), "has 0 bytes, not records of 3,073"),
+    "label": (changed(**{FIRST: b"\x0a" + b"\0" * 3072}), "label must be < 10, got 10 in record 0"),
+    "other name": (changed(**{"cifar-10-batches-bin/data_batch_6.bin": b""}), "holds '.*batch_6"),
+    "traversal": (changed(**{"../evil.txt": b"x"}), "holds '../evil.txt'; an archive of cifar10"),
+    "traversal within": (changed(**{"cifar-10-batches-bin/../../evil.txt": b"x"}), "holds '"),
+    "absolute": (changed(**{"/etc/evil.txt": b"x"}), "holds '/etc/evil.txt'"),
+    "twice": ([*changed(), member(FIRST, records(CIFAR10, 1).tobytes())], "holds '.*' twice"),
+    "symlink": (
+        [*changed(**{FIRST: None}), member(FIRST, type=tarfile.SYMTYPE, linkname="/etc/passwd")],
+        "is not a plain file",
+    ),
+    "hard link": (
+        [*changed(**{FIRST: None}), member(FIRST, type=tarfile.LNKTYPE, linkname="test_batch.bin")],
+        "is not a plain file",
+    ),
+    "device": (
+        [*changed(**{FIRST: None}), member(FIRST, type=tarfile.CHRTYPE)],
+        "is not a plain file",
+    ),
+    "cifar100": (
+        [member(name, data) for name, data in contents(CIFAR100).items()],
+        "holds 'cifar-100-binary/train.bin'; an archive of cifar10 holds 'cifar-10-batches-bin/",
+    ),
+    "nothing": ([], "lacks"),
+}
+"""Members that are refused, by what is wrong with them, and a pattern of why."""
+
+__all__ = ["BAD_TARS", "CIFAR10", "CIFAR100", "contents", "good", "member", "records", "write"]

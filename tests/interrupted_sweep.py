@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 
 from adamprox.sweep import Results, run_cells
-from tests.test_sweep import Square
+from tests.squares import Square
 
 if __name__ == "__main__":
     cells = [Square(float(n), 0.2) for n in range(30)]

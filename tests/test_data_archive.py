@@ -2,14 +2,13 @@
 
 import gzip
 import hashlib
-import tarfile
 
 import numpy as np
 import pytest
 
 from adamprox.data import archive as archive_module
 from adamprox.data.archive import ArchiveError, read_archive
-from tests.cifar_archives import CIFAR10, CIFAR100, contents, good, member, records, write
+from tests.cifar_archives import BAD_TARS, CIFAR10, CIFAR100, contents, good, member, records, write
 
 
 @pytest.mark.parametrize("layout", [CIFAR10, CIFAR100], ids=["cifar10", "cifar100"])
@@ -38,46 +37,6 @@ def test_the_order_of_members_is_free(tmp_path):
     shuffled = read_archive(write(tmp_path / "a", reversed(members)), CIFAR10)
     sorted_ = read_archive(good(tmp_path / "b"), CIFAR10)
     np.testing.assert_array_equal(shuffled.splits["train"].images, sorted_.splits["train"].images)
-
-
-FIRST = "cifar-10-batches-bin/data_batch_1.bin"
-
-
-def changed(**changes):
-    """Members of a good archive with some files replaced, added or (None) left out."""
-    files = {**contents(CIFAR10), **changes}
-    return [member(name, data) for name, data in files.items() if data is not None]
-
-
-BAD_TARS = {
-    "missing batch": (changed(**{FIRST: None}), "lacks '.*data_batch_1.bin', which belongs to"),
-    "part of a record": (changed(**{FIRST: b"\0" * 3072}), "has 3,072 bytes, not records of 3,073"),
-    "extra bytes": (changed(**{FIRST: b"\0" * 3074}), "has 3,074 bytes, not records of 3,073"),
-    "no record": (changed(**{FIRST: b""}), "has 0 bytes, not records of 3,073"),
-    "label": (changed(**{FIRST: b"\x0a" + b"\0" * 3072}), "label must be < 10, got 10 in record 0"),
-    "other name": (changed(**{"cifar-10-batches-bin/data_batch_6.bin": b""}), "holds '.*batch_6"),
-    "traversal": (changed(**{"../evil.txt": b"x"}), "holds '../evil.txt'; an archive of cifar10"),
-    "traversal within": (changed(**{"cifar-10-batches-bin/../../evil.txt": b"x"}), "holds '"),
-    "absolute": (changed(**{"/etc/evil.txt": b"x"}), "holds '/etc/evil.txt'"),
-    "twice": ([*changed(), member(FIRST, records(CIFAR10, 1).tobytes())], "holds '.*' twice"),
-    "symlink": (
-        [*changed(**{FIRST: None}), member(FIRST, type=tarfile.SYMTYPE, linkname="/etc/passwd")],
-        "is not a plain file",
-    ),
-    "hard link": (
-        [*changed(**{FIRST: None}), member(FIRST, type=tarfile.LNKTYPE, linkname="test_batch.bin")],
-        "is not a plain file",
-    ),
-    "device": (
-        [*changed(**{FIRST: None}), member(FIRST, type=tarfile.CHRTYPE)],
-        "is not a plain file",
-    ),
-    "cifar100": (
-        [member(name, data) for name, data in contents(CIFAR100).items()],
-        "holds 'cifar-100-binary/train.bin'; an archive of cifar10 holds 'cifar-10-batches-bin/",
-    ),
-    "nothing": ([], "lacks"),
-}
 
 
 def refused(path, message):

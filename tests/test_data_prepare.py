@@ -177,12 +177,12 @@ def test_unreadable_archives(tmp_path, run, monkeypatch):
 def test_folders_that_cannot_be_written(tmp_path, run, monkeypatch):
     archive = good(tmp_path / "a.tar.gz")
     command_line = ("prepare", "cifar10", "--archive", archive, "--data-dir")
-    one_line(run(*command_line, archive / "data"), f"{archive} is not a folder")
+    one_line(run(*command_line, archive / "data"), f"{archive}: not a directory")
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda path: usage)
     one_line(run(*command_line, tmp_path / "data"), "MB are needed, 0 MB are free")
-    monkeypatch.setattr(prepare_module.os, "access", lambda path, mode: False)
-    one_line(run(*command_line, tmp_path / "data"), f"{tmp_path} is not writable")
+    one_line(run(*command_line, archive), f"data dir must be a directory, got the file {archive}")
+    one_line(run(*command_line, "/proc/x"), "cannot write /proc/x: /proc: ")
     assert not (tmp_path / "data").exists()
 
 

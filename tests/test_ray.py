@@ -12,7 +12,7 @@ import pytest
 from adamprox.sweep import Results, run_cells
 from adamprox.sweep.ray_engine import run_ray
 from adamprox.training import TrainingCell
-from tests.test_sweep import QUIET, Fatal, Square, table
+from tests.squares import QUIET, Fatal, Square, table
 
 # Ray leaves log files open, and starting a cluster forks, of which JAX warns.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

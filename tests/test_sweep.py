@@ -12,7 +12,6 @@ import threading
 import time
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -20,29 +19,7 @@ from adamprox.sweep import LostCellsError, Results, cell_key, run_cells
 from adamprox.sweep.local import run_local
 from adamprox.sweep.provenance import provenance
 from adamprox.training import TrainingCell
-
-QUIET = Console(quiet=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Square:
-    """A cell that costs nothing, or ``seconds``."""
-
-    kind: ClassVar[str] = "square"
-    version: ClassVar[int] = 1
-    number: float
-    seconds: float = 0.0
-
-    @property
-    def program(self):
-        return int(self.number) % 2
-
-    def config(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
-        time.sleep(self.seconds)
-        return {"square": self.number**2, "list": [None, 1.5], "process": os.getpid()}
+from tests.squares import QUIET, Fatal, Square, table
 
 
 def test_every_cell_has_one_record_in_order(tmp_path):
@@ -128,39 +105,6 @@ def test_a_change_of_the_code_makes_new_cells(monkeypatch):
     assert cell_key(Square(1.0)) != before
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "another cell's"])
-def test_damaged_records_are_run_again(tmp_path, damage):
-    results = Results(tmp_path)
-    run_cells([Square(2.0), Square(3.0)], results, workers=0, console=QUIET)
-    path = results.path(Square(2.0))
-    data = path.read_bytes()
-    path.write_bytes(
-        {
-            "truncated": data[: len(data) // 2],
-            "empty": b"",
-            "flipped": data[:-6] + bytes([data[-6] ^ 255]) + data[-5:],
-            "another cell's": results.path(Square(3.0)).read_bytes(),
-        }[damage]
-    )
-    assert results.read(Square(2.0)) is None
-    records = run_cells([Square(2.0)], results, workers=0, console=QUIET)
-    assert records[0]["square"] == 4
-
-
-def test_no_flipped_bit_goes_unnoticed(tmp_path):
-    """Every record that is read back from a damaged file is the one that was written."""
-    results = Results(tmp_path)
-    (record,) = run_cells([Square(2.0)], results, workers=0, console=QUIET)
-    path = results.path(Square(2.0))
-    data = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for position in rng.choice(len(data), 1500):
-        flipped = bytearray(data)
-        flipped[position] ^= 1 << int(rng.integers(8))
-        path.write_bytes(flipped)
-        assert results.read(Square(2.0)) in (None, record)
-
-
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
@@ -177,23 +121,6 @@ def test_workers_are_processes_and_keep_their_programs(tmp_path):
     assert [r["square"] for r in records] == [n * n for n in range(8)]
     processes = {r["number"]: r["process"] for r in records}
     assert os.getpid() not in processes.values() and len(set(processes.values())) == 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Fatal(Square):
-    """A cell that kills the process that runs it, ``deaths`` times."""
-
-    kind: ClassVar[str] = "fatal"
-    deaths: int = 0
-
-    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
-        assert scratch is not None
-        scratch.mkdir(parents=True, exist_ok=True)
-        tries = len(list(scratch.iterdir()))
-        (scratch / str(tries)).touch()
-        if tries < self.deaths:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().run(scratch)
 
 
 def test_a_killed_worker_costs_only_its_cell_which_is_run_again(tmp_path):
@@ -216,7 +143,7 @@ def test_workers_that_cannot_start_end_the_sweep(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
         "from adamprox.sweep import Results, run_cells\n"
-        "from tests.test_sweep import QUIET, Square\n"
+        "from tests.squares import QUIET, Square\n"
         f"run_cells([Square(1.0)], Results({str(tmp_path)!r}), workers=1, console=QUIET)\n"
     )
     root = pathlib.Path(__file__).parents[1]
@@ -260,7 +187,7 @@ def test_two_sweeps_into_one_directory_share_the_cells(tmp_path, workers):
 def test_the_claim_of_a_killed_process_ends_with_it(tmp_path):
     """As long as it lives the cell is its own; nothing is left of the claim afterwards."""
     script = (
-        "import sys, time; from adamprox.sweep import Results; from tests.test_sweep import Square\n"
+        "import sys, time; from adamprox.sweep import Results; from tests.squares import Square\n"
         "with Results(sys.argv[1]).claim(Square(1.0)) as ours: print(ours, flush=True); time.sleep(99)"
     )
     command = [sys.executable, "-c", script, tmp_path]
@@ -274,14 +201,6 @@ def test_the_claim_of_a_killed_process_ends_with_it(tmp_path):
         with Results(tmp_path).claim(Square(1.0)) as ours:
             assert ours
     assert list((tmp_path / "unfinished").iterdir()) == []
-
-
-def table(records):
-    """What does not depend on where and when a cell was run."""
-    return [
-        {k: v for k, v in r.items() if k not in ("process", "provenance", "seconds")}
-        for r in records
-    ]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from adamprox.data.errors import DamagedDataError, MissingDataError
 from adamprox.data.layout import LAYOUTS
 from adamprox.data.loading import load, prepared_directory
 from adamprox.data.prepare import prepare
+from adamprox.output import one_line
 
 _DataDir = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")]
 
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> int:
     try:
         parse(_Command, arguments, prog="python -m adamprox.data").run()
     except (ValueError, OSError) as error:
-        print(f"python -m adamprox.data: {error}", file=sys.stderr)
+        print(f"python -m adamprox.data: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; what is not prepared leaves no data set behind", file=sys.stderr)

@@ -25,7 +25,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
       The data set, its arrays read-only.
 
     Raises:
-      ValueError: ``name`` is not one of the above.
+      ValueError: ``name`` is not one of the above, or ``data_dir`` is a file.
       MissingDataError: It has not been prepared there.
       DamagedDataError: Its files are not those that were prepared.
 
@@ -39,7 +39,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """
     if name == "digits":
         return _digits()
-    if name not in LAYOUTS:
+    if name not in [*LAYOUTS]:
         names = ", ".join(map(repr, [*LAYOUTS, "digits"]))
         raise ValueError(f"data set must be one of {names}, got {name!r}")
     layout = LAYOUTS[name]
@@ -61,9 +61,17 @@ _INFO = "dataset_info.json"
 
 
 def resolve_data_dir(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """``data_dir``, or else where TensorFlow Datasets puts data sets; absolute."""
+    """``data_dir``, or else where TensorFlow Datasets puts data sets; absolute.
+
+    Raises:
+      ValueError: It is a file.
+    """
     given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(given).expanduser().absolute()
+    # pathlib's own raises where there is no such user.
+    path = pathlib.Path(os.path.expanduser(given)).absolute()
+    if path.is_file():
+        raise ValueError(f"data dir must be a directory, got the file {path}")
+    return path
 
 
 def prepared_directory(

@@ -14,6 +14,7 @@ from adamprox.data.archive import read_archive
 from adamprox.data.cifar import BUILDERS, published
 from adamprox.data.layout import LAYOUTS, Layout
 from adamprox.data.loading import forget, is_prepared, prepared_directory, resolve_data_dir
+from adamprox.output import obstacle
 
 _ROOM = 1.2  # what prepared files take, relative to the archive; measured: 1.02
 
@@ -51,7 +52,12 @@ def prepare(
     if is_prepared(directory) and not force:
         return False
     root = resolve_data_dir(data_dir)
-    path = pathlib.Path(archive).expanduser() if archive else _download(layout, root)
+    if archive is None:
+        path = _download(layout, root)
+    elif os.fspath(archive):
+        path = pathlib.Path(os.path.expanduser(archive))
+    else:
+        raise ValueError("archive must be a file, got ''")
     contents = read_archive(path, layout)
     _check_room(root, contents.size * _ROOM)
     try:
@@ -90,12 +96,9 @@ def _download(layout: Layout, root: pathlib.Path) -> pathlib.Path:
 
 def _check_room(root: pathlib.Path, size: float) -> None:
     """Refuse a folder that cannot take ``size`` bytes, before anything is written."""
-    folder = next(path for path in (root, *root.parents) if path.exists())
-    if not folder.is_dir():
-        raise PrepareError(f"cannot write {root}: {folder} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PrepareError(f"cannot write {root}: {folder} is not writable")
-    free = shutil.disk_usage(folder).free
+    if reason := obstacle(root):
+        raise PrepareError(f"cannot write {root}: {reason}")
+    free = shutil.disk_usage(next(p for p in (root, *root.parents) if p.exists())).free
     if free < size:
         raise PrepareError(
             f"cannot write {root}: {size / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free"

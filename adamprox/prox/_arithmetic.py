@@ -138,8 +138,8 @@ def check_between(name: str, value: Any, low: float, high: float, *, inclusive: 
 
 
 def check_weight(t: Any) -> None:
-    """Raise ValueError when the weight ``t`` of a penalty is known and negative."""
-    if is_known(t) and np.any(np.less(t, 0)):
+    """Raise ValueError when the weight ``t`` of a penalty is known and negative or NaN."""
+    if is_known(t) and not np.all(np.greater_equal(t, 0)):
         raise ValueError(f"t must be a number >= 0, got {t}")
 
 

@@ -64,7 +64,7 @@ def nonnegative_l1(tree: Tree, t: chex.Numeric) -> Tree:
 
     Raises:
       TypeError: a leaf is complex.
-      ValueError: ``t`` is a negative number.
+      ValueError: ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp

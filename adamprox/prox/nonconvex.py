@@ -29,7 +29,7 @@ def l0(tree: Tree, t: chex.Numeric) -> Tree:
       Pytree like ``tree``; every entry is unchanged or exactly zero. The gradient is 1 or 0.
 
     Raises:
-      ValueError: ``t`` is a negative number.
+      ValueError: ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp

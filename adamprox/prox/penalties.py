@@ -32,7 +32,7 @@ def l1(tree: Tree, t: chex.Numeric) -> Tree:
       Pytree like ``tree``; entries with |xᵢ| ≤ t are exactly zero.
 
     Raises:
-      ValueError: ``t`` is a negative number.
+      ValueError: ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp
@@ -61,7 +61,7 @@ def l2(tree: Tree, t: chex.Numeric, *, axis_name: AxisName | None = None) -> Tre
       gradient finite.
 
     Raises:
-      ValueError: ``t`` is a negative number.
+      ValueError: ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp
@@ -91,7 +91,7 @@ def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
       Pytree like ``tree``.
 
     Raises:
-      ValueError: ``t`` is a negative number.
+      ValueError: ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp
@@ -118,7 +118,7 @@ def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tr
       Pytree like ``tree``; entries with |xᵢ| ≤ tρ are exactly zero.
 
     Raises:
-      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one.
+      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one or NaN.
 
     Example:
       >>> import functools
@@ -161,7 +161,7 @@ def sparse_group(
       Pytree like ``tree``; exact zeros by entry and, when ‖s‖₂ ≤ t(1 − ρ), altogether.
 
     Raises:
-      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one.
+      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one or NaN.
 
     Example:
       >>> import jax.numpy as jnp
@@ -192,7 +192,7 @@ def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
       Pytree like ``tree``.
 
     Raises:
-      ValueError: ``delta`` is a number outside (0, ∞), or ``t`` a negative one.
+      ValueError: ``delta`` is a number outside (0, ∞), or ``t`` a negative one or NaN.
 
     Example:
       >>> import jax.numpy as jnp

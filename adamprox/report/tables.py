@@ -1,9 +1,11 @@
 """The numbers behind a page, as files that other programs read."""
 
 import csv
+import hashlib
 import json
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -57,14 +59,21 @@ def write_claims(out: pathlib.Path, claims: Mapping[str, Sequence[Claim]], about
       claims: Name of an experiment to its claims.
       about: What an overview says of the run: preset, page, time.
     """
-    before = read_claims(out) or {"claims": []}
+    before = read_claims(out)
+    if before is None:
+        if (out / _CLAIMS).exists():
+            gone = "the claims of other experiments are gone until they are drawn again"
+            warnings.warn(f"{out / _CLAIMS} is damaged: {gone}", stacklevel=2)
+        before = {"claims": []}
     found = [(name, claim) for name, claim in before["claims"] if name not in claims]
     found += [(name, claim) for name, rows in claims.items() for claim in rows]
     rows = [
         {"experiment": name, **claim._asdict(), "verdict": claim.verdict.value}
         for name, claim in found
     ]
-    text = json.dumps({**about, "claims": rows}, ensure_ascii=False, indent=1)
+    contents = {**about, "claims": rows}
+    contents["digest"] = _digest(contents)
+    text = json.dumps(contents, ensure_ascii=False, indent=1)
     temporary = out / f"{_CLAIMS}.tmp"
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, out / _CLAIMS)
@@ -78,10 +87,17 @@ def read_claims(out: pathlib.Path) -> Record | None:
     """What `write_claims` wrote, its claims as (experiment, `Claim`); None if nothing is readable."""
     try:
         found = json.loads((out / _CLAIMS).read_text(encoding="utf-8"))
+        if found.pop("digest") != _digest(found):
+            return None
         rows = [(row["experiment"], _claim(row)) for row in found["claims"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return {**found, "claims": rows}
+
+
+def _digest(contents: Record) -> str:
+    """So that a flipped bit does not pass for a number."""
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
 def _claim(row: Record) -> Claim:

@@ -7,6 +7,7 @@ import pathlib
 import sys
 from typing import NoReturn
 
+from adamprox.output import obstacle, one_line
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 
 
@@ -15,7 +16,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,14 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(
         "--out",
-        type=pathlib.Path,
+        type=_file,
         default=pathlib.Path("docs/scale_free_scorecard.md"),
         help="Markdown file to write (%(default)s); its folder must exist",
     )
     out = parser.parse_args(arguments).out
     problem = _problem(out)
     if problem:
-        print(f"--out {out}: {problem}", file=sys.stderr)
+        print(f"--out {one_line(out)}: {problem}", file=sys.stderr)
         return 2
     try:
         from rich.console import Console  # noqa: PLC0415 — the command alone needs it
@@ -57,12 +58,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _problem(out: pathlib.Path) -> str | None:
     """Why a file cannot be written there, found before the minute of work; None if it can."""
+    try:
+        out.lstat()
+    except OSError as error:
+        if not out.parent.is_dir():
+            return f"there is no folder {out.parent}"
+        missing = isinstance(error, FileNotFoundError)
+        return obstacle(out.parent) if missing else str(error.strerror).lower()
+    except ValueError as error:  # a zero byte
+        return str(error)
     if out.is_dir():
         return "is a folder, not a file"
-    if not out.parent.is_dir():
-        return f"there is no folder {out.parent}"
-    probe = out if out.exists() else out.parent
-    return None if os.access(probe, os.W_OK) else "not writable"
+    return None if os.access(out, os.W_OK) else "not writable"
+
+
+def _file(text: str) -> pathlib.Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty, got ''")
+    return pathlib.Path(text)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from adamprox.sweep.cells import Cell, cell_key, default
 Record = dict[str, Any]
 """One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance`` (JSON)."""
 
+_LARGEST = 2**24  # bytes; a record of 300 epochs has 100,000
+
 
 class Results:
     """The records under a directory, ``<directory>/<kind>/<key>.parquet``."""
@@ -105,6 +107,12 @@ class Results:
         """The records of those ``cells`` that have one, in their order."""
         return [record for cell in cells if (record := self.read(cell)) is not None]
 
+    def distrusted(self, cells: Iterable[Cell]) -> list[pathlib.Path]:
+        """The files of those ``cells`` whose record is there but cannot be trusted."""
+        # In this order: another sweep may write one between the two questions.
+        there = [cell for cell in cells if os.path.lexists(self.path(cell))]
+        return [self.path(cell) for cell in there if self.read(cell) is None]
+
     def every(self, kind: str) -> list[Record]:
         """All records of a kind that can be read, of whatever cells."""
         found = (_load(path) for path in sorted((self.directory / kind).glob("*.parquet")))
@@ -118,7 +126,11 @@ class Results:
 def _load(path: pathlib.Path) -> Record | None:
     """The record in a file, None when it cannot be read or is not what was written."""
     try:
-        (record,) = pq.ParquetFile(path).read().to_pylist()
+        file = pq.ParquetFile(path)
+        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+        if file.metadata.num_rows != 1 or sum(g.total_byte_size for g in groups) > _LARGEST:
+            return None  # a few bytes of a stranger's file may stand for gigabytes
+        (record,) = file.read().to_pylist()
         genuine = record.pop("digest", None) == _digest(record)
     except (OSError, TypeError, ValueError, pa.ArrowException):
         return None

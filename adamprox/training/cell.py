@@ -1,6 +1,8 @@
 """A cell: one training run, described by everything that determines its result."""
 
 import dataclasses
+import math
+import numbers
 import pathlib
 import time
 from collections.abc import Sequence
@@ -90,25 +92,41 @@ class TrainingCell:
             ("compute_dtype", ("float32", "bfloat16")),
         ):
             value = getattr(self, name)
-            _check(name, value, value in allowed, f"one of {', '.join(allowed)}")
+            _check(name, value, value in tuple(allowed), f"one of {', '.join(allowed)}")
+        for name in ("augment", "batch_norm", "skip_init", "evaluate_train"):
+            _check(
+                name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False"
+            )
+        for name in ("learning_rate", "weight_decay", "loss_multiplier"):
+            _check(name, getattr(self, name), _is(numbers.Real, getattr(self, name)), "a number")
         _check("learning_rate", self.learning_rate, 0 < self.learning_rate < 1e6, "> 0")
         _check("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1e6, ">= 0")
         _check("loss_multiplier", self.loss_multiplier, 0 < self.loss_multiplier < 1e30, "> 0")
         for name in ("epochs", "batch_size", "evaluate_every"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, ">= 1")
+            _check_whole(name, getattr(self, name), 1, ">= 1")
+            _check(name, getattr(self, name), getattr(self, name) < 2**31, "< 2^31")
         groups = self.statistics_groups
-        divides = groups >= 1 and self.batch_size % groups == 0
+        divides = _is_whole(groups, 1, self.batch_size) and self.batch_size % groups == 0
         _check("statistics_groups", groups, divides, f"a divisor of batch_size {self.batch_size}")
         _check("statistics_groups", groups, groups == 1 or self.batch_norm, "1 without BatchNorm")
-        _check("validation_size", self.validation_size, self.validation_size >= 0, ">= 0")
+        _check_whole("validation_size", self.validation_size, 0, ">= 0")
         for name in ("seed", "init_seed", "validation_seed"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) < 2**31, "in 0 … 2^31 − 1")
+            _check_whole(name, getattr(self, name), 0, "in 0 … 2^31 − 1", 2**31 - 1)
+        self._check_images()
         data = self.program.images.load()
         self.program.network.build(data.num_classes)
         if self.train_size is not None:
             available = len(data.train.labels)
-            fits = 1 <= self.train_size <= available
-            _check("train_size", self.train_size, fits, f"in 1 … {available}")
+            _check_whole("train_size", self.train_size, 1, f"in 1 … {available}", available)
+
+    def _check_images(self) -> None:
+        """Refuse sizes that the data set does not have, before anything is pooled or set aside."""
+        train = load(self.dataset).train
+        _check_whole("validation_size", self.validation_size, 0, f"< {len(train)}", len(train) - 1)
+        if self.image_size is not None:
+            side = train.images.shape[1]
+            divides = _is_whole(self.image_size, 1, side) and side % self.image_size == 0
+            _check("image_size", self.image_size, divides, f"a divisor of {side}")
 
     @property
     def program(self) -> Program:
@@ -228,6 +246,19 @@ class TrainingCell:
             **zero_shares(trained.state.variables["params"]),
             "parameters_digest": digest(trained.state.variables),
         }
+
+
+def _is(kind: type, value: object) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any, low: int, high: float) -> bool:
+    return _is(numbers.Integral, value) and low <= value <= high
+
+
+def _check_whole(name: str, value: object, low: int, what: str, high: float = math.inf) -> None:
+    _check(name, value, _is(numbers.Integral, value), f"a whole number {what}")
+    _check(name, value, _is_whole(value, low, high), what)
 
 
 def _check(name: str, value: object, allowed: bool, what: str) -> None:

@@ -8,9 +8,11 @@ anew: slower, never wrong.
 import hashlib
 import importlib
 import json
+import logging
 import os
 import pathlib
 import shutil
+import tempfile
 import time
 import warnings
 from typing import Any
@@ -20,6 +22,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 _KEPT = 2
+_CHUNK = 2**18  # bytes
+_UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 class Checkpoints:
@@ -47,7 +51,8 @@ class Checkpoints:
     def save(self, number: int, state: Any, history: list[dict[str, Any]]) -> None:
         """Save what there is after epoch ``number``, if it is time to.
 
-        It is there as a whole or not at all.
+        It is there as a whole or not at all. Where it cannot be saved, on a full disk say, that is
+        a warning: the run needs no checkpoint to end well, and the next one may succeed.
         """
         if not self._due():
             return
@@ -59,9 +64,26 @@ class Checkpoints:
         }
         args = _orbax().args
         items = args.Composite(state=args.StandardSave(state), note=args.JsonSave(note))
-        with self._manager() as manager:
-            manager.save(number, args=items, force=True)
+        try:
+            self._try_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+            with self._manager() as manager:
+                manager.save(number, args=items, force=True)
+        except Exception as error:  # of Orbax and its storage: no common base
+            path, reason = self.directory / str(number), " ".join(str(error).split())
+            warnings.warn(f"{path} cannot be saved, training goes on: {reason}", stacklevel=2)
+            self._remove_unfinished()
         self._last = time.monotonic()
+
+    def _try_room(self, size: int) -> None:
+        """Raise OSError where ``size`` bytes cannot be written.
+
+        Orbax would, too, but not before each of its threads has printed what it met.
+        """
+        if jax.process_index() == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.directory) as file:
+                for _ in range(0, size + 1, _CHUNK):
+                    file.write(bytes(_CHUNK))
 
     def _due(self) -> bool:
         due = time.monotonic() - self._last >= self.every
@@ -76,6 +98,7 @@ class Checkpoints:
         """
         if not self.directory.is_dir():
             return None
+        self._remove_unfinished()
         with self._manager() as manager:
             for number in sorted(manager.all_steps(), reverse=True):
                 found = self._read(manager, number, like)
@@ -86,6 +109,15 @@ class Checkpoints:
                 # Removed, or the next checkpoint could not take its number.
                 shutil.rmtree(path, ignore_errors=True)
         return None
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a process that was killed while it saved has left.
+
+        Orbax would do it in a thread, beside that of the next manager: whichever comes second fails.
+        """
+        if jax.process_index() == 0:
+            for path in self.directory.glob(f"*{_UNFINISHED}*"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _read(self, manager, number: int, like: Any):
         orbax = _orbax()
@@ -110,7 +142,6 @@ class Checkpoints:
         options = orbax.CheckpointManagerOptions(
             max_to_keep=_KEPT,
             enable_async_checkpointing=False,
-            cleanup_tmp_directories=True,
             create=True,
         )
         return orbax.CheckpointManager(self.directory, options=options)
@@ -128,4 +159,10 @@ def digest(state: Any, history: Any = ()) -> str:
 
 def _orbax():
     # Most of a second to import, which a run too short for a checkpoint need not spend.
+    logging.getLogger("absl").addFilter(_is_news)
     return importlib.import_module("orbax.checkpoint")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not the tracebacks that Orbax logs of what it raises; a warning names them in one line."""
+    return record.levelno < logging.ERROR or "orbax" not in record.pathname

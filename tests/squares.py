@@ -1,0 +1,58 @@
+"""Cells that cost nothing, for what sweeps do with cells."""
+
+import dataclasses
+import os
+import pathlib
+import signal
+import time
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+QUIET = Console(quiet=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Square:
+    """A cell that costs nothing, or ``seconds``."""
+
+    kind: ClassVar[str] = "square"
+    version: ClassVar[int] = 1
+    number: float
+    seconds: float = 0.0
+
+    @property
+    def program(self):
+        return int(self.number) % 2
+
+    def config(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+        time.sleep(self.seconds)
+        return {"square": self.number**2, "list": [None, 1.5], "process": os.getpid()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fatal(Square):
+    """A cell that kills the process that runs it, ``deaths`` times."""
+
+    kind: ClassVar[str] = "fatal"
+    deaths: int = 0
+
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+        assert scratch is not None
+        scratch.mkdir(parents=True, exist_ok=True)
+        tries = len(list(scratch.iterdir()))
+        (scratch / str(tries)).touch()
+        if tries < self.deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(scratch)
+
+
+def table(records):
+    """What does not depend on where and when a cell was run."""
+    return [
+        {k: v for k, v in r.items() if k not in ("process", "provenance", "seconds")}
+        for r in records
+    ]
