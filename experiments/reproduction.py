@@ -1,10 +1,11 @@
-"""The tables of docs/reproduction.md, from the records in results/.
+"""The tables of docs/reproduction.md and of the README, from the records in results/.
 
 Command: python -m experiments.reproduction
-Writes verdicts and numbers of cells between the page's markers, and the figures that it shows. The
+Writes verdicts and numbers of cells between the markers of both, and the figures that they show. The
 tests run it on the committed records and compare.
 """
 
+import collections
 import json
 import pathlib
 import re
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from adamprox.report import Claim
+from adamprox.report import Claim, Verdict
 from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
 from adamprox.training import TrainingCell
@@ -24,9 +25,15 @@ from experiments.run import draw
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reproduction.md"
+README = ROOT / "README.md"
 RUN = ROOT / "results" / "reduced"
+SPOKEN = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED)
 PRESET = "reduced"
-FIGURES = ("fig03_resnet_20_heatmaps.png",)
+FIGURES = (
+    "fig03_resnet_20_heatmaps.png",
+    "fig03_resnet_56_heatmaps.png",
+    "rival_tuning.png",
+)
 
 
 def claims_table(claims: Sequence[Claim]) -> str:
@@ -38,6 +45,23 @@ def claims_table(claims: Sequence[Claim]) -> str:
         rows.append(f"| {' | '.join(map(_escaped, cells))} | **{claim.verdict.value}** |")
     waiting = len(claims) - len(judged)
     return "\n".join([*rows, "", f"{waiting} claims wait for cells that have not been run."])
+
+
+def summary_table(claims: Sequence[tuple[str, Claim]]) -> str:
+    """A Markdown table of how the claims, each after its experiment's name, have fared."""
+    verdicts: dict[str, collections.Counter] = {}
+    for name, claim in claims:
+        if claim.verdict in SPOKEN:
+            verdicts.setdefault(name, collections.Counter())[claim.verdict] += 1
+    rows = [
+        f"| | claim | {' | '.join(v.value for v in SPOKEN)} |",
+        "| --- | --- | --: | --: | --: |",
+    ]
+    for name, counts in verdicts.items():
+        title, _, _ = CATALOGUE[name].title.partition(" · ")
+        spoken = " | ".join(f"{counts[v] or ''}" for v in SPOKEN)
+        rows.append(f"| {title} | {_escaped(CATALOGUE[name].claim)} | {spoken} |")
+    return "\n".join(rows)
 
 
 def cells_table(records: Sequence[Record]) -> str:
@@ -72,11 +96,12 @@ def filled(page: str, parts: dict[str, str]) -> str:
 
 
 def tables(run: pathlib.Path) -> dict[str, str]:
-    """Both tables, from a run that has been drawn."""
+    """All tables, from a run that has been drawn."""
     found = read_claims(run) or {"claims": []}
     records = Results(run / "records").every(TrainingCell.kind)
     return {
         "claims": claims_table([claim for _, claim in found["claims"]]),
+        "summary": summary_table(found["claims"]),
         "cells": cells_table(records),
     }
 
@@ -85,7 +110,8 @@ def main() -> None:
     """Draw what there is, and fill the page."""
     experiments = [e for e in CATALOGUE.values() if PRESET in e.cost]
     draw(experiments, protocol(PRESET), RUN, console=Console(stderr=True))
-    PAGE.write_text(filled(PAGE.read_text(), tables(RUN)))
+    for page in (PAGE, README):
+        page.write_text(filled(page.read_text(), tables(RUN)))
     for name in FIGURES:
         shutil.copy(RUN / "figures" / name, PAGE.parent / "figures" / name)
 

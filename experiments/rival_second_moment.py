@@ -42,7 +42,7 @@ def rows(protocol: Protocol) -> dict[str, list[Arm]]:
                 name + suffix,
                 options={**protocol.deep, **options},
                 grid=protocol.deep_grid(name),
-                label=f"{LABELS[name]}, {control}",
+                label=f"{LABELS[name]} ({control})",
             )
             for name in ("adam_l2", "adamw")
         ]

@@ -9,12 +9,13 @@ from adamprox.data import MissingDataError, load
 from adamprox.report.tables import read_claims
 from experiments.catalogue import CATALOGUE
 from experiments.presets import protocol
-from experiments.reproduction import PAGE, PRESET, RUN, filled, tables
+from experiments.reproduction import PAGE, PRESET, README, RUN, filled, tables
 from experiments.run import draw
 
 
-def test_the_page_is_what_the_records_say():
-    text = PAGE.read_text()
+@pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
+def test_the_page_is_what_the_records_say(page):
+    text = page.read_text()
     assert filled(text, tables(RUN)) == text
 
 
