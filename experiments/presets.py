@@ -64,7 +64,7 @@ PRESETS = {
             "adamprox": Grid((5e-4,), (0.0, 5e-4, 2.5e-3)),
         },
         extensions=4,
-        seeds=3,
+        seeds=5,
         networks={
             **_RESNETS,
             "DenseNet": {"network": "densenet", "depth": 40, "dataset": "cifar100"},
