@@ -85,7 +85,9 @@ def _assert_close(actual, expected, rtol):
 
 
 # Wrong results of compiled code are not unheard of: XLA's fusions have had such bugs.
-# (DenseNets, slow one operation at a time, are held against the oracle in test_models_reference.)
+# (The suite holds compiled gradients against the oracle in test_models_reference; this is slow, one
+# operation at a time.)
+@pytest.mark.slow
 def test_compiled_gradients_equal_eager_ones():
     gradient = _gradient(ResNet(8), *_setup(ResNet(8), 8))
     _assert_close(jax.jit(gradient)(), gradient(), 1e-4)

@@ -103,14 +103,16 @@ def test_evaluation_is_the_mean_over_the_set_it_names():
     program = PROGRAM._replace(images=images)
     trained = train(program, HP, Schedule(1, evaluate_train=True), seed=0, init_seed=0)
     data, last = images.load(), trained.history[-1]
-    model = compile_program(program).network.model
+    apply = jax.jit(
+        compile_program(program).network.model.apply
+    )  # one by one it takes half a minute
     assert data.validation is not None
     for name, x, y in (
         ("train_set", data.train.images, data.train.labels),
         ("validation", data.validation.images, data.validation.labels),
         ("test", data.test.images, data.test.labels),
     ):
-        logits = model.apply(trained.state.variables, (x / 255.0 - data.mean) / data.std)
+        logits = apply(trained.state.variables, (x / 255.0 - data.mean) / data.std)
         assert getattr(last, f"{name}_error") == pytest.approx(np.mean(logits.argmax(-1) != y))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(y)).mean()
         assert getattr(last, f"{name}_loss") == pytest.approx(float(loss), rel=1e-4)
