@@ -15,6 +15,7 @@ from adamprox.report.claims import compact, noise, percent, untested
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import Record
 from adamprox.training import TrainingCell
+from experiments import verdicts
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
@@ -44,13 +45,22 @@ def decays(protocol: Protocol) -> list[float]:
     return [float(f"{ALPHA * ratio:.6g}") for ratio in ratios]
 
 
+def planned(protocol: Protocol, network: str, name: str) -> list[TrainingCell]:
+    """A path over λ of one optimizer on one network."""
+    options = networks(protocol)[network]
+    return [
+        protocol.cell(name, ALPHA, weight_decay, batch_norm=False, **options)
+        for weight_decay in decays(protocol)
+    ]
+
+
 def cells(protocol: Protocol, _=()) -> list[TrainingCell]:
     """A path over λ for every optimizer on both networks."""
     return [
-        protocol.cell(name, ALPHA, weight_decay, batch_norm=False, **options)
-        for options in networks(protocol).values()
+        cell
+        for network in networks(protocol)
         for name in OPTIMIZERS
-        for weight_decay in decays(protocol)
+        for cell in planned(protocol, network, name)
     ]
 
 
@@ -97,6 +107,8 @@ def sparse(protocol: Protocol, records, network: str, name: str) -> Claim:
     bar = (
         f"at least {percent(share)} of the {what} exactly zero, error not above λ = 0 beyond noise"
     )
+    if reason := verdicts.without_record(planned(protocol, network, name), records):
+        return verdicts.not_run("§5", statement, reason)
     runs = path(protocol, records, network, name)
     dense = next((r for r in runs if r["weight_decay"] == 0), None)
     if (reason := untested(protocol.preset, dense, len(runs) > 1)) or not dense:
@@ -118,6 +130,9 @@ def sparse(protocol: Protocol, records, network: str, name: str) -> Claim:
 def contrast(protocol: Protocol, records: Sequence[Record]) -> Claim:
     """AdamW's zeros, at every λ on both networks."""
     statement, bar = "At the same λ AdamW makes no parameter exactly zero.", "none in any run"
+    cells = [cell for network in networks(protocol) for cell in planned(protocol, network, "adamw")]
+    if reason := verdicts.without_record(cells, records):
+        return verdicts.not_run("§5", statement, reason)
     runs = [r for network in networks(protocol) for r in path(protocol, records, network, "adamw")]
     if reason := untested(protocol.preset, runs):
         return Claim("§5", statement, "—", bar, Verdict.NOT_TESTED, reason)

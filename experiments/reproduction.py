@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from adamprox.report import Claim, Verdict
+from adamprox.report.claims import best, compact, percent
 from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
 from adamprox.training import TrainingCell
@@ -66,7 +67,7 @@ def summary_table(claims: Sequence[tuple[str, Claim]]) -> str:
 
 def cells_table(records: Sequence[Record]) -> str:
     """A Markdown table of how much was trained, by network and optimizer."""
-    rows = ["| network | optimizer | cells | diverged | time |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| network | optimizer | cells | diverged | best (α, λ) | time |", "| --- " * 6 + "|"]
     kinds: dict[tuple[str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: (r["depth"], r["batch_norm"], r["optimizer"])):
         norm = "with" if record["batch_norm"] else "without"
@@ -75,12 +76,21 @@ def cells_table(records: Sequence[Record]) -> str:
     for (network, optimizer), own in kinds.items():
         diverged = sum(bool(record["diverged_step"]) for record in own)
         seconds = in_words(sum(record["seconds"] for record in own))
-        rows.append(f"| {network} | `{optimizer}` | {len(own)} | {diverged} | {seconds} |")
+        row = network, f"`{optimizer}`", str(len(own)), str(diverged), _lowest(own), seconds
+        rows.append(f"| {' | '.join(row)} |")
     origins = [json.loads(record["provenance"]) for record in records]
     machines = sorted({f"{o['cpu']} ({o['cores']} cores), jax {o['jax']}" for o in origins})
     total = in_words(sum(record["seconds"] for record in records))
     summary = f"{len(records)} cells, {total} of one core in all, on {'; '.join(machines)}."
     return "\n".join([*rows, "", summary])
+
+
+def _lowest(records: Sequence[Record]) -> str:
+    winner = best(records)
+    if winner is None:
+        return ""
+    at = ", ".join(compact(winner[name]) for name in ("learning_rate", "weight_decay"))
+    return f"{percent(winner['final_test_error'])} at ({at})"
 
 
 def _escaped(text: str) -> str:

@@ -76,10 +76,9 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     bar = f"ahead at all {INITIALIZATIONS} initializations"
     if reason := verdicts.unfinished(protocol, arms(protocol), records):
         return [verdicts.not_run(SECTION, statement, reason)]
-    known = {record["key"] for record in records}
-    wanted = [cell for arm in arms(protocol) for cell in repeated(protocol, arm, records)]
-    if left := sum(cell_key(cell) not in known for cell in wanted):
-        return [verdicts.not_run(SECTION, statement, f"{left} initializations have no record.")]
+    again = [cell for arm in arms(protocol) for cell in repeated(protocol, arm, records)]
+    if reason := verdicts.without_record(again, records):
+        return [verdicts.not_run(SECTION, statement, reason)]
     rows = errors(protocol, records)
     if reason := untested(protocol.preset, bool(np.isfinite(rows).any(axis=1).all())):
         return [Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)]

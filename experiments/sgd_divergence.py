@@ -15,6 +15,7 @@ from adamprox.report.claims import compact, percent, untested
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import Record
 from adamprox.training import TrainingCell
+from experiments import verdicts
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
@@ -92,6 +93,8 @@ def judge(protocol: Protocol, records) -> list[Claim]:
         f"{len(sgd)} learning rates."
     )
     bar = f"every run diverges or ends with a training error above {percent(TRAINS)}; AdamW's is below"
+    if reason := verdicts.without_record(cells(protocol), records):
+        return [verdicts.not_run("§4.1", statement, reason)]
     if (reason := untested(protocol.preset, sgd, reference)) or not reference:
         return [Claim("§4.1", statement, "—", bar, Verdict.NOT_TESTED, reason or "")]
     diverged = [r for r in sgd if r["diverged_step"]]

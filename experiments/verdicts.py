@@ -10,7 +10,7 @@ from adamprox.histograms import LOWEST_LOG2
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, compact, estimate, gap, percent, untested
 from adamprox.report.plots import spread_through_training
-from adamprox.sweep import Record
+from adamprox.sweep import Cell, Record, cell_key
 from experiments.arm import Arm
 from experiments.comparison import name
 from experiments.protocol import Protocol
@@ -69,6 +69,13 @@ def unfinished(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record
     left = [(name(arm), arm.missing(protocol, records)) for arm in arms]
     parts = [f"{count} of {label}" for label, count in left if count]
     return f"Cells without a record: {', '.join(parts)}." if parts else None
+
+
+def without_record(cells: Sequence[Cell], records: Sequence[Record]) -> str | None:
+    """Why nothing can be said of these cells yet."""
+    known = {record["key"] for record in records}
+    left = sum(cell_key(cell) not in known for cell in cells)
+    return f"Cells without a record: {left} of {len(cells)}." if left else None
 
 
 def _compare(protocol, arms, records, section, statement, bar, verdict) -> Claim:

@@ -78,6 +78,7 @@ def test_sgd_verdicts():
     (claim,) = CATALOGUE["sgd_divergence"].claims(DEMO, trains)
     assert claim.verdict is Verdict.FAILS
     assert "1 trained (training error 12.0 % at 1e-4)" in claim.measured
+    assert verdicts("sgd_divergence", trains[1:]) == [Verdict.NOT_RUN]
     for records in (trains, outcome(lambda c: 0.9, diverged=3), []):
         assert CATALOGUE["sgd_divergence"].figures(DEMO, records)
 
@@ -98,6 +99,8 @@ def test_sparsity_verdicts():
     touched = [{**r, "zero_share": 0.01} if r["optimizer"] == "adamw" else r for r in outcome(0.6)]
     assert verdicts("l1_sparsity", touched)[-1] is fails
     assert CATALOGUE["l1_sparsity"].figures(DEMO, touched)
+    lost = [r for r in outcome(0.6) if (r["network"], r["optimizer"]) != ("mlp", "adamw")]
+    assert verdicts("l1_sparsity", lost) == [*[holds] * 4, Verdict.NOT_RUN]
 
 
 def test_records_from_before_shares_were_counted_do_not_count():

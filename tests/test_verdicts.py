@@ -142,7 +142,7 @@ def test_an_initialization_without_a_record_is_no_verdict():
     records = finished("rival_initialization", worse(["adam_l2"], 0.1))
     lost = [r for r in records if (r["optimizer"], r["init_seed"]) != ("adamw", 4)]
     (claim,) = CATALOGUE["rival_initialization"].claims(DEMO, lost)
-    assert claim.verdict is Verdict.NOT_RUN and "1 initializations" in claim.note
+    assert claim.verdict is Verdict.NOT_RUN and "1 of 10" in claim.note
 
 
 def test_expected_best_is_the_mean_over_all_choices():
