@@ -30,6 +30,11 @@ def estimate(cells: Sequence[Cell], results: Results) -> float:
     )
 
 
+def reckoned(cell: TrainingCell) -> float:
+    """Seconds of one core that a cell takes by its operations alone, whatever has been measured."""
+    return _seconds(cell, {})
+
+
 def _measured(results: Results) -> dict[tuple, float]:
     """Median seconds an epoch of every network, data set and length there are records of."""
     times: dict[tuple, list[float]] = {}

@@ -1,17 +1,19 @@
-"""The tables of docs/reproduction.md and of the README, from the records in results/.
+"""The tables of docs/reproduction.md, docs/scale.md and the README, from the records in results/.
 
 Command: python -m experiments.reproduction
-Writes verdicts and numbers of cells between the markers of both, and the figures that they show. The
+Writes verdicts and numbers of cells between the markers of each, and the figures that they show. The
 tests run it on the committed records and compare.
 """
 
 import collections
+import dataclasses
 import json
 import pathlib
 import re
 import shutil
 from collections.abc import Sequence
 
+import numpy as np
 from rich.console import Console
 
 from adamprox.report import Claim, Verdict
@@ -20,13 +22,14 @@ from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
 from adamprox.training import TrainingCell
 from experiments.catalogue import CATALOGUE
-from experiments.cost import in_words
+from experiments.cost import in_words, reckoned
 from experiments.presets import protocol
 from experiments.run import draw
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reproduction.md"
 README = ROOT / "README.md"
+SCALE = ROOT / "docs" / "scale.md"
 RUN = ROOT / "results" / "reduced"
 SPOKEN = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED)
 PRESET = "reduced"
@@ -85,6 +88,25 @@ def cells_table(records: Sequence[Record]) -> str:
     return "\n".join([*rows, "", summary])
 
 
+def cost_table(records: Sequence[Record]) -> str:
+    """A Markdown table of what cells were reckoned to take and took; it needs their images."""
+    rows = [
+        "| network | cells | reckoned, s a cell | measured, s a cell (quartiles) |",
+        "| --- | --: | --: | --: |",
+    ]
+    options = [field.name for field in dataclasses.fields(TrainingCell)]
+    kinds: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r["network"], r["depth"])):
+        if not record["diverged_step"]:
+            kinds.setdefault(f"{record['network']}-{record['depth']}", []).append(record)
+    for network, own in kinds.items():
+        cell = TrainingCell(**{name: own[0][name] for name in options if name in own[0]})
+        low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
+        took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
+        rows.append(f"| {network} | {len(own)} | {reckoned(cell):.3g} | {took} |")
+    return "\n".join(rows)
+
+
 def _lowest(records: Sequence[Record]) -> str:
     winner = best(records)
     if winner is None:
@@ -120,8 +142,10 @@ def main() -> None:
     """Draw what there is, and fill the page."""
     experiments = [e for e in CATALOGUE.values() if PRESET in e.cost]
     draw(experiments, protocol(PRESET), RUN, console=Console(stderr=True))
-    for page in (PAGE, README):
-        page.write_text(filled(page.read_text(), tables(RUN)))
+    parts = tables(RUN)
+    parts["cost"] = cost_table(Results(RUN / "records").every(TrainingCell.kind))
+    for page in (PAGE, README, SCALE):
+        page.write_text(filled(page.read_text(), parts))
     for name in FIGURES:
         shutil.copy(RUN / "figures" / name, PAGE.parent / "figures" / name)
 

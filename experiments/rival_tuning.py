@@ -82,6 +82,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
                     color=COLORS[arm.optimizer], label=LABELS[arm.optimizer])  # fmt: skip
     for ax, title in zip(axes[0], ("the grid that both share", "each one's own grid"), strict=True):
         ax.set(title=title, xlabel="cells tried, at random")
+        ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0, 0].set_ylabel("expected lowest test error, %")
     axes[0, 1].legend()
     caption = (
