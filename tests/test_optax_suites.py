@@ -8,7 +8,14 @@ import pytest
 from tests.test_optimizers import OPTIMIZERS
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+# Two in every run of the suite: an optimizer that is element-wise, and one that is not.
+QUICK = ("adamw", "adamprox_l2")
+NAMES = [
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in OPTIMIZERS
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_passes_the_cases_of_adamw(name):
     command = [sys.executable, "-m", "tests.optax_suites", name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
