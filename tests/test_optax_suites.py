@@ -7,7 +7,6 @@ import pytest
 
 from tests.test_optimizers import OPTIMIZERS
 
-
 # Two in every run of the suite: an optimizer that is element-wise, and one that is not.
 QUICK = ("adamw", "adamprox_l2")
 NAMES = [
