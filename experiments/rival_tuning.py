@@ -134,7 +134,7 @@ def _grids(protocol: Protocol, arm: Arm, records) -> list[list[Record]]:
 EXPERIMENT = Experiment(
     name="rival_tuning",
     title="Rival (f) · Better, or easier to tune?",
-    claim="AdamW's lead is one of tuning: Adam-ℓ2 catches up on a grid that goes far enough.",
+    claim="AdamW is easier to tune than Adam-ℓ2, and better when both are tuned to the end.",
     cost={"smoke": "15 s", "demo": "15 s", "reduced": "2 h", "paper": "3 years"},
     cells=cells,
     figures=plot,
