@@ -3,12 +3,20 @@
 import contextlib
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import tyro
 
-_HEADLINES = ("Value error", "Unrecognized options", "Required options", "Parsing error")
-_ASIDES = r"\.? (?:Got errors|Argument helptext|For full helptext|Perhaps)"
+_HEADLINES = (
+    "Value error",
+    "Unrecognized options",
+    "Required options",
+    "Parsing error",
+    "Missing argument",
+    "Missing subcommand",
+)
+_ASIDES = r"\.? (?:Got errors|Argument helptext|For full helptext|Perhaps|Available)"
 
 _NO_TYPE = (
     r"Error parsing (\S+): no type matching (?:\{None\}\|)?\{?(.*?)\}? could be instantiated "
@@ -52,6 +60,34 @@ def _first_sentence(box: str) -> str:
     lines = [line.strip(" │╭╮╰╯─") for line in box.splitlines()]
     text = " ".join(line for line in lines if line.strip("-") and line not in _HEADLINES)
     sentence = re.split(_ASIDES, text)[0]
-    return re.sub(
-        _NO_TYPE, lambda found: f"{found[1]} must be {found[2]}, got {found[3]}", sentence
-    )
+    for pattern, rewrite in _REWRITES:
+        if found := re.fullmatch(pattern, sentence):
+            return rewrite(found) + _suggestion(text)
+    return sentence
+
+
+def _wrong_type(found: re.Match) -> str:
+    separators = "; separate values by spaces" if "[" in found[2] and "," in found[3] else ""
+    return f"{found[1]} must be {found[2]}, got {found[3]}{separators}"
+
+
+def _unknown(found: re.Match) -> str:
+    """The options that there are not; what follows one would be its value."""
+    words = found[1].split(", ")
+    options = [word for word in words if word.startswith("-")] or words
+    return f"unrecognized: {', '.join(options)}"
+
+
+def _suggestion(text: str) -> str:
+    if found := re.search(r"Perhaps you meant: (--\S+)", text):
+        return f"; did you mean {found[1]}?"
+    found = re.search(r"Available subcommands: (.*?) For full", text)
+    return f"; there are {found[1]}" if found else ""
+
+
+_REWRITES: tuple[tuple[str, Callable[[re.Match], str]], ...] = (
+    (_NO_TYPE, _wrong_type),
+    (r"Unrecognized options: (.*)", _unknown),
+    (r"Expected one of \{(.*)\}", lambda m: f"a subcommand is missing: {m[1]}"),
+    (r"Missing from .*?: (\S+) (.*?)\.? \(required\)", lambda m: f"{m[1]} is missing: {m[2]}"),
+)

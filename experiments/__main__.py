@@ -60,12 +60,13 @@ class Arguments:
 
 def show_list(console: Console) -> None:
     """Every experiment with its claim and cost."""
-    table = Table(Column("experiment", no_wrap=True), "claim", show_lines=True)
-    for preset in PRESETS:
-        table.add_column(f"cost at {preset}")
+    cost = Column("cost, of one core", no_wrap=True)
+    table = Table(Column("experiment", no_wrap=True), "claim", cost, show_lines=True)
+    width = max(map(len, PRESETS))
     for experiment in CATALOGUE.values():
-        costs = (experiment.cost.get(preset, "–") for preset in PRESETS)
-        table.add_row(experiment.name, experiment.claim, *costs)
+        costs = (f"{p:{width}} {experiment.cost[p]}" for p in PRESETS if p in experiment.cost)
+        table.add_row(experiment.name, experiment.claim, "\n".join(costs))
+    table.caption = "about; NAME --preset PRESET --dry-run reckons from what has been run"
     console.print(table)
 
 

@@ -1,5 +1,7 @@
 """Every experiment, in the order of the page."""
 
+import difflib
+
 from experiments import (
     distributed,
     fig01_quadratics,
@@ -41,6 +43,8 @@ _ALL = (
     rival_tuning.EXPERIMENT,
 )
 CATALOGUE: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
+OTHERS = ("list", "all", "overview", "doctor")
+"""What else may stand on the command line in place of an experiment's name."""
 
 
 def find(name: str, preset: str) -> list[Experiment]:
@@ -57,5 +61,8 @@ def find(name: str, preset: str) -> list[Experiment]:
     if name == "all":
         return [experiment for experiment in CATALOGUE.values() if preset in experiment.cost]
     if name not in CATALOGUE:
-        raise ValueError(f"experiment must be list, all, {', '.join(CATALOGUE)}, got {name!r}")
+        near = difflib.get_close_matches(name, [*OTHERS, *CATALOGUE], n=1)
+        names = ", ".join([*OTHERS, *CATALOGUE])
+        question = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"experiment must be one of {names}, got {name!r}{question}")
     return [CATALOGUE[name]]

@@ -262,5 +262,6 @@ for ax, weight in zip(axes, (2e-3, 5e-3, 1e-2, 2e-2), strict=True):
 # %% [markdown]
 # The pixels at the left and right border, nearly always black in this data set, go first.
 #
-# **Try:** swap the base, `optax.lion` or `optax.sgd` with momentum, and find the λ that gives as many zeros. Put `optax.clip` *after* `proximal` and
+# **Try:** swap the base for `optax.sgd` with momentum and find the λ that gives as many zeros; then for `optax.lion`, whose steps have one length, and
+# find that there is none: [ℓ1 behind SGD, Adam and Lion](https://github.com/adamprox/adamprox/blob/main/docs/choosing_lambda.md). Put `optax.clip` *after* `proximal` and
 # count the zeros again: [`proximal` inside Optax's wrappers](https://github.com/adamprox/adamprox/blob/main/docs/composition.md) says why.

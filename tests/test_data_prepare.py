@@ -98,7 +98,10 @@ def test_a_given_archive_that_is_not_the_published_is_recorded(prepared, run, tm
     assert train == "15 train images, published are 50,000" and "3 test images" in test
     assert about["fingerprint"] == load("cifar10", prepared).fingerprint
     _, _, err = run("prepare", "cifar10", "--archive", archive, "--force", "--data-dir", prepared)
-    assert err.splitlines() == [f"warning: {warning}" for warning in about["warnings"]]
+    *warnings, remedy = err.splitlines()
+    assert warnings == [f"warning: {warning}" for warning in about["warnings"]]
+    assert remedy.startswith("it can be used, and records name its fingerprint; for the published ")
+    assert remedy.endswith(f"prepare cifar10 --data-dir {prepared} --force")
 
 
 def test_the_published_archive_is_known(tmp_path, monkeypatch):
@@ -364,9 +367,9 @@ def test_no_network_is_one_line(tmp_path, run, monkeypatch):
     [
         (["prepare", "mnist"], "data set must be 'cifar10' or 'cifar100', got 'mnist'"),
         (["prepare", "digits"], "data set must be 'cifar10' or 'cifar100', got 'digits'"),
-        (["prepare"], "Missing"),
+        (["prepare"], "is missing"),
         (["prepare", "cifar10", "--bogus"], "--bogus"),
-        ([], "Missing subcommand"),
+        ([], "a subcommand is missing: prepare, list"),
     ],
 )
 def test_bad_arguments_are_one_line(run, arguments, text):

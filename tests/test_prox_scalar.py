@@ -8,47 +8,9 @@ import numpy as np
 import pytest
 
 from adamprox import prox
+from tests.penalties import IGNORE_T, INFINITY, NEED_AN_ORDER, SEPARABLE
 
-INFINITY = np.inf
-
-
-def penalty_mcp(z, gamma=3.0, scale=1.0):
-    r = np.abs(z)
-    return np.where(r <= gamma * scale, scale * r - r**2 / (2 * gamma), gamma * scale**2 / 2)
-
-
-def penalty_huber(z, delta=1.0):
-    r = np.abs(z)
-    return np.where(r <= delta, r**2 / 2, delta * (r - delta / 2))
-
-
-# name: the operator, its regularizer of one real variable
-SEPARABLE = {
-    "l1": (prox.l1, np.abs),
-    "squared_l2": (prox.squared_l2, lambda z: z**2 / 2),
-    "elastic_net": (prox.elastic_net, lambda z: np.abs(z) / 2 + z**2 / 4),
-    "elastic_net_l1": (functools.partial(prox.elastic_net, l1_ratio=1.0), np.abs),
-    "elastic_net_l2": (functools.partial(prox.elastic_net, l1_ratio=0), lambda z: z**2 / 2),
-    "huber": (prox.huber, penalty_huber),
-    "huber_small": (
-        functools.partial(prox.huber, delta=0.25),
-        functools.partial(penalty_huber, delta=0.25),
-    ),
-    "nonnegative": (prox.nonnegative, lambda z: np.where(z >= 0, 0, INFINITY)),
-    "nonnegative_l1": (prox.nonnegative_l1, lambda z: np.where(z >= 0, z, INFINITY)),
-    "box": (
-        functools.partial(prox.box, lower=-1.0, upper=2.0),
-        lambda z: np.where((z >= -1) & (z <= 2), 0, INFINITY),
-    ),
-    "l0": (prox.l0, lambda z: (z != 0).astype(float)),
-    "mcp": (prox.mcp, penalty_mcp),
-    "mcp_steep": (functools.partial(prox.mcp, gamma=1.25), lambda z: penalty_mcp(z, 1.25)),
-    "mcp_small": (
-        functools.partial(prox.mcp, gamma=2.0, scale=0.5),
-        lambda z: penalty_mcp(z, 2.0, 0.5),
-    ),
-}
-COMPLEX_TOO = [name for name in SEPARABLE if not name.startswith(("nonnegative", "box"))]
+COMPLEX_TOO = [name for name in SEPARABLE if name not in NEED_AN_ORDER]
 GRID = np.linspace(-6, 6, 24_001)  # steps of 0.0005; 0, the bounds and the knees lie on it
 GRID[12_000] = 0
 
@@ -105,7 +67,7 @@ def test_a_complex_entry_keeps_its_phase(name, t):
     np.testing.assert_allclose(out, operator(magnitudes, t) * phase, rtol=2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["nonnegative", "nonnegative_l1", "box"])
+@pytest.mark.parametrize("name", NEED_AN_ORDER)
 def test_operators_that_need_an_order_refuse_complex_leaves(name):
     with pytest.raises(TypeError, match=rf"prox\.{name} is .* real arrays, got complex64 at 'a/b'"):
         getattr(prox, name)({"a": {"b": jnp.array([1j])}, "c": jnp.ones(2)}, 1.0)
@@ -129,9 +91,7 @@ def test_bad_parameters_are_named(operator, parameters, message):
         operator(jnp.ones(2), 1.0, **parameters)
 
 
-PENALTIES = [
-    name for name in SEPARABLE if not name.startswith(("nonnegative", "box")) or name.endswith("l1")
-]
+PENALTIES = [name for name in SEPARABLE if name not in IGNORE_T]
 
 
 @pytest.mark.parametrize("name", [*PENALTIES, "l2", "sparse_group"])

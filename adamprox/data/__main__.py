@@ -14,7 +14,7 @@ from adamprox.command_line import parse
 from adamprox.data.cifar import stored_provenance
 from adamprox.data.errors import DamagedDataError, MissingDataError
 from adamprox.data.layout import LAYOUTS
-from adamprox.data.loading import load, prepared_directory
+from adamprox.data.loading import load, prepare_command, prepared_directory
 from adamprox.data.prepare import prepare
 from adamprox.output import one_line
 
@@ -43,8 +43,16 @@ class Prepare:
             print(f"{self.name} was prepared in {directory} before; --force replaces it")
             return
         data = load(self.name, self.data_dir)
-        for warning in stored_provenance(directory)["warnings"]:
+        warnings = stored_provenance(directory)["warnings"]
+        for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
+        if warnings:
+            command = prepare_command(layout, self.data_dir, "--force")
+            print(
+                "it can be used, and records name its fingerprint; for the published archive, "
+                f"downloaded, run: {command}",
+                file=sys.stderr,
+            )
         print(
             f"{self.name} is prepared in {directory}: {len(data.train):,} train and "
             f"{len(data.test):,} test images, fingerprint {data.fingerprint}"

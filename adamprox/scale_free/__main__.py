@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         from rich.console import Console  # noqa: PLC0415 — the command alone needs it
         from rich.table import Table  # noqa: PLC0415
     except ImportError:
-        print("rich is missing: pip install 'adamprox[experiments]'", file=sys.stderr)
+        print("rich is missing: pip install -e '.[experiments]'", file=sys.stderr)
         return 2
     logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns of its parameters
     console = Console()

@@ -35,7 +35,7 @@ def run_ray(
     workers: int | None = None,
     address: str | None = None,
 ) -> Iterator[Record]:
-    """Run ``cells`` on a Ray cluster and yield their records; each is on disk before that.
+    """The records of ``cells``, run on a Ray cluster; each is on disk before it is yielded.
 
     The package and the data sets must be on every node. A node that sees the directory of
     ``results`` keeps checkpoints there; on others a cell whose worker died starts anew.
@@ -48,15 +48,18 @@ def run_ray(
         machine is part of; ``host:port`` is a cluster's head. A connection that there is already is
         used instead, and kept.
 
-    Yields:
-      One record a cell.
+    Returns:
+      One record a cell, as they finish.
 
     Raises:
       ValueError: Ray is not installed, or there is no cluster at ``address``.
 
     Source: P. Moritz et al., Ray: a distributed framework for emerging AI applications, OSDI 2018.
     """
-    ray = _ray()
+    return _run(_ray(), cells, results, workers, address)  # without Ray nothing is begun
+
+
+def _run(ray: Any, cells, results: Results, workers, address) -> Iterator[Record]:
     with _connected(ray, workers, address):
         available = int(ray.cluster_resources().get("CPU", 0))
         if available < 1:
@@ -116,7 +119,7 @@ def _ray() -> Any:
         return importlib.import_module("ray")
     except ImportError:
         raise ValueError(
-            "engine ray needs Ray, which is not installed; run: pip install 'adamprox[ray]'"
+            "engine ray needs Ray, which is not installed; run: pip install -e '.[ray]'"
         ) from None
 
 

@@ -67,10 +67,11 @@ def run_cells(
         console.print(f"{path} is damaged or of another cell: run again", soft_wrap=True)
     console.print(f"{len(wanted)} cells, {len(wanted) - len(missing)} already done")
     if missing:
+        finished = ENGINES[engine](missing, results, workers, address)
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))
             records = results.read_all(wanted)
-            for record in ENGINES[engine](missing, results, workers, address):
+            for record in finished:
                 records.append(record)
                 if view and console.is_terminal:
                     progress.above = view(wanted, records)
