@@ -9,7 +9,7 @@ Expect: the histograms to differ plainly; errors within the noise of a small tes
 """
 
 from adamprox.report import Claim, Figure
-from experiments import comparison, verdicts
+from experiments import comparison, dispersion, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -59,7 +59,7 @@ def judge(protocol: Protocol, records) -> list[Claim]:
         where = f"{network} without BatchNorm: "
         claims += [
             verdicts.lower_error(protocol, adamw, l2, records, SECTION, where),
-            verdicts.less_dispersed(protocol, adamw, l2, records, SECTION, where),
+            dispersion.less_dispersed(protocol, adamw, l2, records, SECTION, where),
         ]
     resnets = [arms[:2] for name, arms in rows(protocol).items() if name.startswith("ResNet")]
     pairs = [(adamw, l2) for l2, adamw in resnets]

@@ -13,7 +13,7 @@ import numpy as np
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import COLORS, canvas, spread_through_training
-from experiments import comparison, verdicts
+from experiments import comparison, dispersion, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -34,7 +34,7 @@ def cells(network: str, protocol: Protocol, records=()):
 
 
 def plot(name: str, network: str, protocol: Protocol, records) -> list[Figure]:
-    """Histograms of the best cells, and their spread at every epoch."""
+    """Histograms of the best cells, their spread at every epoch, and that of every cell."""
     pair = arms(network, protocol)
     if not pair:
         return []
@@ -43,7 +43,7 @@ def plot(name: str, network: str, protocol: Protocol, records) -> list[Figure]:
     winners = [winner for arm in pair if (winner := arm.best(protocol, records))]
     if winners:
         figures.append(_spreads(name, winners))
-    return figures
+    return figures + dispersion.against_decay(protocol, pair, records, f"{name}_spread_by_cell")
 
 
 def _spreads(name: str, winners) -> Figure:
@@ -61,7 +61,7 @@ def _spreads(name: str, winners) -> Figure:
 
 
 def judge(network: str, protocol: Protocol, records) -> list[Claim]:
-    """A smaller spread of AdamW's."""
+    """A smaller spread of AdamW's, in the best cells and at equal α and λ."""
     section = "Appendix, Figs. 7–12"
     pair = arms(network, protocol)
     if not pair:
@@ -69,7 +69,11 @@ def judge(network: str, protocol: Protocol, records) -> list[Claim]:
         reason = f"The preset {protocol.preset} leaves {network} out."
         return [verdicts.not_run(section, statement, reason)]
     l2, adamw = pair
-    return [verdicts.less_dispersed(protocol, adamw, l2, records, section, f"{network}: ")]
+    compared = protocol, adamw, l2, records, section, f"{network}: "
+    return [
+        dispersion.less_dispersed(*compared),
+        dispersion.less_dispersed_cell_by_cell(*compared),
+    ]
 
 
 EXPERIMENTS = [

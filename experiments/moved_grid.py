@@ -9,10 +9,10 @@ from adamprox.report.claims import best, compact, noise, percent, select, untest
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from experiments.protocol import Protocol
+from experiments.verdicts import AT_CHANCE
 
 # Optimizers that weigh λ against the size of the gradient.
 _MOVING = ("adam_l2", "proxgen")
-AT_CHANCE = 0.85  # ten classes: 90 % is guessing
 
 
 def whole_grid(protocol: Protocol, records: Sequence[Record], name: str) -> Claim:

@@ -57,9 +57,10 @@ PRESETS = {
         learning_rates=(5e-4, 1e-3, 5e-3),
         weight_decays=(0.0, 5e-4, 2.5e-3, 5e-3, 2.5e-2, 5e-2),
         l2_extension=(0.25, 0.5),
-        # Around the best cells of Fig. 3 with 56 layers, at the α of each.
+        # Around the best cells of Fig. 3 with 56 layers, at the α of each; for Adam-ℓ2 also a λ that
+        # AdamW would take, since what is changed may bring its best λ down there.
         deep_grids={
-            "adam_l2": Grid((1e-3,), (0.0, 2.5e-2, 5e-2, 0.25)),
+            "adam_l2": Grid((1e-3,), (0.0, 2.5e-3, 2.5e-2, 5e-2, 0.25)),
             "adamw": Grid((5e-4,), (0.0, 5e-4, 2.5e-3)),
             "adamprox": Grid((5e-4,), (0.0, 5e-4, 2.5e-3)),
         },

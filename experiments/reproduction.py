@@ -36,6 +36,7 @@ PRESET = "reduced"
 FIGURES = (
     "fig03_resnet_20_heatmaps.png",
     "fig03_resnet_56_heatmaps.png",
+    "fig09_spread_by_cell.png",
     "rival_tuning.png",
 )
 
