@@ -173,7 +173,8 @@ def test_two_sweeps_into_one_directory_share_the_cells(tmp_path, workers):
     tables: list[Any] = [None, None]
 
     def sweep(number):
-        tables[number] = run_cells(cells, Results(tmp_path), workers=workers, console=QUIET)
+        console = Console(quiet=True)  # its own, as two processes have
+        tables[number] = run_cells(cells, Results(tmp_path), workers=workers, console=console)
 
     threads = [threading.Thread(target=sweep, args=(number,)) for number in range(2)]
     for thread in threads:
