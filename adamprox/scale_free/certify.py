@@ -5,7 +5,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from adamprox.scale_free.arguments import (
     check_transformation,
     real_arrays,
 )
+from adamprox.scale_free.plan import Comparison, Plan, make_plan
 from adamprox.scale_free.probe import ExtraArgs, Probe
 from adamprox.scale_free.result import (
     Deviation,
@@ -26,34 +27,6 @@ from adamprox.scale_free.result import (
 )
 
 EPSILONS = (0.0, 1e-16, 1e-12, 1e-8, 1e-4)
-CONSTANTS = (3.0, 1 / 7, 1000.0, 0.001)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Comparison:
-    """Two rows of rescalings, the exponent to report, and whether equal bits are to be expected."""
-
-    base: int
-    other: int
-    exponent: float
-    exact: bool
-
-
-@dataclasses.dataclass
-class _Plan:
-    """Rescalings to run, in order."""
-
-    size: int
-    rows: list[np.ndarray] = dataclasses.field(default_factory=list)
-
-    def add(self, rescaling: np.ndarray | float) -> int:
-        """The number of the run with this rescaling."""
-        self.rows.append(np.broadcast_to(np.float64(rescaling), (self.size,)))
-        return len(self.rows) - 1
-
-    def compare(self, base: int, rescaling: np.ndarray | float, exponent: float, exact: bool):
-        """Run ``rescaling``, to be compared with run ``base``."""
-        return _Comparison(base, self.add(rescaling), exponent, exact)
 
 
 def scale_freeness(
@@ -142,80 +115,85 @@ def _examine(
     extra_args: ExtraArgs | None,
 ) -> ScaleFreeness:
     """Run the whole plan on one transformation and judge."""
-    plan = _Plan(probe.start.size)
-    first, again, mirrored = plan.add(1.0), plan.add(1.0), plan.add(-1.0)
-    top = exponents[-1]
-    # What the gradients are multiplied by to be of each scale: powers of two.
-    scales = probe.log2_scales
-    shifts = [round(s - math.log2(probe.gradient_scale)) for s in scales]
-    base = {s: plan.add(2.0**s) for s in (*shifts, *(s + top for s in shifts))}
-    own = {
-        powers: [probing.factors(probe, k, seed, powers=powers) for k in exponents]
-        for powers in (True, False)
-    }
-    coordinates = [
-        plan.compare(first, f, k, powers)
-        for powers, fs in own.items()
-        for k, f in zip(exponents, fs, strict=True)
-    ]
-    constants = [plan.compare(first, 2.0**k, k, True) for j in exponents for k in (-j, j)]
-    constants += [plan.compare(first, c, math.log2(c), False) for c in CONSTANTS]
-    widest = own[True][-1]
-    curve = [plan.compare(base[s], 2.0**s * widest, top, True) for s in shifts]
-    global_curve = [_Comparison(base[s], base[s + top], top, True) for s in shifts]
+    plan = make_plan(probe, exponents, seed)
     try:
-        runs = probing.trajectories(tx, probe, np.stack(plan.rows), extra_args)
-        objection = _objection(probe, runs, first, again)
-        if not objection and np.array_equal(runs[first], runs[mirrored]):
-            # Even in the gradient, or blind to it? One that is blind does not notice another sequence.
-            others = probing.trajectories(tx, probe.reversed(), plan.rows[first][None], extra_args)
-            if np.array_equal(runs[first], others[0]):
-                objection = "it moves the parameters, but not by the gradient"
+        runs = probing.trajectories(tx, probe, plan.rows, extra_args)
+        objection = _objection(probe, plan, runs) or _blindness(tx, probe, plan, runs, extra_args)
     except Exception as error:  # whatever an unknown optimizer raises is the answer
         return not_tested(_explain(error), tolerance)
     if objection:
         return not_tested(objection, tolerance)
-
-    def judge(at_scale, along_curve):
-        found = [_deviation(probe, runs, c, tolerance) for c in at_scale]
-        here = [_deviation(probe, runs, c, tolerance).largest for c in along_curve]
-        count = len(scales)
-        values = [_largest_finite(here[i::count]) for i in range(count)]
-        curve = tuple((float(s), v) for s, v in zip(scales, values, strict=True))
-        equal = all(_equal(runs, c) for c in (*at_scale, *along_curve) if c.exact)
-        return _verdict(found, equal, tolerance), _worst(found), curve
-
+    judge = functools.partial(_judge, probe, runs, tolerance)
     # One constant is a vector of factors too: what it moves is not scale-free.
-    verdict, worst, curve_here = judge([*coordinates, *constants], [*curve, *global_curve])
-    global_verdict, global_worst, global_scales = judge(constants, global_curve)
-    if verdict is Verdict.NOT_TESTED:
+    everything = judge([*plan.coordinates, *plan.constants], [*plan.curve, *plan.global_curve])
+    constants = judge(plan.constants, plan.global_curve)
+    if everything.verdict is Verdict.NOT_TESTED:
         return not_tested("the parameters move by too little for their precision", tolerance)
-    below = matters_below(curve_here, tolerance)
+    worst, below = everything.worst, matters_below(everything.curve, tolerance)
     return ScaleFreeness(
-        verdict, _reason(verdict, worst, below, tolerance), worst.largest, worst.exponent, worst.step,
-        global_verdict, global_worst, curve_here, global_scales, (), below,
-        matters_below(global_scales, tolerance), tolerance,
+        everything.verdict, _reason(everything.verdict, worst, below, tolerance), worst.largest,
+        worst.exponent, worst.step, constants.verdict, constants.worst, everything.curve,
+        constants.curve, (), below, matters_below(constants.curve, tolerance), tolerance,
     )  # fmt: skip
 
 
-def _objection(probe: Probe, runs: np.ndarray, first: int, again: int) -> str | None:
+class _Judgement(NamedTuple):
+    """What comparisons amount to."""
+
+    verdict: Verdict
+    worst: Deviation
+    curve: tuple[tuple[float, float], ...]
+
+
+def _judge(
+    probe: Probe,
+    runs: np.ndarray,
+    tolerance: float,
+    at_scale: list[Comparison],
+    along_curve: list[Comparison],
+) -> _Judgement:
+    """Comparisons at the probe's gradient scale, and one or more rounds of all scales."""
+    found = [_deviation(probe, runs, c, tolerance) for c in at_scale]
+    here = [_deviation(probe, runs, c, tolerance).largest for c in along_curve]
+    count = len(probe.log2_scales)
+    values = [_largest_finite(here[i::count]) for i in range(count)]
+    curve = tuple((float(s), v) for s, v in zip(probe.log2_scales, values, strict=True))
+    equal = all(_equal(runs, c) for c in (*at_scale, *along_curve) if c.exact)
+    return _Judgement(_verdict(found, equal, tolerance), _worst(found), curve)
+
+
+def _objection(probe: Probe, plan: Plan, runs: np.ndarray) -> str | None:
     """Why a comparison would mean nothing, or None."""
-    finite = np.isfinite(runs[first]).all(axis=1)
+    first = runs[plan.first]
+    finite = np.isfinite(first).all(axis=1)
     if not finite.all():
         return f"the parameters are not finite after step {int(np.argmin(finite)) + 1}"
-    if not np.array_equal(runs[first], runs[again]):
+    if not np.array_equal(first, runs[plan.again]):
         return "two equal runs differ: the optimizer is not reproducible"
-    if not probing.path_length(probe, runs[first]).any():
-        return f"it never moves the parameters in {len(runs[first])} steps"
+    if not probing.path_length(probe, first).any():
+        return f"it never moves the parameters in {len(first)} steps"
     return None
 
 
-def _deviation(probe: Probe, runs: np.ndarray, c: _Comparison, tolerance: float) -> Deviation:
+def _blindness(
+    tx: Any, probe: Probe, plan: Plan, runs: np.ndarray, extra_args: ExtraArgs | None
+) -> str | None:
+    """Why nothing that is done to gradients can matter, or None."""
+    first = runs[plan.first]
+    if not np.array_equal(first, runs[plan.mirrored]):
+        return None
+    # Even in the gradient, or blind to it? One that is blind does not notice another sequence.
+    others = probing.trajectories(tx, probe.reversed(), plan.rows[plan.first][None], extra_args)
+    blind = np.array_equal(first, others[0])
+    return "it moves the parameters, but not by the gradient" if blind else None
+
+
+def _deviation(probe: Probe, runs: np.ndarray, c: Comparison, tolerance: float) -> Deviation:
     """Deviation of one comparison."""
     return probing.deviation(probe, runs[c.base], runs[c.other], c.exponent, tolerance)
 
 
-def _equal(runs: np.ndarray, c: _Comparison) -> bool:
+def _equal(runs: np.ndarray, c: Comparison) -> bool:
     """Whether two runs have equal bits; a base that overflows on its own says nothing."""
     return not np.isfinite(runs[c.base]).all() or np.array_equal(runs[c.base], runs[c.other])
 
