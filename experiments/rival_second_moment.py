@@ -9,15 +9,13 @@ Cost: see ``--dry-run``; 30 s at smoke on two CPU cores.
 Expect: a lead that stays where scale-freeness is the reason, and goes where forgetting is.
 """
 
-from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import percent
+from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
-from experiments import comparison, verdicts
+from experiments import comparison, forgetting, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
-SECTION = "Rival (a)"
 # What is changed in both optimizers: a suffix of the recipe's name, options of the cell.
 CONTROLS = {
     "as published": ("", {}),
@@ -67,33 +65,20 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:
-    """Is AdamW ahead, as published and under each control; and is the lead smaller there?"""
+    """Is AdamW ahead, as published and under each control; is the lead, and Adam-ℓ2's λ, smaller there?"""
     pairs = [(adamw, l2) for l2, adamw in rows(protocol).values()]
     claims = [
-        verdicts.lower_error(protocol, adamw, l2, records, SECTION, "") for adamw, l2 in pairs
+        verdicts.lower_error(protocol, adamw, l2, records, forgetting.SECTION, "")
+        for adamw, l2 in pairs
     ]
-    return [*claims, _explained(protocol, pairs, records)]
-
-
-def _explained(protocol: Protocol, pairs, records) -> Claim:
-    """The claim that the lead is one of forgetting: gone under every control, where there is one."""
-    statement = "AdamW leads because Adam-ℓ2's second moment cannot forget the first gradients."
-    bar = "a lead beyond noise as published, none under any control"
     leads = [verdicts.lead(protocol, adamw, l2, records) for adamw, l2 in pairs]
-    if None in leads:
-        reason = "Not every control has been run to the end at this preset."
-        return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)
-    beyond = [lead.difference > lead.unsure for lead in leads if lead]
-    measured = ", ".join(
-        f"{percent(lead.difference)} ± {percent(lead.unsure)} ({control})"
-        for control, lead in zip(controls(protocol), leads, strict=True)
-        if lead
-    )
-    if not beyond[0]:
-        note = "There is no lead to be explained."
-        return Claim(SECTION, statement, measured, bar, Verdict.UNDECIDED, note)
-    verdict = Verdict.FAILS if any(beyond[1:]) else Verdict.HOLDS
-    return Claim(SECTION, statement, measured, bar, verdict)
+    names = list(controls(protocol))
+    return [
+        *claims,
+        forgetting.explains(names, leads),
+        forgetting.shrinks(leads),
+        forgetting.decay_comes_down(protocol, names, [l2 for _, l2 in pairs], records),
+    ]
 
 
 EXPERIMENT = Experiment(

@@ -122,7 +122,29 @@ def test_whether_forgetting_explains_the_lead(published, controls, verdict):
         lead = published if plain else controls
         return bowl(cell) + lead * cell.optimizer.startswith("adam_l2")
 
+    explained, shrinks, _ = verdicts("rival_second_moment", error)[-3:]
+    assert explained is verdict
+    assert shrinks is (Verdict.HOLDS if published > controls else Verdict.UNDECIDED)
+
+
+@pytest.mark.parametrize(
+    ("control", "verdict"),
+    [(3e-3, Verdict.HOLDS), (3e-2, Verdict.FAILS), (0.3, Verdict.FAILS)],
+)
+def test_whether_adam_l2_feels_a_smaller_decay_once_it_forgets(control, verdict):
+    """As published its best λ is 3e-2."""
+
+    def error(cell):
+        plain = cell.optimizer == "adam_l2" and not cell.skip_init
+        distance = abs(math.log10((cell.weight_decay or 1e-6) / (3e-2 if plain else control)))
+        return 0.1 + 0.1 * distance + 0.05 * abs(math.log(cell.learning_rate / 1e-3))
+
     assert verdicts("rival_second_moment", error)[-1] is verdict
+
+
+def test_a_decay_that_makes_no_difference_is_not_lower():
+    flat = lambda cell: 0.3 + 0.1 * abs(math.log(cell.learning_rate / 1e-3))  # noqa: E731
+    assert verdicts("rival_second_moment", flat)[-1] is Verdict.UNDECIDED
 
 
 @pytest.mark.parametrize(("by", "verdict"), [(0.0, Verdict.HOLDS), (0.01, Verdict.FAILS)])
