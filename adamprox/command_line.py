@@ -89,5 +89,6 @@ _REWRITES: tuple[tuple[str, Callable[[re.Match], str]], ...] = (
     (_NO_TYPE, _wrong_type),
     (r"Unrecognized options: (.*)", _unknown),
     (r"Expected one of \{(.*)\}", lambda m: f"a subcommand is missing: {m[1]}"),
+    (r"Missing value for argument '(.*)'. .*", lambda m: f"{m[1]} must have a value"),
     (r"Missing from .*?: (\S+) (.*?)\.? \(required\)", lambda m: f"{m[1]} is missing: {m[2]}"),
 )

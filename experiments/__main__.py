@@ -6,6 +6,7 @@ import pathlib
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
@@ -14,13 +15,16 @@ from rich.table import Column, Table
 
 from adamprox.command_line import parse
 from adamprox.output import one_line
-from adamprox.sweep import Results, run_cells
+from adamprox.sweep import Results, cell_key, run_cells
+from adamprox.sweep.ray_engine import check_cluster
 from adamprox.sweep.run import ENGINES
 from experiments import doctor
-from experiments.catalogue import CATALOGUE, find
+from experiments.catalogue import CATALOGUE, did_you_mean, find
+from experiments.experiment import Experiment
 from experiments.live import live_grids
 from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
+from experiments.protocol import Protocol
 from experiments.run import check_writable, draw, plan, run
 
 
@@ -39,7 +43,7 @@ class Arguments:
     draw: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Run nothing: figures, claims and page from the records there are."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Worker processes; one a core by default."""
+    """Worker processes; one a core by default, 0 for this process itself."""
     engine: Annotated[str, tyro.conf.arg(metavar="{local,ray}")] = "local"
     """Where cells run: processes or devices of this machine, or a Ray cluster."""
     address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
@@ -86,10 +90,13 @@ def main(argv: list[str]) -> int:
         if arguments.experiment == "overview":
             print(write_overview(arguments.out or pathlib.Path("runs")))
             return 0
-        chosen = find(arguments.experiment, arguments.preset), _protocol(arguments)
+        experiments = find(arguments.experiment, arguments.preset)
+        chosen = experiments, _protocol(arguments, experiments)
         out = arguments.out or pathlib.Path("runs") / arguments.preset
         if not arguments.draw:
             check_writable(out)
+        if arguments.engine == "ray" and not (arguments.draw or arguments.dry_run):
+            check_cluster(arguments.address)
         if arguments.dry_run:
             Console().print(plan(*chosen, Results(out / "records")))
             return 0
@@ -124,16 +131,40 @@ def _check(arguments: Arguments) -> None:
     for name, allowed in (("preset", PRESETS), ("engine", ENGINES)):
         value = getattr(arguments, name)
         if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+            raise ValueError(
+                f"{name} must be one of {', '.join(allowed)}, got {value!r}{did_you_mean(value, allowed)}"
+            )
     if arguments.address is not None and arguments.engine != "ray":
-        raise ValueError(f"address must be given with --engine ray, got {arguments.address!r}")
+        raise ValueError(f"address must come with --engine ray, got {arguments.address!r} without")
+    if arguments.draw and arguments.dry_run:
+        raise ValueError("draw must not be given with --dry-run, which writes nothing")
+    given = [name for name in OVERRIDES if getattr(arguments, name) is not None]
+    if given and arguments.experiment in ("list", "overview", "doctor"):
+        raise ValueError(f"{given[0]} must be given with an experiment, got {arguments.experiment}")
     if arguments.workers is not None and arguments.workers < 0:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
 
 
-def _protocol(arguments: Arguments):
-    names = ("depth", "epochs", "seed", "validation_size", "learning_rates", "weight_decays")
-    return protocol(arguments.preset, **{name: getattr(arguments, name) for name in names})
+OVERRIDES = ("depth", "epochs", "seed", "validation_size", "learning_rates", "weight_decays")
+"""Arguments that take the place of what a preset says."""
+
+
+def _protocol(arguments: Arguments, experiments: Sequence[Experiment]) -> Protocol:
+    """The preset's with what is given in its place; ValueError for what would change nothing."""
+    given = {name: getattr(arguments, name) for name in OVERRIDES}
+    chosen = protocol(arguments.preset, **given)
+    keys = _keys(experiments, chosen)
+    for name in OVERRIDES:
+        without = protocol(arguments.preset, **{**given, name: None})
+        if without != chosen and _keys(experiments, without) == keys:
+            raise ValueError(
+                f"{name} changes nothing in {arguments.experiment}, got {getattr(arguments, name)}"
+            )
+    return chosen
+
+
+def _keys(experiments: Sequence[Experiment], chosen: Protocol) -> set[str]:
+    return {cell_key(cell) for e in experiments for cell in e.cells(chosen, ())}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Every experiment, in the order of the page."""
 
 import difflib
+from collections.abc import Iterable
 
 from experiments import (
     distributed,
@@ -47,6 +48,12 @@ OTHERS = ("list", "all", "overview", "doctor")
 """What else may stand on the command line in place of an experiment's name."""
 
 
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A question to end a message with, where one of ``names`` is like ``name``."""
+    near = difflib.get_close_matches(name.lower(), list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def find(name: str, preset: str) -> list[Experiment]:
     """The experiments a name on the command line means.
 
@@ -61,8 +68,8 @@ def find(name: str, preset: str) -> list[Experiment]:
     if name == "all":
         return [experiment for experiment in CATALOGUE.values() if preset in experiment.cost]
     if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, [*OTHERS, *CATALOGUE], n=1)
-        names = ", ".join([*OTHERS, *CATALOGUE])
-        question = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"experiment must be one of {names}, got {name!r}{question}")
+        names = [*OTHERS, *CATALOGUE]
+        raise ValueError(
+            f"experiment must be one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}"
+        )
     return [CATALOGUE[name]]

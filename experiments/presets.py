@@ -104,8 +104,7 @@ def protocol(preset: str, **overrides: object) -> Protocol:
       ValueError: No such preset, or a value that cannot be trained; the message names it.
     """
     if preset not in PRESETS:
-        available = ", ".join(PRESETS)
-        raise ValueError(f"preset must be one of {available}, got {preset!r}")
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     changed = {name: value for name, value in overrides.items() if value is not None}
     grids = {
         name: changed.pop(name) for name in ("learning_rates", "weight_decays") if name in changed

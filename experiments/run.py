@@ -135,7 +135,9 @@ def draw(
         console.print(f"{path} is damaged or of another cell: left out", soft_wrap=True)
     begun = [e for e in experiments if results.read_all(cells[e.name])]
     if not begun:
-        raise ValueError(f"out must hold records of this preset, got {out}")
+        raise ValueError(
+            f"out must hold records of this preset, {out} has none of {experiments[0].name}"
+        )
     console.print(f"{len({r['key'] for r in records})} records of {len(begun)} experiments")
     return publish(begun, protocol, out, cells, seconds=0.0, many=len(experiments) > 1)
 

@@ -376,8 +376,14 @@ def test_bad_arguments_are_one_line(run, arguments, text):
     one_line(run(*arguments), text)
 
 
+def test_list_of_a_directory_that_is_not_there_is_one_line(run, tmp_path):
+    one_line(
+        run("list", "--data-dir", tmp_path / "x"), f"must be a directory, got {tmp_path / 'x'}"
+    )
+
+
 def test_list_says_what_is_there(prepared, run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     code, out, _ = run("list", "--data-dir", prepared)
     assert code == 0 and load("cifar10", prepared).fingerprint in out
-    assert "SHA-256 is" in out and "cifar100 is not prepared" in out
+    assert "SHA-256 is" in out and "cifar100 is not prepared" in out and f"in {prepared}" in out

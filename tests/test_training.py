@@ -167,9 +167,9 @@ def test_histograms_count_every_parameter_at_the_first_step_of_an_epoch():
     ("field", "value", "message"),
     [
         ("depth", 21, "depth must be 6n"),
-        ("weight_decay", -1e-4, "weight_decay must be >= 0, got -0.0001"),
-        ("weight_decay", float("nan"), "weight_decay must be >= 0, got nan"),
-        ("learning_rate", 0.0, "learning_rate must be > 0, got 0"),
+        ("weight_decay", -1e-4, "weight_decay must be >= 0 and < 1e6, got -0.0001"),
+        ("weight_decay", float("nan"), "weight_decay must be >= 0 and < 1e6, got nan"),
+        ("learning_rate", 0.0, "learning_rate must be > 0 and < 1e6, got 0"),
         ("loss_multiplier", -1.0, "loss_multiplier must be > 0"),
         ("optimizer", "adam", "optimizer must be one of .*adam_l2, .* got adam"),
         ("network", "vgg", "network must be one of resnet, densenet, mlp, got vgg"),

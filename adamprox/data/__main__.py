@@ -8,13 +8,18 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from adamprox.command_line import parse
 from adamprox.data.cifar import stored_provenance
 from adamprox.data.errors import DamagedDataError, MissingDataError
 from adamprox.data.layout import LAYOUTS
-from adamprox.data.loading import load, prepare_command, prepared_directory
+from adamprox.data.loading import (
+    load,
+    prepare_command,
+    prepared_directory,
+    resolve_data_dir,
+)
 from adamprox.data.prepare import prepare
 from adamprox.output import one_line
 
@@ -68,7 +73,12 @@ class List:
 
     def run(self) -> None:
         """Print a table."""
-        table = Table("data set", "train", "test", "fingerprint", "from", show_lines=True)
+        root = resolve_data_dir(self.data_dir)
+        if self.data_dir is not None and not root.is_dir():
+            raise ValueError(f"data dir must be a directory, got {root}")
+        origin = Column("from", overflow="fold")
+        table = Table("data set", "train", "test", "fingerprint", origin, show_lines=True)
+        table.caption = f"in {root}"
         for name in LAYOUTS:
             table.add_row(name, *self._row(name))
         Console().print(table)

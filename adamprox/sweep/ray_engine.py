@@ -114,6 +114,21 @@ class _Actor:
         return compute(cell, scratch if scratch.parent.is_dir() else None)
 
 
+def check_cluster(address: str | None) -> None:
+    """Refuse a cluster that is not there, before anything is begun.
+
+    Args:
+      address: As `run_ray` takes it; one that starts Ray on this machine only needs it installed.
+
+    Raises:
+      ValueError: Ray is not installed, or there is no cluster at ``address``.
+    """
+    ray = _ray()
+    if address not in (None, "local"):
+        with _connected(ray, None, address):
+            pass
+
+
 def _ray() -> Any:
     try:
         return importlib.import_module("ray")

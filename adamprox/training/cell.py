@@ -99,9 +99,14 @@ class TrainingCell:
             )
         for name in ("learning_rate", "weight_decay", "loss_multiplier"):
             _check(name, getattr(self, name), _is(numbers.Real, getattr(self, name)), "a number")
-        _check("learning_rate", self.learning_rate, 0 < self.learning_rate < 1e6, "> 0")
-        _check("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1e6, ">= 0")
-        _check("loss_multiplier", self.loss_multiplier, 0 < self.loss_multiplier < 1e30, "> 0")
+        _check("learning_rate", self.learning_rate, 0 < self.learning_rate < 1e6, "> 0 and < 1e6")
+        _check("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1e6, ">= 0 and < 1e6")
+        _check(
+            "loss_multiplier",
+            self.loss_multiplier,
+            0 < self.loss_multiplier < 1e30,
+            "> 0 and < 1e30",
+        )
         for name in ("epochs", "batch_size", "evaluate_every"):
             _check_whole(name, getattr(self, name), 1, ">= 1")
             _check(name, getattr(self, name), getattr(self, name) < 2**31, "< 2^31")
