@@ -41,6 +41,8 @@ class Arguments:
     """Whose cells are counted."""
     devices: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N …]")] = (1, 8)
     """Numbers of devices like this one, each training cells of its own."""
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME …]")] = ()
+    """Networks to measure, as the table names them, such as "ResNet-20, no BatchNorm"; all by default."""
     records: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where finished cells lie, to compare."""
     markdown: bool = False
@@ -80,6 +82,15 @@ def seconds_a_step(program: Program) -> float:
     return measurement.seconds / -(-count // program.batch_size)
 
 
+def in_words(program: Program) -> str:
+    """Network and data."""
+    network = program.network
+    family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
+    norm = "BatchNorm" if network.batch_norm else "no BatchNorm"
+    norm = "SkipInit" if network.skip_init else norm
+    return f"{family}-{network.depth}, {norm}, {program.images.dataset}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """All cells of one network: how many, their steps, and what a step takes."""
@@ -88,15 +99,6 @@ class Row:
     cells: int
     steps: float
     seconds: float
-
-    @property
-    def name(self) -> str:
-        """Network and data in words."""
-        network = self.program.network
-        family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
-        norm = "BatchNorm" if network.batch_norm else "no BatchNorm"
-        norm = "SkipInit" if network.skip_init else norm
-        return f"{family}-{network.depth}, {norm}, {self.program.images.dataset}"
 
     @property
     def days(self) -> float:
@@ -133,7 +135,7 @@ def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
     header = ["network", "cells", "steps", "ms a step"]
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [
-        [row.name, f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
+        [in_words(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
         + [f"{row.days / n:.3g}" for n in devices]
         for row in rows
     ]
@@ -146,6 +148,12 @@ def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
 def main(arguments: Arguments) -> None:
     """Measure and print."""
     cells = training_cells(arguments.preset)
+    if arguments.only:
+        names = {cell: in_words(cell.program) for cell in cells}
+        cells = [c for c in cells if names[c].startswith(arguments.only)]
+        if not cells:
+            known = "; ".join(sorted(set(names.values())))
+            raise ValueError(f"only must begin one of: {known}; got {' '.join(arguments.only)}")
     rows = predict(cells)
     header, *body = lines(rows, arguments.devices)
     device = f"Preset {arguments.preset} on {jax.devices()[0].device_kind}."
