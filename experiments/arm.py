@@ -21,6 +21,7 @@ class Arm:
       options: Where its cells depart from the protocol's ``training``.
       grid: In place of the protocol's.
       label: In figures; the optimizer's name by default.
+      more_rates: Whether α goes on where the best cell lies at its end, as λ always does.
     """
 
     optimizer: str
@@ -28,6 +29,7 @@ class Arm:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     grid: Grid | None = None
     label: str | None = None
+    more_rates: bool = True
 
     def cells(self, protocol: Protocol, records: Sequence[Record] = ()) -> list[TrainingCell]:
         """The grid, as far as ``records`` have extended it, and more seeds of its best cell."""
@@ -98,6 +100,8 @@ class Arm:
             if winner is None:
                 return cells, None
             larger = extend(grid, winner["learning_rate"], winner["weight_decay"])
+            if not self.more_rates:
+                larger = larger._replace(learning_rates=grid.learning_rates)
             if larger == grid or not left:
                 return cells, winner
             grid = larger

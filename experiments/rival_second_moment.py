@@ -11,6 +11,7 @@ Expect: a lead that stays where scale-freeness is the reason, and goes where for
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
+from adamprox.sweep.grid import Grid
 from experiments import comparison, forgetting, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
@@ -39,13 +40,20 @@ def rows(protocol: Protocol) -> dict[str, list[Arm]]:
             Arm(
                 name + suffix,
                 options={**protocol.deep, **options},
-                grid=protocol.deep_grid(name),
+                grid=_grid(protocol, name),
+                more_rates=not protocol.deep_grids,
                 label=f"{LABELS[name]} ({control})",
             )
             for name in ("adam_l2", "adamw")
         ]
         for control, (suffix, options) in controls(protocol).items()
     }
+
+
+def _grid(protocol: Protocol, name: str) -> Grid:
+    """The optimizer's own λ at the α of both: what is changed may move the best α too."""
+    rates = {rate for n in ("adam_l2", "adamw") for rate in protocol.deep_grid(n).learning_rates}
+    return protocol.deep_grid(name)._replace(learning_rates=tuple(sorted(rates)))
 
 
 def cells(protocol: Protocol, records=()):

@@ -132,9 +132,13 @@ def selected_on_validation(
 
 
 def lines(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> list[str]:
-    """A note on every arm that was tuned over λ alone."""
-    rates = {name(arm): arm.axes(protocol, records).learning_rates for arm in arms}
-    alone = [f"α = {compact(r[0])} ({label})" for label, r in rates.items() if len(r) == 1]
+    """A note on every arm whose α are not tuned until the best one lies inside."""
+    rates = [(arm, arm.axes(protocol, records).learning_rates) for arm in arms]
+    alone = [
+        f"α = {' or '.join(map(compact, values))} ({name(arm)})"
+        for arm, values in rates
+        if len(values) == 1 or not arm.more_rates
+    ]
     return [f"Tuned over λ alone, at {', '.join(alone)}."] if alone else []
 
 

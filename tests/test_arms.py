@@ -79,6 +79,15 @@ def test_extending_ends():
     assert len(Arm("adamw").axes(PROTOCOL, records).weight_decays) == 3 + PROTOCOL.extensions
 
 
+@pytest.mark.parametrize("more", [True, False])
+def test_rates_go_on_only_where_they_may_and_decays_always(more):
+    arm = Arm("adamw", more_rates=more)
+    records, _ = complete(arm, bowl(5e-3, 5e-3))
+    axes = arm.axes(PROTOCOL, records)
+    assert max(axes.weight_decays) > 5e-4
+    assert (axes.learning_rates == PROTOCOL.learning_rates) is not more
+
+
 def test_arms_do_not_take_each_others_cells():
     plain, scaled = Arm("adamw"), Arm("adamw", multiplier=10.0, options={"batch_norm": True})
     records, _ = complete(plain, bowl(5e-4, 1e-4))
