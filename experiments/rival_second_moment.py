@@ -51,9 +51,13 @@ def rows(protocol: Protocol) -> dict[str, list[Arm]]:
 
 
 def _grid(protocol: Protocol, name: str) -> Grid:
-    """The optimizer's own λ at the α of both: what is changed may move the best α too."""
-    rates = {rate for n in ("adam_l2", "adamw") for rate in protocol.deep_grid(n).learning_rates}
-    return protocol.deep_grid(name)._replace(learning_rates=tuple(sorted(rates)))
+    """Where grids are lines, AdamW's is also tried at the α of Adam-ℓ2's.
+
+    What is changed may move the best α. It is Adam-ℓ2 that the controls are expected to help, so the
+    second try goes to the other.
+    """
+    own, other = protocol.deep_grid(name), protocol.deep_grid("adam_l2")
+    return own._replace(learning_rates=tuple(sorted({*own.learning_rates, *other.learning_rates})))
 
 
 def cells(protocol: Protocol, records=()):
