@@ -83,3 +83,8 @@ PROJECTIONS = {
     "l2_ball": functools.partial(prox.l2_ball, radius=1.5),
 }
 """On convex sets."""
+
+
+def smallest_at_zero(penalty, points):
+    """Whether no point has a smaller penalty than 0, so that the prox cannot move away from it."""
+    return all(penalty(0 * point) <= penalty(point) for point in points)

@@ -242,6 +242,7 @@ def test_list_names_every_experiment(capsys):
         (["list", "--depth", "20"], "depth must be given with an experiment, got list"),
         (["fig01", "--draw", "--dry-run"], "draw must not be given with --dry-run"),
         (["FIG03"], "did you mean fig03"),
+        (["fig01", "--engine", "ray", "--address", "somewhere"], "address must be|needs Ray"),
         (["fig03", "--address", "here:1", "--dry-run"], "address must come with --engine ray"),
         (["fig03", "--validation-size", "-5"], "validation_size must be >= 0, got -5"),
         (["overview", "--out", "{file}"], "out must hold directories of finished runs"),
