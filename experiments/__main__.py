@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from adamprox.command_line import parse
+from adamprox.interruption import was_interrupted
 from adamprox.output import one_line
 from adamprox.sweep import Results, cell_key, run_cells
 from adamprox.sweep.ray_engine import check_cluster
@@ -112,18 +113,26 @@ def main(argv: list[str]) -> int:
             console=console,
         )
         report = run(*chosen, out, runner=runner, console=console)
-    except ValueError as error:
-        print(f"python -m experiments: {one_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"python -m experiments: {one_line(error)}; finished cells are kept", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; finished cells are kept, the same command goes on", file=sys.stderr)
-        return 130
+    except (Exception, KeyboardInterrupt) as error:
+        return _explain(error)
     console.print(f"done in {time.perf_counter() - started:.0f} s; the report is at")
     print(report)
     return 0
+
+
+def _explain(error: BaseException) -> int:
+    """One line of what ended the command, and its exit code; what nobody foresaw is raised again."""
+    prefix = "python -m experiments: "
+    if was_interrupted(error):
+        code, line = 130, "\ninterrupted; finished cells are kept, the same command goes on"
+    elif isinstance(error, ValueError):
+        code, line = 2, f"{prefix}{one_line(error)}"
+    elif isinstance(error, OSError):
+        code, line = 1, f"{prefix}{one_line(error)}; finished cells are kept"
+    else:
+        raise error
+    print(line, file=sys.stderr)
+    return code
 
 
 def _check(arguments: Arguments) -> None:

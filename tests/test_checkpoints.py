@@ -113,6 +113,33 @@ def test_time_before_an_interruption_counts(tmp_path):
     assert second.seconds >= 0.2
 
 
+def interrupt_inside_an_import(*_, **__):
+    """What Ctrl-C does while an extension module is loaded."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
+
+
+def test_an_interrupted_reader_does_not_take_the_checkpoint_for_damaged(tmp_path, monkeypatch):
+    save(tmp_path / "c")
+    checkpoints = Checkpoints(tmp_path / "c", "this cell")
+    with monkeypatch.context() as patch:
+        manager = checkpoints._manager()
+        patch.setattr(manager, "restore", interrupt_inside_an_import)
+        patch.setattr(checkpoints, "_manager", lambda: manager)
+        with pytest.raises(ImportError):
+            checkpoints.restore(STATE)
+    assert checkpoints.restore(STATE) is not None
+
+
+def test_an_interrupted_writer_does_not_go_on(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "c", "this cell", every=0)
+    monkeypatch.setattr(checkpoints, "_manager", interrupt_inside_an_import)
+    with pytest.raises(ImportError):
+        checkpoints.save(1, STATE, [])
+
+
 @pytest.mark.filterwarnings("ignore:.*passed over")
 @pytest.mark.parametrize(
     ("identity", "like"),

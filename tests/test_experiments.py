@@ -14,6 +14,7 @@ from adamprox.report.claims import Verdict
 from adamprox.report.tables import read_claims, write_claims
 from adamprox.sweep import Results, cell_key
 from adamprox.training import TrainingCell
+from experiments import __main__ as command
 from experiments.__main__ import main
 from experiments.catalogue import CATALOGUE
 from experiments.cost import _forward_flops
@@ -259,3 +260,29 @@ def test_bad_input_is_one_line_and_exit_code_2(argv, message, tmp_path, monkeypa
     captured = capsys.readouterr()
     assert re.search(message, captured.err) and captured.err.count("\n") == 1 and not captured.out
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("inside_an_import", [False, True])
+def test_interrupted_is_one_line_wherever_it_came(tmp_path, monkeypatch, capsys, inside_an_import):
+    def interrupted(*_, **__):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            if inside_an_import:
+                raise ImportError("initialization failed") from error
+            raise
+
+    monkeypatch.setattr(command, "run", interrupted)
+    assert command.main(["fig06", "--preset", "smoke", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.strip() == (
+        "interrupted; finished cells are kept, the same command goes on"
+    )
+
+
+def test_what_nobody_foresaw_keeps_its_traceback(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("a mistake in this project")
+
+    monkeypatch.setattr(command, "run", broken)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        command.main(["fig06", "--preset", "smoke", "--out", str(tmp_path)])

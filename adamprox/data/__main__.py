@@ -21,6 +21,7 @@ from adamprox.data.loading import (
     resolve_data_dir,
 )
 from adamprox.data.prepare import prepare
+from adamprox.interruption import was_interrupted
 from adamprox.output import one_line
 
 _DataDir = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")]
@@ -107,12 +108,14 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         parse(_Command, arguments, prog="python -m adamprox.data").run()
-    except (ValueError, OSError) as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if was_interrupted(error):
+            print("\ninterrupted; what is not prepared leaves no data set behind", file=sys.stderr)
+            return 130
+        if not isinstance(error, (ValueError, OSError)):
+            raise
         print(f"python -m adamprox.data: {one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; what is not prepared leaves no data set behind", file=sys.stderr)
-        return 130
     return 0
 
 

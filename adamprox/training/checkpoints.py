@@ -21,6 +21,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from adamprox.interruption import was_interrupted
+
 _KEPT = 2
 _CHUNK = 2**18  # bytes
 _UNFINISHED = ".orbax-checkpoint-tmp"
@@ -69,6 +71,8 @@ class Checkpoints:
             with self._manager() as manager:
                 manager.save(number, args=items, force=True)
         except Exception as error:  # of Orbax and its storage: no common base
+            if was_interrupted(error):
+                raise
             path, reason = self.directory / str(number), " ".join(str(error).split())
             warnings.warn(f"{path} cannot be saved, training goes on: {reason}", stacklevel=2)
             self._remove_unfinished()
@@ -129,7 +133,9 @@ class Checkpoints:
             state, note = found.state, found.note
             ours = note["identity"] == self.identity and note["seconds"] >= 0
             genuine = ours and note["digest"] == digest(state, note["history"])
-        except Exception:
+        except Exception as error:
+            if was_interrupted(error):
+                raise
             # Whatever a damaged file makes Orbax, its storage or its JSON reader raise.
             return None
         if not genuine:

@@ -95,7 +95,7 @@ CASES = [
     ),
     Case(
         "SIGTERM at random moments",
-        functools.partial(at_random_moments, number=signal.SIGTERM, count=5),
+        functools.partial(at_random_moments, number=signal.SIGTERM, count=20),
         slow=True,
     ),
     Case(
@@ -105,7 +105,7 @@ CASES = [
     ),
     Case(
         "Ctrl-C at random moments",
-        functools.partial(at_random_moments, number=signal.SIGINT, count=5),
+        functools.partial(at_random_moments, number=signal.SIGINT, count=20),
         slow=True,
     ),
     Case(
