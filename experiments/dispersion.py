@@ -87,13 +87,13 @@ def less_dispersed_cell_by_cell(
         f"smaller in {smaller} of {len(pairs)} cells (95 %: {100 * low:.0f} to {100 * high:.0f} % of "
         f"cells); median ratio of spreads {ratio:.2f}"
     )
-    note = f"Cells in which either errs on more than {percent(verdicts.AT_CHANCE)} are left out. One seed a cell."
+    note = f"A cell counts where each network {verdicts.LEARNED}. One seed a cell."
     return Claim(section, statement, measured, bar, verdict, note)
 
 
 def against_decay(protocol: Protocol, arms: Sequence[Arm], records, file: str) -> list[Figure]:
     """The spread of every cell of both grids against λ, a panel an α; none without records."""
-    tuned = [[r for r in arm.tuned(protocol, records) if _learned(r)] for arm in arms]
+    tuned = [[r for r in arm.tuned(protocol, records) if verdicts.learned(r)] for arm in arms]
     alphas, decays = (
         sorted({r[axis] for rows in tuned for r in rows})
         for axis in ("learning_rate", "weight_decay")
@@ -130,17 +130,11 @@ def _shared(
         {
             (r["learning_rate"], r["weight_decay"]): r
             for r in arm.tuned(protocol, records)
-            if r["weight_decay"] > 0 and _learned(r)
+            if r["weight_decay"] > 0 and verdicts.learned(r)
         }
         for arm in arms
     )
     return [(first[at], second[at]) for at in first if at in second]
-
-
-def _learned(record: Record) -> bool:
-    return (
-        record["final_test_error"] is not None and record["final_test_error"] <= verdicts.AT_CHANCE
-    )
 
 
 def _spread(record: Record) -> float:

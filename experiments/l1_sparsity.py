@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import compact, noise, percent, untested
-from adamprox.report.plots import COLORS, LABELS, canvas
+from adamprox.report.plots import COLORS, LABELS, canvas, plain_ticks
 from adamprox.sweep import Record
 from adamprox.training import TrainingCell
 from experiments import verdicts
@@ -87,8 +87,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
                 label = f"{LABELS[name]}: channels"
                 ax.semilogy(x, y, "s--", color=COLORS[name], mfc="white", label=label)
         ax.set(title=network, xlabel="exactly zero, %", xlim=(-3, 103))
-    axes[0, 0].yaxis.set_major_formatter("{x:g}")
-    axes[0, 0].yaxis.set_minor_formatter("{x:g}")
+    plain_ticks(axes[0, 0].yaxis)
     axes[0, 0].set_ylabel("test error, %")
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     caption = (

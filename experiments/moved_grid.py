@@ -9,7 +9,7 @@ from adamprox.report.claims import best, compact, noise, percent, select, untest
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from experiments.protocol import Protocol
-from experiments.verdicts import AT_CHANCE
+from experiments.verdicts import learned
 
 # Optimizers that weigh λ against the size of the gradient.
 _MOVING = ("adam_l2", "proxgen")
@@ -57,9 +57,9 @@ def _pairs(protocol: Protocol, records, name: str, moved: bool):
             other = _counterpart(grid, start, multiplier if moved else 1.0)
             if other is None or not start["weight_decay"]:
                 continue
-            errors = [start["final_test_error"], other["final_test_error"]]
-            if None not in errors and min(errors) < AT_CHANCE:
-                found.append((start, other))
+            pair = start, other
+            if all(r["final_test_error"] is not None for r in pair) and any(map(learned, pair)):
+                found.append(pair)
     return found
 
 

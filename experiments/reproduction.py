@@ -37,6 +37,7 @@ FIGURES = (
     "fig03_resnet_20_heatmaps.png",
     "fig03_resnet_56_heatmaps.png",
     "fig09_spread_by_cell.png",
+    "l1_sparsity.png",
     "rival_second_moment.png",
     "rival_tuning.png",
 )

@@ -20,6 +20,7 @@ from experiments.catalogue import CATALOGUE
 from experiments.cost import _forward_flops
 from experiments.fig01_quadratics import distance
 from experiments.presets import PRESETS, protocol
+from experiments.verdicts import learned
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -195,6 +196,26 @@ def test_fig05_verdicts(gap, verdict):
         "fig05", lambda c: bowl(c, 3e-3) + (gap if c.optimizer == "adamprox" else 0)
     )
     assert CATALOGUE["fig05"].claims(demo, records)[0].verdict is verdict
+
+
+def test_fig05_says_nothing_from_a_few_cells_or_from_guessing():
+    def few(cell):
+        return 0.9 if cell.learning_rate > 5e-4 else 0.3
+
+    for error, verdict in ((few, Verdict.UNDECIDED), (lambda cell: 0.89, Verdict.NOT_TESTED)):
+        demo, records = synthetic("fig05", error)
+        assert CATALOGUE["fig05"].claims(demo, records)[0].verdict is verdict
+
+
+def test_what_counts_as_learned_depends_on_the_number_of_classes():
+    for dataset, error, expected in (
+        ("digits", 0.84, True),
+        ("cifar10", 0.86, False),
+        ("cifar100", 0.98, True),
+        ("cifar100", 0.99, False),
+        ("cifar10", None, False),
+    ):
+        assert learned({"dataset": dataset, "final_test_error": error}) is expected
 
 
 def test_figures_can_be_drawn_when_everything_diverged():

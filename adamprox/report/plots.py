@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogFormatter
 
 from adamprox.histograms import LOWEST_LOG2, NUM_BINS, log2_spread
 from adamprox.report.claims import best, compact
@@ -160,6 +162,13 @@ def error_limits(records: Sequence[Record]) -> tuple[float, float]:
     """
     errors = [100 * r["final_test_error"] for r in records if r["final_test_error"] is not None]
     return max(min(errors, default=1.0), 0.1), max([90.0, *errors])
+
+
+def plain_ticks(*logarithmic: Axis) -> None:
+    """Label axes with 60 and 70, not with 6 × 10¹ and 7 × 10¹, where there is room between the tens."""
+    for axis in logarithmic:
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter())
 
 
 def label_grid(axes: np.ndarray) -> None:
