@@ -39,6 +39,20 @@ def test_done_cells_are_not_run_again_and_new_ones_are(tmp_path):
     assert results.read(Square(5.0)) is not None
 
 
+def test_what_is_left_of_a_cell_that_has_a_record_is_removed(tmp_path):
+    results = Results(tmp_path)
+    run_cells([Square(2.0)], results, workers=0, console=QUIET)
+    done, unfinished = results.scratch(Square(2.0)), results.scratch(Square(3.0))
+    for scratch in (done, unfinished):  # killed after its record, or before
+        scratch.mkdir(parents=True)
+        scratch.with_suffix(".lock").touch()
+    with results.claim(Square(2.0)):  # another sweep is just removing it
+        results.clear_leftovers([Square(2.0)])
+        assert done.exists()
+    results.clear_leftovers([Square(2.0), Square(3.0)])
+    assert sorted(tmp_path.glob("unfinished/*")) == [unfinished, unfinished.with_suffix(".lock")]
+
+
 def test_any_change_of_configuration_is_another_cell():
     base = TrainingCell()
     changes = {

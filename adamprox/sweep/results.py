@@ -103,6 +103,17 @@ class Results:
         shutil.rmtree(self.scratch(cell), ignore_errors=True)
         return record
 
+    def clear_leftovers(self, cells: Iterable[Cell]) -> None:
+        """Remove what a process kept of ``cells`` that have a record, killed right after `write`."""
+        for cell in cells:
+            scratch = self.scratch(cell)
+            left = scratch.exists() or scratch.with_suffix(".lock").exists()
+            if left and self.read(cell) is not None:
+                # On a disk that cannot be written they do no harm.
+                with contextlib.suppress(OSError), self.claim(cell) as ours:
+                    if ours:
+                        shutil.rmtree(scratch, ignore_errors=True)
+
     def read_all(self, cells: Iterable[Cell]) -> list[Record]:
         """The records of those ``cells`` that have one, in their order."""
         return [record for cell in cells if (record := self.read(cell)) is not None]

@@ -63,6 +63,7 @@ def run_cells(
     console = console or Console(stderr=True)
     wanted = list({cell_key(cell): cell for cell in cells}.values())
     missing = [cell for cell in wanted if results.read(cell) is None]
+    results.clear_leftovers(wanted)
     for path in results.distrusted(missing):
         console.print(f"{path} is damaged or of another cell: run again", soft_wrap=True)
     console.print(f"{len(wanted)} cells, {len(wanted) - len(missing)} already done")
