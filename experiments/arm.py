@@ -45,6 +45,11 @@ class Arm:
         known = _by_key(records)
         return sum(cell_key(cell) not in known for cell in self.cells(protocol, records))
 
+    def untuned(self, protocol: Protocol, records: Sequence[Record]) -> int:
+        """How many cells of its grid have no record; repetitions of the best do not count."""
+        known = _by_key(records)
+        return sum(cell_key(cell) not in known for cell in self._tuned(protocol, records)[0])
+
     def extensions(self, protocol: Protocol, records: Sequence[Record]) -> int:
         """By how many values the grid has grown."""
         first, last = (Arm.axes(self, protocol, known) for known in ((), records))

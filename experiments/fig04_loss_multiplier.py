@@ -9,7 +9,7 @@ Expect: the rows of AdamW and AdamProx unchanged from left to right; Adam-ℓ2's
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
-from experiments import comparison, moved_grid, verdicts
+from experiments import comparison, moved_grid
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -53,12 +53,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Where the best cell of loss × 1 stands at each larger multiplier, and the whole pattern."""
-    tests = (moved_grid.best_cell, moved_grid.whole_grid)
-    return [
-        verdicts.if_finished(protocol, arms, records, test(protocol, records, name))
-        for test in tests
-        for name, arms in zip(OPTIMIZERS, rows(protocol), strict=True)
-    ]
+    return moved_grid.judge(protocol, dict(zip(OPTIMIZERS, rows(protocol), strict=True)), records)
 
 
 EXPERIMENT = Experiment(

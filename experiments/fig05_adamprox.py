@@ -19,8 +19,6 @@ from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
 OPTIMIZERS = ("adamw", "adamprox")
-FEWEST = 5
-"""Cells, below which their agreement says little."""
 
 
 def rows(protocol: Protocol) -> dict[str, list[Arm]]:
@@ -85,7 +83,7 @@ def judge(protocol: Protocol, records) -> list[Claim]:
 def _same(protocol: Protocol, network: str, arms: Sequence[Arm], records) -> Claim:
     statement = f"{network}AdamProx performs like AdamW, cell by cell."
     bar = (
-        f"within two standard errors in at least 90 % of at least {FEWEST} cells of λ > 0 in which "
+        f"within two standard errors in at least 90 % of at least {verdicts.FEWEST} cells of λ > 0 in which "
         f"either {verdicts.LEARNED}"
     )
     if reason := verdicts.unfinished(protocol, arms, records):
@@ -101,7 +99,7 @@ def _same(protocol: Protocol, network: str, arms: Sequence[Arm], records) -> Cla
     close = np.array([abs(gap) <= noise(*pair) for gap, pair in zip(gaps, found, strict=True)])
     measured = f"{close.sum()} of {close.size} cells; median difference {percent(float(np.median(abs(gaps))))}"
     verdict = Verdict.HOLDS if close.mean() >= 0.9 else Verdict.FAILS
-    if close.size < FEWEST:
+    if close.size < verdicts.FEWEST:
         verdict = Verdict.UNDECIDED
     far = [pair for pair in everything if abs(_gap(pair)) > noise(*pair)]
     note = "Beyond noise, of all cells: " + "; ".join(map(_describe, far)) + "." if far else ""

@@ -1,6 +1,6 @@
 """Whether a grid of (α, λ) moves with the loss multiplier, or stays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,11 +8,30 @@ from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, noise, percent, select, untested
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
+from experiments import verdicts
+from experiments.arm import Arm
 from experiments.protocol import Protocol
-from experiments.verdicts import learned
 
 # Optimizers that weigh λ against the size of the gradient.
 _MOVING = ("adam_l2", "proxgen")
+
+
+def judge(protocol: Protocol, rows: Mapping[str, Sequence[Arm]], records) -> list[Claim]:
+    """Both claims about every optimizer and its arms, one a multiplier.
+
+    They compare cells of one seed, so repetitions of the best are neither waited for nor used.
+    """
+    return [
+        _judge(test, protocol, name, arms, records)
+        for test in (best_cell, whole_grid)
+        for name, arms in rows.items()
+    ]
+
+
+def _judge(test, protocol: Protocol, name: str, arms: Sequence[Arm], records) -> Claim:
+    claim = test(protocol, [r for arm in arms for r in arm.tuned(protocol, records)], name)
+    reason = verdicts.unfinished(protocol, arms, records, Arm.untuned)
+    return verdicts.not_run(claim.section, claim.statement, reason) if reason else claim
 
 
 def whole_grid(protocol: Protocol, records: Sequence[Record], name: str) -> Claim:
@@ -27,7 +46,7 @@ def whole_grid(protocol: Protocol, records: Sequence[Record], name: str) -> Clai
         if moves
         else f"{LABELS[name]}'s whole grid stays as it is when the loss is multiplied."
     )
-    bar = "counterparts within two standard errors in at least 80 % of the cells, and nearer than "
+    bar = f"counterparts within two standard errors in at least 80 % of at least {verdicts.FEWEST} cells, and nearer than "
     bar += "those of the grid at rest" if moves else "those of the grid moved by m"
     stays, shifts = (_pairs(protocol, records, name, moved) for moved in (False, True))
     claimed, rival = (shifts, stays) if moves else (stays, shifts)
@@ -35,13 +54,13 @@ def whole_grid(protocol: Protocol, records: Sequence[Record], name: str) -> Clai
         return Claim("§4.2, Fig. 4", statement, "—", bar, Verdict.NOT_TESTED, reason)
     close, mean = _agreement(claimed)
     other_close, other_mean = _agreement(rival)
+    other = f"{other_close} of {len(rival)}, {percent(other_mean)}" if rival else "no cells"
     measured = (
-        f"{close} of {len(claimed)} cells, mean difference {percent(mean)}; the other way "
-        f"{other_close} of {len(rival)}, {percent(other_mean)}"
+        f"{close} of {len(claimed)} cells, mean difference {percent(mean)}; the other way {other}"
     )
     holds = close >= 0.8 * len(claimed)
     verdict = Verdict.FAILS if not holds else Verdict.HOLDS
-    if holds and not mean < other_mean:
+    if (holds and not mean < other_mean) or len(claimed) < verdicts.FEWEST:
         verdict = Verdict.UNDECIDED
     note = "One seed: rounding alone makes two runs of one cell part, so a few must differ."
     return Claim("§4.2, Fig. 4", statement, measured, bar, verdict, note)
@@ -58,7 +77,9 @@ def _pairs(protocol: Protocol, records, name: str, moved: bool):
             if other is None or not start["weight_decay"]:
                 continue
             pair = start, other
-            if all(r["final_test_error"] is not None for r in pair) and any(map(learned, pair)):
+            if all(r["final_test_error"] is not None for r in pair) and any(
+                map(verdicts.learned, pair)
+            ):
                 found.append(pair)
     return found
 

@@ -9,12 +9,13 @@ Expect: AdamProx's row at rest, ProxGen's pattern shifted to the right by the mu
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
-from experiments import comparison, moved_grid, verdicts
+from experiments import comparison, moved_grid
 from experiments.arm import Arm
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
 SECTION = "Rival (d)"
+OPTIMIZERS = ("adamprox", "proxgen")
 
 
 def rows(protocol: Protocol) -> list[list[Arm]]:
@@ -30,7 +31,7 @@ def rows(protocol: Protocol) -> list[list[Arm]]:
             )
             for multiplier in protocol.loss_multipliers
         ]
-        for name, grid_of in (("adamprox", "adamprox"), ("proxgen", "adam_l2"))
+        for name, grid_of in zip(OPTIMIZERS, ("adamprox", "adam_l2"), strict=True)
     ]
 
 
@@ -51,13 +52,8 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Whether each grid moves with the multiplier."""
-    return [
-        verdicts.if_finished(
-            protocol, arms, records, test(protocol, records, name)._replace(section=SECTION)
-        )
-        for test in (moved_grid.best_cell, moved_grid.whole_grid)
-        for name, arms in zip(("adamprox", "proxgen"), rows(protocol), strict=True)
-    ]
+    both: dict[str, list[Arm]] = dict(zip(OPTIMIZERS, rows(protocol), strict=True))
+    return [c._replace(section=SECTION) for c in moved_grid.judge(protocol, both, records)]
 
 
 EXPERIMENT = Experiment(

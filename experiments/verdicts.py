@@ -17,6 +17,9 @@ from experiments.protocol import Protocol
 TELLING = 0.03
 """Where the noise of a difference is larger than this, finding none says nothing."""
 
+FEWEST = 5
+"""Where fewer cells are compared one by one, how many agree says little."""
+
 _CLASSES = {"digits": 10, **{layout.name: layout.labels["label"] for layout in LAYOUTS.values()}}
 
 LEARNED = "gets half as many images again right as guessing does"
@@ -74,9 +77,11 @@ def equal_error(
     return _compare(protocol, (first, second), records, section, statement, bar, verdict)
 
 
-def unfinished(protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]) -> str | None:
+def unfinished(
+    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record], left_of=Arm.missing
+) -> str | None:
     """Why nothing can be said of the arms yet: a best cell may be among those that are missing."""
-    left = [(name(arm), arm.missing(protocol, records)) for arm in arms]
+    left = [(name(arm), left_of(arm, protocol, records)) for arm in arms]
     parts = [f"{count} of {label}" for label, count in left if count]
     return f"Cells without a record: {', '.join(parts)}." if parts else None
 
@@ -114,14 +119,6 @@ def lead(protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record])
         return None
     runs = [arm.runs(protocol, records) for arm in (worse, better)]
     return None if untested(protocol.preset, *map(_finished, runs)) else gap(*runs)
-
-
-def if_finished(
-    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record], claim: Claim
-) -> Claim:
-    """``claim`` where all cells of ``arms`` have records, else that it is not run."""
-    reason = unfinished(protocol, arms, records)
-    return not_run(claim.section, claim.statement, reason) if reason else claim
 
 
 def not_run(section: str, statement: str, reason: str) -> Claim:

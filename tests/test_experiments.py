@@ -1,5 +1,6 @@
 """Every experiment at smoke, the command line, and the page."""
 
+import dataclasses
 import html.parser
 import pathlib
 import re
@@ -13,6 +14,7 @@ from adamprox.report import Claim
 from adamprox.report.claims import Verdict
 from adamprox.report.tables import read_claims, write_claims
 from adamprox.sweep import Results, cell_key
+from adamprox.sweep.grid import Grid
 from adamprox.training import TrainingCell
 from experiments import __main__ as command
 from experiments.__main__ import main
@@ -178,6 +180,25 @@ def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
     assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.FAILS
     demo, records = synthetic("fig04", lambda cell: 0.1)
     assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.NOT_TESTED
+
+
+def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():
+    demo, records = synthetic(
+        "fig04", lambda c: bowl(c, ((c.optimizer == "adam_l2" and c.loss_multiplier) or 1) * 3e-3)
+    )
+    repeated = dataclasses.replace(demo, seeds=3)
+    known = [c.verdict for c in CATALOGUE["fig04"].claims(repeated, records)]
+    assert known == [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)]
+    short = dataclasses.replace(
+        demo,
+        deep_grids=dict.fromkeys(("adam_l2", "adamw", "adamprox"), Grid((2e-3,), (0.0, 3e-3))),
+        extensions=0,
+    )
+    claims = CATALOGUE["fig04"].claims(short, records)
+    assert claims[4].measured.startswith("2 of 2 cells") and "no cells" in claims[4].measured
+    assert claims[4].verdict is Verdict.UNDECIDED
+    less = [r for r in records if r["loss_multiplier"] == 1 or r["optimizer"] != "adamw"]
+    assert CATALOGUE["fig04"].claims(demo, less)[1].verdict is Verdict.NOT_RUN
 
 
 @pytest.mark.parametrize(
