@@ -45,7 +45,8 @@ def _stopped(out: pathlib.Path, code: int, error: str, what: str) -> Finding:
         said = one_line(error, "interrupted; finished cells are kept")
         return goes_on(out, Outcome.REFUSED, what) if said else Finding(Outcome.LOST, error)
     expected = code == -signal.SIGKILL
-    return goes_on(out, Outcome.RECOVERED, what) if expected else Finding(Outcome.LOST, error)
+    lost = Finding(Outcome.LOST, f"{what}: exit code {code}: {error}")
+    return goes_on(out, Outcome.RECOVERED, what) if expected else lost
 
 
 def writes(setting: Setting, what: str, whole: Callable[[pathlib.Path], bool]) -> Iterator[Finding]:
