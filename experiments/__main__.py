@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from adamprox.command_line import parse
-from adamprox.interruption import was_interrupted
+from adamprox.interruption import leave, was_interrupted
 from adamprox.output import one_line
 from adamprox.sweep import Results, cell_key, run_cells
 from adamprox.sweep.ray_engine import check_cluster
@@ -113,10 +113,10 @@ def main(argv: list[str]) -> int:
             console=console,
         )
         report = run(*chosen, out, runner=runner, console=console)
+        console.print(f"done in {time.perf_counter() - started:.0f} s; the report is at")
+        print(report)
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error)
-    console.print(f"done in {time.perf_counter() - started:.0f} s; the report is at")
-    print(report)
     return 0
 
 
@@ -177,4 +177,4 @@ def _keys(experiments: Sequence[Experiment], chosen: Protocol) -> set[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

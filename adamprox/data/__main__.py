@@ -21,7 +21,7 @@ from adamprox.data.loading import (
     resolve_data_dir,
 )
 from adamprox.data.prepare import prepare
-from adamprox.interruption import was_interrupted
+from adamprox.interruption import leave, was_interrupted
 from adamprox.output import one_line
 
 _DataDir = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")]
@@ -120,4 +120,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 
+from adamprox.interruption import leave
 from adamprox.sweep.local import use_one_thread
 from adamprox.training import cell
 from adamprox.training.checkpoints import Checkpoints
@@ -76,4 +77,4 @@ def main(out: str, fault: str = "", at: str = "0") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    leave(main(*sys.argv[1:]))
