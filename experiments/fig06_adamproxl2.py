@@ -17,12 +17,13 @@ NORM = 30.0
 
 
 def arms(protocol: Protocol) -> list[Arm]:
-    """AdamW, and AdamProxL2 on a grid that shrinks the initial weights about equally."""
+    """AdamW, and AdamProxL2 on its own grid or one that shrinks the initial weights about equally."""
     grid = protocol.deep_grid("adamw")
     scaled = tuple(float(f"{NORM * value:.3g}") for value in grid.weight_decays)
+    own = protocol.deep_grids.get("adamprox_l2", grid._replace(weight_decays=scaled))
     return [
         Arm("adamw", options=protocol.deep, grid=grid),
-        Arm("adamprox_l2", options=protocol.deep, grid=grid._replace(weight_decays=scaled)),
+        Arm("adamprox_l2", options=protocol.deep, grid=own),
     ]
 
 

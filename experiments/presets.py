@@ -63,6 +63,8 @@ PRESETS = {
             "adam_l2": Grid((1e-3,), (0.0, 2.5e-3, 2.5e-2, 5e-2, 0.25)),
             "adamw": Grid((5e-4,), (0.0, 5e-4, 2.5e-3)),
             "adamprox": Grid((5e-4,), (0.0, 5e-4, 2.5e-3)),
+            # Finer: it shrinks weights by λ/‖x‖₂, the faster the smaller they are.
+            "adamprox_l2": Grid((5e-4,), (0.0, 1.5e-3, 5e-3, 1.5e-2, 3e-2, 7.5e-2)),
         },
         extensions=4,
         seeds=5,
