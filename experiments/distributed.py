@@ -16,7 +16,7 @@ import numpy as np
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import estimate, gap, percent, untested
 from adamprox.report.plots import COLORS, canvas
-from adamprox.sweep import Cell
+from adamprox.sweep import Cell, cell_key
 from adamprox.sweep.grid import Grid
 from adamprox.training import TrainingCell
 from experiments import comparison, verdicts
@@ -62,16 +62,8 @@ def cells(protocol: Protocol, records=()) -> list[Cell]:
 
 def runs_with_statistics(protocol: Protocol, records, devices: int):
     """The records of `with_statistics`."""
-    like = with_statistics(protocol, devices)[0]
-    names = (
-        "optimizer",
-        "learning_rate",
-        "weight_decay",
-        "batch_norm",
-        "statistics_groups",
-        "depth",
-    )
-    return [r for r in records if all(r.get(n) == getattr(like, n) for n in names)]
+    keys = {cell_key(cell) for cell in with_statistics(protocol, devices)}
+    return [r for r in records if r["key"] in keys]
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:

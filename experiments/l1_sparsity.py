@@ -8,14 +8,12 @@ Expect: half of the parameters exactly zero before the error rises. Groups are a
 channels cost more. Decay (AdamW) makes weights small and never zero. Nothing is pruned or rounded.
 """
 
-from collections.abc import Sequence
-
-from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import compact, noise, percent, untested
+from adamprox.report import Claim, Figure
+from adamprox.report.claims import compact
 from adamprox.report.plots import COLORS, LABELS, canvas, plain_ticks
 from adamprox.sweep import Record
 from adamprox.training import TrainingCell
-from experiments import verdicts
+from experiments import sparsity, verdicts
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
@@ -24,8 +22,6 @@ ALPHA = 1e-3
 SHORT_RUN = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
 LONG_RUN = (0.0, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
 OPTIMIZERS = ("adamprox_l1", "adamprox_group", "adamw")
-LITTLE = {"adamprox_l1": ("zero_share", 0.5), "adamprox_group": ("zero_channel_share", 0.25)}
-"""The column that must reach the bar, at an error that is not above that of λ = 0 beyond noise."""
 
 
 def networks(protocol: Protocol) -> dict[str, dict]:
@@ -98,46 +94,25 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     return [Figure("l1_sparsity", "How many weights does it take?", caption, figure)]
 
 
-def sparse(protocol: Protocol, records, network: str, name: str) -> Claim:
-    """Whether some λ makes the network sparse at an error within noise of that at λ = 0."""
-    column, share = LITTLE[name]
-    what = "parameters" if column == "zero_share" else "output channels"
-    statement = f"{LABELS[name]} makes the {network} network sparse at little loss of accuracy."
-    bar = (
-        f"at least {percent(share)} of the {what} exactly zero, error not above λ = 0 beyond noise"
-    )
-    if reason := verdicts.without_record(planned(protocol, network, name), records):
-        return verdicts.not_run("§5", statement, reason)
-    runs = path(protocol, records, network, name)
-    dense = next((r for r in runs if r["weight_decay"] == 0), None)
-    if (reason := untested(protocol.preset, dense, len(runs) > 1)) or not dense:
-        return Claim("§5", statement, "—", bar, Verdict.NOT_TESTED, reason or "")
-    error = dense["final_test_error"]
-    good = [r for r in runs if r["final_test_error"] - error <= noise(r, dense)]
-    top = max(good, key=lambda r: r[column])
-    measured = (
-        f"{percent(top[column])} at λ = {compact(top['weight_decay'])}, test error "
-        f"{percent(top['final_test_error'])} for {percent(error)}"
-    )
-    verdict = Verdict.HOLDS if top[column] >= share else Verdict.FAILS
-    note = f"{len(runs)} values of λ, one seed."
-    if protocol.preset == "demo":
-        note += " The demo's runs are short: a channel has a few hundred steps to become empty."
-    return Claim("§5", statement, measured, bar, verdict, note)
-
-
-def contrast(protocol: Protocol, records: Sequence[Record]) -> Claim:
-    """AdamW's zeros, at every λ on both networks."""
-    statement, bar = "At the same λ AdamW makes no parameter exactly zero.", "none in any run"
-    cells = [cell for network in networks(protocol) for cell in planned(protocol, network, "adamw")]
-    if reason := verdicts.without_record(cells, records):
-        return verdicts.not_run("§5", statement, reason)
+def judge(protocol: Protocol, records) -> list[Claim]:
+    """Zeros at little loss by either operator on either network, and none by decay."""
+    every = [(name, network) for name in sparsity.LITTLE for network in networks(protocol)]
+    claims = [
+        sparsity.sparse(
+            protocol.preset,
+            network,
+            name,
+            path(protocol, records, network, name),
+            verdicts.without_record(planned(protocol, network, name), records),
+        )
+        for name, network in every
+    ]
+    decayed = [
+        cell for network in networks(protocol) for cell in planned(protocol, network, "adamw")
+    ]
     runs = [r for network in networks(protocol) for r in path(protocol, records, network, "adamw")]
-    if reason := untested(protocol.preset, runs):
-        return Claim("§5", statement, "—", bar, Verdict.NOT_TESTED, reason)
-    worst = max(r["zero_share"] for r in runs)
-    verdict = Verdict.FAILS if worst else Verdict.HOLDS
-    return Claim("§5", statement, f"at most {100 * worst:.3g} % in {len(runs)} runs", bar, verdict)
+    missing = verdicts.without_record(decayed, records)
+    return [*claims, sparsity.no_zeros(protocol.preset, runs, missing)]
 
 
 EXPERIMENT = Experiment(
@@ -147,8 +122,5 @@ EXPERIMENT = Experiment(
     cost={"smoke": "40 s", "demo": "40 s", "reduced": "25 min", "paper": "1 month"},
     cells=cells,
     figures=plot,
-    claims=lambda protocol, records: [
-        *(sparse(protocol, records, n, name) for name in LITTLE for n in networks(protocol)),
-        contrast(protocol, records),
-    ],
+    claims=judge,
 )

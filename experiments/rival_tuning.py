@@ -8,13 +8,10 @@ Cost: none beside that of the grids of Fig. 3 on the deep network; see ``--dry-r
 Expect: AdamW's curve below Adam-ℓ2's on the shared grid; the question is where the two end on their own.
 """
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import noise, percent, untested
+from adamprox.report.claims import expected_best, noise, percent, untested
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import Record
 from experiments import comparison, verdicts
@@ -45,31 +42,6 @@ def shared(protocol: Protocol, arm: Arm, records: Sequence[Record]) -> list[Reco
         if r["learning_rate"] in protocol.learning_rates
         and r["weight_decay"] in protocol.weight_decays
     ]
-
-
-def expected_best(records: Sequence[Record]) -> np.ndarray:
-    """The mean lowest test error of k cells drawn from a grid without replacement.
-
-    Args:
-      records: Of n cells; one that diverged errs on everything.
-
-    Returns:
-      float[n], for k = 1 … n: with errors e₁ ≤ … ≤ eₙ, Σ eᵢ C(n−i, k−1) / C(n, k).
-
-    Example:
-      >>> expected_best([{"final_test_error": e} for e in (0.1, 0.3)]).round(3).tolist()
-      [0.2, 0.1]
-
-    Source: Dodge et al., Show Your Work (2019), there with replacement.
-    """
-    errors = sorted(1.0 if (e := r["final_test_error"]) is None else e for r in records)
-    n = len(errors)
-    return np.array(
-        [
-            sum(e * math.comb(n - i, k - 1) for i, e in enumerate(errors, 1)) / math.comb(n, k)
-            for k in range(1, n + 1)
-        ]
-    )
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:

@@ -6,11 +6,10 @@ import math
 
 import pytest
 
-from adamprox.report.claims import Verdict
+from adamprox.report.claims import Verdict, expected_best
 from adamprox.sweep import cell_key
 from experiments.catalogue import CATALOGUE
 from experiments.presets import PRESETS
-from experiments.rival_tuning import expected_best
 
 DEMO = PRESETS["demo"]
 DEEP = dataclasses.replace(

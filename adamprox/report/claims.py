@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from scipy import stats
 
 from adamprox.sweep.results import Record
@@ -59,6 +60,31 @@ def best(records: Sequence[Record]) -> Record | None:
     """The record of lowest final test error, the first of equals; None if all diverged."""
     finished = [r for r in records if r["final_test_error"] is not None]
     return min(finished, key=lambda r: r["final_test_error"], default=None)
+
+
+def expected_best(records: Sequence[Record]) -> np.ndarray:
+    """The mean lowest test error of k cells drawn from a grid without replacement.
+
+    Args:
+      records: Of n cells; one that diverged errs on everything.
+
+    Returns:
+      float[n], for k = 1 … n: with errors e₁ ≤ … ≤ eₙ, Σ eᵢ C(n−i, k−1) / C(n, k).
+
+    Example:
+      >>> expected_best([{"final_test_error": e} for e in (0.1, 0.3)]).round(3).tolist()
+      [0.2, 0.1]
+
+    Source: Dodge et al., Show Your Work (2019), there with replacement.
+    """
+    errors = sorted(1.0 if (e := r["final_test_error"]) is None else e for r in records)
+    n = len(errors)
+    return np.array(
+        [
+            sum(e * math.comb(n - i, k - 1) for i, e in enumerate(errors, 1)) / math.comb(n, k)
+            for k in range(1, n + 1)
+        ]
+    )
 
 
 class Estimate(NamedTuple):
