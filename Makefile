@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo figures test test-lowest lint format benchmark notebooks docs clean
+.PHONY: demo figures test test-slow test-lowest lint format benchmark notebooks docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo
 
-# The figures that README and docs show, from the demo's records.
+# The figure that the README shows, from the demo's records; docs' are drawn by experiments.reproduction.
 figures: demo
 	mkdir -p docs/figures
 	cp runs/demo/figures/fig04_loss_multiplier.png docs/figures/
@@ -29,6 +29,10 @@ benchmark: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# What takes minutes each, and is left out above.
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m 'slow and not gpu'
 
 # The suite with the oldest versions that pyproject.toml allows, whose own warnings do not count.
 test-lowest: .venv-lowest/installed
@@ -58,4 +62,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-lowest runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest runs build docs/notebooks .pytest_cache .ruff_cache .hypothesis

@@ -116,7 +116,7 @@ def adam_l2(
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1).
+        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -174,7 +174,7 @@ def adamw(
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1).
+        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -232,7 +232,7 @@ def adamprox(
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1).
+        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -292,7 +292,7 @@ def adamprox_l2(
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1).
+        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -350,7 +350,7 @@ def adamprox_l1(
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1).
+        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax

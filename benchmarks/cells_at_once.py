@@ -22,7 +22,7 @@ class Arguments:
     dataset: str = "digits"
     """A prepared data set."""
     network: str = "resnet"
-    """resnet or densenet."""
+    """resnet, densenet or mlp."""
     depth: int = 20
     """Of the network."""
     batch_size: int = 128

@@ -82,7 +82,7 @@ def seconds_a_step(program: Program) -> float:
     return measurement.seconds / -(-count // program.batch_size)
 
 
-def in_words(program: Program) -> str:
+def network_name(program: Program) -> str:
     """Network and data."""
     network = program.network
     family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
@@ -135,7 +135,7 @@ def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
     header = ["network", "cells", "steps", "ms a step"]
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [
-        [in_words(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
+        [network_name(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
         + [f"{row.days / n:.3g}" for n in devices]
         for row in rows
     ]
@@ -149,7 +149,7 @@ def main(arguments: Arguments) -> None:
     """Measure and print."""
     cells = training_cells(arguments.preset)
     if arguments.only:
-        names = {cell: in_words(cell.program) for cell in cells}
+        names = {cell: network_name(cell.program) for cell in cells}
         cells = [c for c in cells if names[c].startswith(arguments.only)]
         if not cells:
             known = "; ".join(sorted(set(names.values())))

@@ -41,12 +41,12 @@ def problem(depth: int, batch: int):
 
 
 def jax_rival(depth: int, batch: int, plain: bool, steps: int):
-    """Loss at the start, and a function that takes one step, or ``steps`` in one scan."""
+    """A function that takes one step, or ``steps`` in one scan, and returns the loss before it."""
     import jax  # noqa: PLC0415
     import optax  # noqa: PLC0415
 
     import adamprox  # noqa: PLC0415
-    from adamprox.models import convolution  # noqa: PLC0415
+    from adamprox.models import convolution, layers  # noqa: PLC0415
 
     model, params, images, labels = problem(depth, batch)
     tx = adamprox.adamw(1e-5, 1e-6)
@@ -66,7 +66,7 @@ def jax_rival(depth: int, batch: int, plain: bool, steps: int):
 
     carry = params, tx.init(params)
     conv = convolution._lax_conv if plain else convolution.conv3x3
-    with mock.patch.object(convolution, "conv3x3", conv):
+    with mock.patch.object(layers, "conv3x3", conv):
         compiled = jax.jit(scanned if steps > 1 else step, donate_argnums=0).lower(carry).compile()
 
     def run() -> float:

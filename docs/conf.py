@@ -60,6 +60,13 @@ def copy_notebooks(app) -> None:
         shutil.copyfile(notebook, there / notebook.name)
 
 
+def link_to_copies(app, page: str, text: list[str]) -> None:
+    """Links to notebooks are right in the repository, where they lie beside docs/; here they lie in it."""
+    del app, page
+    text[0] = text[0].replace("../notebooks/", "notebooks/")
+
+
 def setup(app) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", copy_notebooks, priority=1)
+    app.connect("source-read", link_to_copies)

@@ -50,11 +50,6 @@ class Arm:
         known = _by_key(records)
         return sum(cell_key(cell) not in known for cell in self._tuned(protocol, records)[0])
 
-    def extensions(self, protocol: Protocol, records: Sequence[Record]) -> int:
-        """By how many values the grid has grown."""
-        first, last = (Arm.axes(self, protocol, known) for known in ((), records))
-        return sum(map(len, last)) - sum(map(len, first))
-
     def axes(self, protocol: Protocol, records: Sequence[Record]) -> Grid:
         """The values of the grid, as far as ``records`` have extended it."""
         cells, _ = self._tuned(protocol, records)

@@ -1,7 +1,8 @@
 """What an experiment needs of this machine: ``python -m experiments doctor [--out DIR]``.
 
 Each check is a function that changes nothing and returns a `Check`; what fails comes with the command
-that mends it. It runs where packages are missing: it needs the standard library alone until it asks.
+that mends it. Where packages are missing, ``python -m experiments.doctor [DIR]`` runs all the same: it
+needs the standard library alone until it asks.
 """
 
 import importlib
@@ -95,7 +96,7 @@ def devices() -> Check:
     return Check("devices", OK, value)
 
 
-def threads() -> Check:
+def cores() -> Check:
     """Cores that this process may use; one worker runs on each."""
     usable = _cores()
     return Check("cores", OK, f"{usable} of {os.cpu_count()}; as many workers by default")
@@ -186,7 +187,7 @@ def examine(out: pathlib.Path, data_dir: pathlib.Path | None = None) -> Iterator
     checks: dict[str, Callable[[], Check]] = {
         "ray": ray,
         "devices": devices,
-        "cores": threads,
+        "cores": cores,
         "memory": memory,
         "digits": lambda: data_set("digits"),
         "cifar10": lambda: data_set("cifar10", data_dir),
@@ -246,4 +247,4 @@ def _nearest(path: pathlib.Path) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(pathlib.Path, sys.argv[1:2])))

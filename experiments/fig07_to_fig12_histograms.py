@@ -2,7 +2,7 @@
 
 Claim (appendix): without BatchNorm the magnitudes of AdamW's updates stay concentrated while Adam-ℓ2's
 spread out, on ResNets of 20, 44, 56, 110 and 218 layers and on DenseNet.
-Command: python -m experiments fig07 --preset demo        (to fig12)
+Command: python -m experiments fig07 --preset demo        (to fig12, which the demo leaves out)
 Cost: nothing beyond fig03's cells, which they are.
 Expect: AdamW's hump narrower than Adam-ℓ2's from early on, the more plainly the deeper the network.
 """
@@ -16,8 +16,10 @@ from adamprox.report.plots import COLORS, canvas, spread_through_training
 from experiments import comparison, dispersion, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
+from experiments.presets import PRESETS
 from experiments.protocol import Protocol
 
+COSTS = {"smoke": "30 s", "demo": "30 s", "reduced": "1 to 8 h", "paper": "0.2 to 3 years"}
 NETWORKS = ("ResNet-20", "ResNet-44", "ResNet-56", "ResNet-110", "ResNet-218", "DenseNet")
 
 
@@ -81,7 +83,9 @@ EXPERIMENTS = [
         name=f"fig{number:02d}",
         title=f"Figure {number} · Updates of {network} through training",
         claim="AdamW's updates stay less dispersed than Adam-ℓ2's.",
-        cost={"smoke": "30 s", "demo": "30 s", "reduced": "1 to 8 h", "paper": "0.2 to 3 years"},
+        cost={
+            preset: cost for preset, cost in COSTS.items() if network in PRESETS[preset].networks
+        },
         cells=functools.partial(cells, network),
         figures=functools.partial(plot, f"fig{number:02d}", network),
         claims=functools.partial(judge, network),

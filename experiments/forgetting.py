@@ -44,11 +44,8 @@ def shrinks(leads: Sequence[Gap | None]) -> Claim:
     mean = sum(lead.difference for lead in others) / len(others)
     unsure = math.hypot(published.unsure, math.hypot(*(g.unsure for g in others)) / len(others))
     by = published.difference - mean
-    verdict = Verdict.UNDECIDED
-    if abs(by) > unsure:
-        verdict = Verdict.HOLDS if by > 0 else Verdict.FAILS
     measured = f"smaller by {percent(by)} ± {percent(unsure)}: {percent(mean)} for {percent(published.difference)}"
-    return Claim(SECTION, statement, measured, bar, verdict)
+    return Claim(SECTION, statement, measured, bar, verdicts.beyond_noise(by, unsure))
 
 
 def decay_comes_down(

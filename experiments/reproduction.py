@@ -68,24 +68,30 @@ def summary_table(claims: Sequence[tuple[str, Claim]]) -> str:
         title, _, _ = CATALOGUE[name].title.partition(" · ")
         spoken = " | ".join(f"{counts[v] or ''}" for v in SPOKEN)
         rows.append(f"| {title} | {_escaped(CATALOGUE[name].claim)} | {spoken} |")
-    return "\n".join(rows)
+    waiting = sum(claim.verdict is Verdict.NOT_RUN for _, claim in claims)
+    return "\n".join([*rows, "", f"{waiting} more claims wait for cells that have not been run."])
 
 
 def cells_table(records: Sequence[Record]) -> str:
-    """A Markdown table of how much was trained, by network and optimizer."""
+    """A Markdown table of how much was trained, by network and optimizer.
+
+    The best is among cells as they are in a grid: of the first seed, initialization and loss.
+    """
     rows = ["| network | optimizer | cells | diverged | best (α, λ) | time |", "| --- " * 6 + "|"]
     kinds: dict[tuple[str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: (r["depth"], r["batch_norm"], r["optimizer"])):
         norm = "with" if record["batch_norm"] else "without"
         network = f"{record['network']}-{record['depth']} {norm} BatchNorm"
+        network += ", SkipInit" if record["skip_init"] else ""
         kinds.setdefault((network, record["optimizer"]), []).append(record)
     for (network, optimizer), own in kinds.items():
         diverged = sum(bool(record["diverged_step"]) for record in own)
         seconds = in_words(sum(record["seconds"] for record in own))
-        row = network, f"`{optimizer}`", str(len(own)), str(diverged), _lowest(own), seconds
+        grid = [r for r in own if (r["seed"], r["init_seed"], r["loss_multiplier"]) == (0, 0, 1)]
+        row = network, f"`{optimizer}`", str(len(own)), str(diverged), _lowest(grid), seconds
         rows.append(f"| {' | '.join(row)} |")
     origins = [json.loads(record["provenance"]) for record in records]
-    machines = sorted({f"{o['cpu']} ({o['cores']} cores), jax {o['jax']}" for o in origins})
+    machines = sorted({f"{o['cpu']}, jax {o['jax']}" for o in origins})
     total = in_words(sum(record["seconds"] for record in records))
     summary = f"{len(records)} cells, {total} of one core in all, on {'; '.join(machines)}."
     return "\n".join([*rows, "", summary])

@@ -77,7 +77,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:
-    """The mean difference is below the spread of seeds, and the identity's runs agree as well."""
+    """The difference of means is below the spread of seeds."""
     statement = "AdamProx differs from AdamW by less than one seed from another."
     bar = "difference of means below the range of AdamW's seeds"
     if reason := verdicts.unfinished(protocol, arms(protocol), records):

@@ -77,11 +77,12 @@ def plot(protocol: Protocol, records) -> list[Figure]:
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:
-    """Is AdamW ahead, as published and under each control; is the lead, and Adam-ℓ2's λ, smaller there?"""
+    """Is AdamW ahead as published, and not under a control; is the lead, and Adam-ℓ2's λ, smaller there?"""
     pairs = [(adamw, l2) for l2, adamw in rows(protocol).values()]
+    published, *others = pairs
     claims = [
-        verdicts.lower_error(protocol, adamw, l2, records, forgetting.SECTION, "")
-        for adamw, l2 in pairs
+        verdicts.lower_error(protocol, *published, records, forgetting.SECTION, ""),
+        *(verdicts.no_lead(protocol, *pair, records, forgetting.SECTION) for pair in others),
     ]
     leads = [verdicts.lead(protocol, adamw, l2, records) for adamw, l2 in pairs]
     names = list(controls(protocol))

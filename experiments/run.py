@@ -22,7 +22,7 @@ from experiments.protocol import Protocol
 LEAD = (
     "AdamW takes Adam's step on the loss and then shrinks the weights; Adam-ℓ2 hides the same "
     "regularizer inside the gradient, where Adam's own scaling distorts it. Each claim below is "
-    "measured on this machine and judged against a bar that was set beforehand."
+    "measured on this machine and judged against the bar that its script states."
 )
 
 
@@ -44,7 +44,7 @@ def run(
       The path of the page.
 
     Raises:
-      ValueError: ``out`` cannot be written to; nothing has been run.
+      ValueError: There is nothing to train, or ``out`` cannot be written to; nothing has been run.
     """
     results = Results(out / "records")
     # A cell that cannot be is refused before anything is written.
@@ -97,7 +97,11 @@ def publish(
 
 
 def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results) -> Table:
-    """How many cells each experiment has, how many are done, and what the rest will cost."""
+    """How many cells each experiment has, how many are done, and what the rest will cost.
+
+    Raises:
+      ValueError: They have no cell at all.
+    """
     table = Table("experiment", "cells", "done", "left, of one core")
     left: dict[str, Cell] = {}
     for experiment in experiments:
@@ -107,6 +111,12 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
         cost = in_words(estimate(new, results))
         table.add_row(experiment.name, f"{len(cells)}", f"{len(cells) - len(missing)}", cost)
         left.update(missing)
+    if not any(experiment.cells(protocol, ()) for experiment in experiments):
+        names = " ".join(experiment.name for experiment in experiments)
+        raise ValueError(
+            f"preset must be one at which {names} has cells, got {protocol.preset!r}, which leaves "
+            "its network out"
+        )
     table.caption = (
         f"{len(left)} cells to run, about {in_words(estimate(list(left.values()), results))} of one "
         "core without compilation; best cells on edges and repetitions add more"
@@ -123,14 +133,8 @@ def draw(
       ValueError: There is no record of any of the experiments in ``out``.
     """
     results = Results(out / "records")
-    records: list[Record] = []
-    while True:  # records may extend a grid, whose cells may have records
-        cells = {e.name: e.cells(protocol, records) for e in experiments}
-        found = results.read_all([cell for wanted in cells.values() for cell in wanted])
-        if len(found) == len(records):
-            break
-        records = found
-    everything = {cell_key(cell): cell for wanted in cells.values() for cell in wanted}
+    cells = wanted(experiments, protocol, results)
+    everything = {cell_key(cell): cell for own in cells.values() for cell in own}
     for path in results.distrusted(everything.values()):
         console.print(f"{path} is damaged or of another cell: left out", soft_wrap=True)
     begun = [e for e in experiments if results.read_all(cells[e.name])]
@@ -138,8 +142,22 @@ def draw(
         raise ValueError(
             f"out must hold records of this preset, {out} has none of {experiments[0].name}"
         )
-    console.print(f"{len({r['key'] for r in records})} records of {len(begun)} experiments")
+    count = sum(results.read(cell) is not None for cell in everything.values())
+    console.print(f"{count} records of {len(begun)} experiments")
     return publish(begun, protocol, out, cells, seconds=0.0, many=len(experiments) > 1)
+
+
+def wanted(
+    experiments: Sequence[Experiment], protocol: Protocol, results: Results
+) -> dict[str, Sequence[Cell]]:
+    """The cells of each experiment, by its name, that the records there are ask for."""
+    records: list[Record] = []
+    while True:  # records may extend a grid, whose cells may have records
+        cells = {e.name: e.cells(protocol, records) for e in experiments}
+        found = results.read_all([cell for own in cells.values() for cell in own])
+        if len(found) == len(records):
+            return cells
+        records = found
 
 
 def complete(
@@ -158,12 +176,12 @@ def complete(
     records: list[Record] = []
     while True:
         cells = {e.name: e.cells(protocol, records) for e in experiments}
-        everything = [cell for wanted in cells.values() for cell in wanted]
-        wanted = {cell_key(cell) for cell in everything}
-        if records and wanted <= {record["key"] for record in records}:
+        everything = [cell for own in cells.values() for cell in own]
+        keys = {cell_key(cell) for cell in everything}
+        if keys <= {record["key"] for record in records}:
             return cells
         if records:
-            more = len(wanted) - len(records)
+            more = len(keys) - len(records)
             console.print(f"best cells on edges, or to be repeated: {more} more cells")
         records = runner(everything, results)
 

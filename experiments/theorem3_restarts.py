@@ -3,7 +3,7 @@
 Claim (§3, Theorem 3): because it is scale-free, Algorithm 3 with T = 128 d gradients a round halves
 the distance to the minimizer of any diagonal quadratic of d variables every round.
 Command: python -m experiments theorem3
-Cost: 10 s at every preset (a few jitted loops).
+Cost: 3 to 8 s (a few jitted loops).
 Expect: one number of gradients from κ = 1 to 1e8, where tuned gradient descent needs about 2.8 κ. The
 theorem is about axes: rotate the quadratic, and the same rounds stop short of the minimizer.
 """

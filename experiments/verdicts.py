@@ -32,19 +32,37 @@ def learned(record: Record) -> bool:
     return error is not None and 1 - error >= 1.5 / _CLASSES[record["dataset"]]
 
 
+def beyond_noise(difference: float, unsure: float) -> Verdict:
+    """Whether a difference that should be positive is, by more than it is unsure."""
+    if abs(difference) <= unsure:
+        return Verdict.UNDECIDED
+    return Verdict.HOLDS if difference > 0 else Verdict.FAILS
+
+
 def lower_error(
     protocol: Protocol, better: Arm, worse: Arm, records: Sequence[Record], section: str, where: str
 ) -> Claim:
     """The claim that the best cell of one arm has a lower test error than that of another."""
 
     def verdict(lead: Gap) -> Verdict:
-        if abs(lead.difference) <= lead.unsure:
-            return Verdict.UNDECIDED
-        return Verdict.HOLDS if lead.difference > 0 else Verdict.FAILS
+        return beyond_noise(lead.difference, lead.unsure)
 
     statement = f"{where}{name(better)}'s best test error is lower than {name(worse)}'s."
     bar = "lower by more than the noise of the difference (95 %)"
     return _compare(protocol, (better, worse), records, section, statement, bar, verdict)
+
+
+def no_lead(
+    protocol: Protocol, one: Arm, other: Arm, records: Sequence[Record], section: str
+) -> Claim:
+    """The claim that one optimizer, however tuned, is not ahead of another: it is behind."""
+
+    def verdict(ahead: Gap) -> Verdict:
+        return beyond_noise(-ahead.difference, ahead.unsure)
+
+    statement = f"{name(one)} has no lead over {name(other)}."
+    bar = "behind by more than the noise (95 %); within it, undecided"
+    return _compare(protocol, (one, other), records, section, statement, bar, verdict)
 
 
 def as_good(

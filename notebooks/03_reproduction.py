@@ -57,8 +57,15 @@ plt.rcParams.update(
 
 # %%
 OUT = pathlib.Path(tempfile.mkdtemp())
-GRID = {"epochs": 15, "learning_rates": (5e-4, 2e-3), "weight_decays": (1e-3, 1e-2, 1e-1)}
+GRID = {
+    "depth": 8,
+    "epochs": 15,
+    "learning_rates": (5e-4, 2e-3),
+    "weight_decays": (1e-3, 1e-2, 1e-1),
+}
 options = [
+    "--depth",
+    "8",
     "--epochs",
     "15",
     "--learning-rates",
@@ -72,7 +79,7 @@ options = [
 command = ["-m", "experiments", "fig03", "--preset", "smoke", "--out", str(OUT), *options]
 subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
 for folder in sorted({path.parent for path in OUT.rglob("*.*")}):
-    print(folder.relative_to(OUT), len(list(folder.glob("*.*"))), "files")
+    print(str(folder.relative_to(OUT)).ljust(18), len(list(folder.glob("*.*"))), "files")
 
 # %% [markdown]
 # ## Read them

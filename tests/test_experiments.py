@@ -282,6 +282,7 @@ def test_list_names_every_experiment(capsys):
         (["list", "--preset", "nope"], "preset must be one of smoke, demo"),
         (["fig01", "--depth", "14"], "depth changes nothing in fig01, got 14"),
         (["fig01", "--preset", "redcued"], "got 'redcued'; did you mean reduced\\?"),
+        (["fig09", "--preset", "demo"], "preset must be one at which fig09 has cells, got 'demo'"),
         (["list", "--depth", "20"], "depth must be given with an experiment, got list"),
         (["fig01", "--draw", "--dry-run"], "draw must not be given with --dry-run"),
         (["FIG03"], "did you mean fig03"),

@@ -82,6 +82,13 @@ def test_one_compilation_serves_thirty_cells():
     assert [f._cache_size() for f in functions] == [1, 1, 1]
 
 
+def test_a_batch_larger_than_the_training_set_is_the_training_set():
+    large, whole = (
+        TrainingCell(**{**SMALL, "batch_size": size}, epochs=3).run() for size in (128, 70)
+    )
+    assert large["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-5)
+
+
 def test_every_example_once_an_epoch_and_the_partial_batch_is_kept():
     """70 examples in batches of 32: the running error is a multiple of 1/70, the steps are 3."""
     first = results(epochs=1)[0]

@@ -30,8 +30,8 @@ class _BinaryArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=T
     """
 
     LAYOUT: ClassVar[Layout]
-    # checksums.tsv lies beside it. TFDS's own search needs importlib_resources, which it does not
-    # install.
+    # checksums.tsv lies beside it. Named, so that TFDS need not search by importlib_resources, which
+    # it imports and does not require.
     code_path: ClassVar[epath.Path] = epath.Path(__file__)  # pyright: ignore
 
     def __init__(self, *, archive: Archive | None = None, **kwargs: Any):

@@ -40,6 +40,8 @@ def per_leaf(prox: Prox) -> Prox:
 def per_output_channel(prox: Prox) -> Prox:
     """Turn an operator on a tree into one that treats every output channel as a group.
 
+    prox_{tR}(X)[…, j] = prox_{tR₀}(X[…, j]) for R(X) = Σⱼ R₀(X[…, j]), one term a channel.
+
     The channel is the last axis, as in Flax kernels (``[in, out]``, ``[height, width, in, out]``).
     A vector has one entry a channel, a scalar is one group.
 

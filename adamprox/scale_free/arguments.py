@@ -55,7 +55,7 @@ def check_numbers(
 
 
 def real_arrays(params: Any) -> Any:
-    """``params`` as arrays, or TypeError."""
+    """``params`` as arrays; TypeError if they are not real, ValueError if there are none."""
     leaves = jax.tree.leaves(params)
     for leaf in leaves:
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):

@@ -79,7 +79,7 @@ def scale_freeness(
     Raises:
       TypeError: ``tx`` or what ``make`` returns has no ``init`` and ``update``; ``params`` holds
         leaves that are not real floating-point arrays; ``make`` or ``extra_args`` is not callable.
-      ValueError: A number is outside the range given above.
+      ValueError: A number is outside the range given above; ``params`` is empty.
 
     Example:
       >>> import adamprox, optax

@@ -19,9 +19,13 @@ from adamprox.sweep.provenance import provenance
 from adamprox.sweep.results import Record, Results
 
 _WORTH_COMPILING = 12
+"""Waiting cells from which on another worker that compiles the same program pays."""
 _TRIES = 3
+"""How often a cell may end its worker before it is lost; also how often a worker may fail to start."""
 _PERSISTENCE = 30
+"""The same of workers once one has started here: then they can."""
 _PATIENCE = 0.2
+"""Seconds between two looks at whether a worker has died or another process has finished a cell."""
 _log = logging.getLogger(__name__)
 
 

@@ -53,6 +53,15 @@ class TrainingCell:
       evaluate_every: Epochs between visits to the test (and validation) set.
       evaluate_train: Visit the training set then, too, as published; its running averages are
         recorded in any case.
+
+    Raises:
+      ValueError: A value cannot be trained with; the message names it and what is allowed.
+      MissingDataError: The data set has not been prepared.
+
+    Example:
+      >>> record = TrainingCell(network="mlp", depth=2, train_size=64, epochs=1).run()
+      >>> len(record["test_error"]), record["diverged_step"]
+      (1, 0)
     """
 
     kind: ClassVar[str] = "training"

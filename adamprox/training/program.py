@@ -181,7 +181,9 @@ def _program(program: Program, mesh: Mesh | None) -> CompiledProgram:
             index = jax.lax.dynamic_slice(order, (k * program.batch_size,), (program.batch_size,))
             return (k + 1, *on_batch(state, sums, index))
 
-        _, state, sums = jax.lax.while_loop(go_on, on_full_batch, (0, state, zero_sums()))
+        sums = zero_sums()
+        if full:  # a loop is traced even if it takes no turn
+            _, state, sums = jax.lax.while_loop(go_on, on_full_batch, (0, state, sums))
         return on_batch(state, sums, order[size - rest :]) if rest else (state, sums)
 
     return CompiledProgram(network, jax.jit(start), epoch, jax.jit(epoch, donate_argnums=0))

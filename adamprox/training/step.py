@@ -1,4 +1,4 @@
-"""One training step and one pass over a data set, as pure functions to be compiled."""
+"""One training step, as pure functions to be compiled."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -5,7 +5,6 @@ themselves.
 """
 
 import re
-from typing import Any
 
 _CODE = re.compile(r"(``.*?``|`[^`]*`)")
 _SECTION = re.compile(r"(Args|Attributes|Example|Raises|Returns|Yields):\s*$")
@@ -48,10 +47,6 @@ def _escape(line: str) -> str:
     for i in range(0, len(parts), 2):  # what is not between backticks
         parts[i] = re.sub(r"(?<=\w)_(?!\w)", r"\\_", parts[i].replace("|", r"\|"))
     return "".join(parts)
-
-
-def _is_field(what: str, owner: Any, name: str) -> bool:
-    return what == "class" and name in getattr(owner, "_fields", ())
 
 
 def _skip(app, what, name, obj, skip, options) -> bool | None:
