@@ -15,6 +15,9 @@ class Split:
     Attributes:
       images: uint8[N, H, W, C].
       labels: int32[N].
+
+    Raises:
+      ValueError: An array has another type or shape.
     """
 
     images: np.ndarray

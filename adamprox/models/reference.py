@@ -96,8 +96,10 @@ def to_reference(model: ResNet | DenseNet, variables: Mapping[str, Any]) -> dict
       variables: ``params`` and, with BatchNorm, ``batch_stats``; float arrays.
 
     Returns:
-      Name to array, the names and layouts of `from_reference`. PyTorch's ``load_state_dict``
-      takes it, each array through ``torch.from_numpy``.
+      Name to array, the names and layouts of `from_reference`, whose example shows both.
+      PyTorch's ``load_state_dict`` takes it, each array through ``torch.from_numpy``.
+
+    Source: as `from_reference`.
     """
     return {
         _name(model, path): np.array(

@@ -44,6 +44,12 @@ def cell_key(cell: Cell) -> str:
 
     Returns:
       20 hexadecimal digits of the SHA-256 of kind, version and what is not a default.
+
+    Example:
+      >>> from adamprox.training import TrainingCell
+      >>> one, same, other = (TrainingCell(depth=8, weight_decay=w) for w in (1e-3, 0.001, 2e-3))
+      >>> cell_key(one) == cell_key(same), cell_key(one) == cell_key(other)
+      (True, False)
     """
     text = json.dumps([cell.kind, cell.version, _told(cell)], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]

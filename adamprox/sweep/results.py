@@ -23,10 +23,19 @@ _LARGEST = 2**24  # bytes; a record of 300 epochs has 100,000
 
 
 class Results:
-    """The records under a directory, ``<directory>/<kind>/<key>.parquet``."""
+    """The records under a directory, ``<directory>/<kind>/<key>.parquet``.
+
+    Args:
+      directory: Of one run; made when the first record is written.
+
+    Example:
+      >>> from adamprox.training import TrainingCell
+      >>> Results("runs/demo/records").path(TrainingCell(depth=8)).parts[:4]
+      ('runs', 'demo', 'records', 'training')
+    """
 
     def __init__(self, directory: str | os.PathLike[str]):
-        """Name the directory; it is made when the first record is written."""
+        """Name the directory."""
         self.directory = pathlib.Path(directory)
 
     def path(self, cell: Cell) -> pathlib.Path:

@@ -57,6 +57,15 @@ def run_cells(
       ValueError: There is no such engine, or not here; nothing has been run.
       LostCellsError: A cell ended its worker every time it was tried; all others have been run.
       KeyboardInterrupt: On Ctrl-C, after the workers have been stopped.
+
+    Example:
+      >>> import tempfile
+      >>> from adamprox.training import TrainingCell
+      >>> grid = [TrainingCell(network="mlp", depth=2, epochs=1, seed=s) for s in (0, 1)]
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     records = run_cells(grid, Results(folder), workers=0, console=Console(quiet=True))
+      >>> [record["seed"] for record in records]
+      [0, 1]
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
