@@ -17,6 +17,7 @@ from rich.console import Console
 
 from adamprox.sweep import LostCellsError, Results, cell_key, run_cells
 from adamprox.sweep.local import run_local
+from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.training import TrainingCell
 from tests.squares import QUIET, Fatal, Square, table
@@ -127,6 +128,22 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         Results(tmp_path).write(Square(2.0), {"square": 4.0}, provenance())
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_few_long_cells_of_one_program_are_shared_once_their_times_are_known(tmp_path):
+    cells = [Square(float(n), 0.5) for n in range(0, 16, 2)]
+    records = run_cells(cells, Results(tmp_path), workers=2, console=QUIET)
+    assert len({record["process"] for record in records}) == 2
+
+
+def test_another_worker_compiles_only_what_it_would_not_come_too_late_for():
+    pace = Pace()
+    pace.note("slow to compile", 20.0, compiled=True)
+    assert not pace.pays("slow to compile", 11, 1)  # nobody knows what the next will take
+    for seconds in (2.0, 0.1):  # the second broke off, it says nothing of the others
+        pace.note("slow to compile", seconds, compiled=False)
+    assert [pace.pays("slow to compile", waiting, 1) for waiting in (10, 11)] == [False, True]
+    assert [pace.pays("slow to compile", waiting, 2) for waiting in (20, 21)] == [False, True]
 
 
 def test_workers_are_processes_and_keep_their_programs(tmp_path):

@@ -15,11 +15,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from adamprox.sweep.cells import Cell, cell_key, describe
+from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.results import Record, Results
 
-_WORTH_COMPILING = 12
-"""Waiting cells from which on another worker that compiles the same program pays."""
 _TRIES = 3
 """How often a cell may end its worker before it is lost; also how often a worker may fail to start."""
 _PERSISTENCE = 30
@@ -77,6 +76,8 @@ class _Job(NamedTuple):
     place: int
     cell: Cell | None = None
     claim: contextlib.ExitStack = contextlib.ExitStack()
+    compiles: bool = False
+    began: float = 0.0
 
 
 class _Sweep:
@@ -87,6 +88,7 @@ class _Sweep:
         self.results, self.crew = results, crew
         self.workers: dict[int, Any] = {}
         self.compiled: dict[int, set[Hashable]] = {}
+        self.pace = Pace()
         self.free: list[int] = []
         self.jobs: dict[Hashable, _Job] = {}
         self.deaths: collections.Counter[str] = collections.Counter()
@@ -116,8 +118,8 @@ class _Sweep:
         resting = []
         while self.free and self.waiting:
             place = self.free.pop(0)
-            cell = choose(self.waiting, self.compiled[place], self.compiled.values())
-            if cell is None:  # rests until another worker's programs come free, or for good
+            cell = self.choose(place)
+            if cell is None:  # rests until a program comes free, or until compiling one pays
                 resting.append(place)
                 continue
             self.waiting.remove(cell)
@@ -133,10 +135,28 @@ class _Sweep:
                 self.submit(place, cell, claim)
         self.free += resting
 
+    def choose(self, place: int) -> Cell | None:
+        """A cell this worker has compiled, else one that nobody has, else one of which many wait.
+
+        Compiling may cost as much as several cells: a worker that would compile what another one
+        has compiled, for the last few cells, would finish after it.
+        """
+        owners = collections.Counter(p for own in self.compiled.values() for p in own)
+        many = collections.Counter(cell.program for cell in self.waiting)
+        ours = (cell for cell in self.waiting if cell.program in self.compiled[place])
+        fresh = (cell for cell in self.waiting if not owners[cell.program])
+        paying = (
+            cell
+            for cell in self.waiting
+            if self.pace.pays(cell.program, many[cell.program], owners[cell.program])
+        )
+        return next(ours, None) or next(fresh, None) or next(paying, None)
+
     def submit(self, place: int, cell: Cell, claim: contextlib.ExitStack) -> None:
+        compiles = cell.program not in self.compiled[place]
         self.compiled[place].add(cell.program)
         handle = self.crew.submit(self.workers[place], cell, self.results.scratch(cell))
-        self.jobs[handle] = _Job(place, cell, claim)
+        self.jobs[handle] = _Job(place, cell, claim, compiles, time.monotonic())
 
     def finished(self) -> Sequence[Hashable]:
         if not self.jobs:  # every cell that is left is being run by another sweep
@@ -147,7 +167,7 @@ class _Sweep:
         return done
 
     def collect(self, handle: Hashable) -> Iterator[Record]:
-        place, cell, claim = self.jobs.pop(handle)
+        place, cell, claim, compiles, began = self.jobs.pop(handle)
         with claim:
             try:
                 result = self.crew.result(handle)
@@ -155,6 +175,8 @@ class _Sweep:
                 self.mourn(place, cell)
                 return
             self.free.append(place)
+            if cell is not None:
+                self.pace.note(cell.program, time.monotonic() - began, compiled=compiles)
             self.false_starts = 0
             self.allowed_false_starts = _PERSISTENCE * self.crew.size  # they can start
             record = None if cell is None else self.results.finish(cell, *result)
@@ -198,19 +220,6 @@ def dispatch(cells: Sequence[Cell], results: Results, crew: Crew) -> Iterator[Re
             yield from sweep.records(interrupted)
     finally:
         sweep.end()
-
-
-def choose(waiting: Sequence[Cell], compiled: set[Hashable], by_all) -> Cell | None:
-    """A cell this worker has compiled, else one that nobody has, else any, if enough are left.
-
-    Compiling costs as much as several cells: a worker that would compile what another one has
-    compiled, for the last few cells, would finish after it.
-    """
-    ours = (cell for cell in waiting if cell.program in compiled)
-    taken = set().union(*by_all)
-    fresh = (cell for cell in waiting if cell.program not in taken)
-    many = waiting if len(waiting) >= _WORTH_COMPILING else []
-    return next(ours, None) or next(fresh, None) or next(iter(many), None)
 
 
 @contextlib.contextmanager
