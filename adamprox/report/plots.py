@@ -39,6 +39,8 @@ LABELS = {
     "sgd": "SGD with momentum",
     "gd": "Gradient descent",
 }
+_UPRIGHT = 8
+"""Labels of columns that have room side by side."""
 _STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -132,6 +134,8 @@ def heatmap(
         _circle(axes, row, column)
     axes.set_facecolor("#f1f1ee")
     axes.set_xticks(range(len(weight_decays)), [compact(v) for v in weight_decays])
+    if len(weight_decays) > _UPRIGHT:
+        axes.tick_params(axis="x", rotation=45)
     axes.set_yticks(range(len(learning_rates)), [compact(v) for v in learning_rates])
     axes.tick_params(length=0)
     for spine in axes.spines.values():
