@@ -28,7 +28,7 @@ def leave(code: int) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
             stream.flush()
     except OSError:  # a closed pipe, a full disk
         code = code or 1

@@ -19,6 +19,7 @@ from adamprox.output import one_line
 from adamprox.sweep import Results, cell_key, run_cells
 from adamprox.sweep.ray_engine import check_cluster
 from adamprox.sweep.run import ENGINES
+from adamprox.training import TrainingCell
 from experiments import doctor
 from experiments.catalogue import CATALOGUE, did_you_mean, find
 from experiments.experiment import Experiment
@@ -165,7 +166,8 @@ def _protocol(arguments: Arguments, experiments: Sequence[Experiment]) -> Protoc
     keys = _keys(experiments, chosen)
     for name in OVERRIDES:
         without = protocol(arguments.preset, **{**given, name: None})
-        if without != chosen and _keys(experiments, without) == keys:
+        usual = PRESETS[arguments.preset].training.get(name, getattr(TrainingCell, name, None))
+        if given[name] != usual and without != chosen and _keys(experiments, without) == keys:
             raise ValueError(
                 f"{name} changes nothing in {arguments.experiment}, got {getattr(arguments, name)}"
             )

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 from adamprox.report.page import Section, write_page
 from adamprox.report.tables import read_claims
@@ -24,6 +25,9 @@ def write_overview(root: pathlib.Path) -> pathlib.Path:
     # Unlike pathlib's own questions, this one has an answer for a name that is too long.
     paths = sorted(root.glob("*/claims.json")) if os.path.isdir(root) else []
     runs = [(path.parent, read_claims(path.parent)) for path in paths]
+    for path, run in runs:
+        if not run:
+            print(f"{path / 'claims.json'} is damaged: left out", file=sys.stderr)
     readable = [(path, run) for path, run in runs if run]
     if not readable:
         raise ValueError(f"out must hold directories of finished runs, got {root}")

@@ -115,7 +115,7 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
         names = " ".join(experiment.name for experiment in experiments)
         raise ValueError(
             f"preset must be one at which {names} has cells, got {protocol.preset!r}, which leaves "
-            "its network out"
+            "its network out (as --depth leaves out all others)"
         )
     table.caption = (
         f"{len(left)} cells to run, about {in_words(estimate(list(left.values()), results))} of one "
@@ -208,9 +208,9 @@ def check_writable(out: pathlib.Path) -> None:
     Raises:
       ValueError: It cannot be a directory that can be written to.
     """
-    reason = obstacle(out / "records")
-    if reason:
-        raise _unwritable(out, reason)
+    for folder in ("records", "figures", "tables"):
+        if reason := obstacle(out / folder):
+            raise _unwritable(out, reason)
 
 
 def _unwritable(out: pathlib.Path, reason: str) -> ValueError:

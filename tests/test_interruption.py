@@ -45,3 +45,8 @@ def test_what_was_printed_is_written_and_a_full_disk_is_no_success(tmp_path):
         pytest.skip("there is no /dev/full")
     with open("/dev/full", "w") as full:
         assert run(tmp_path, *lines, stdout=full).returncode == 1
+
+
+def test_closed_streams_do_not_matter(tmp_path):
+    lines = ("import sys; sys.stdout = None", LEAVE.format(0))  # as ``>&-`` leaves it
+    assert run(tmp_path, *lines).returncode == 0

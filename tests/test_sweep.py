@@ -272,6 +272,13 @@ def test_groups_are_divided_over_all_devices(run_with_devices, tmp_path):
     run_with_devices(8, pathlib.Path(__file__).with_name("sweep_on_devices.py"), tmp_path)
 
 
+@pytest.mark.parametrize("workers", [-1, 1.5, "2", True])
+def test_numbers_of_workers_are_checked(tmp_path, workers):
+    with pytest.raises(ValueError, match="workers must be a whole number >= 0 or None, got"):
+        run_cells([Square(1.0)], Results(tmp_path), workers=workers, console=QUIET)
+    assert not list(tmp_path.iterdir())
+
+
 def test_engines_have_names(tmp_path):
     with pytest.raises(ValueError, match="engine must be one of local, ray, got 'slurm'"):
         run_cells([Square(1.0)], Results(tmp_path), engine="slurm", console=QUIET)

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import adamprox
+from adamprox.sweep import cell_key
 from adamprox.training import TrainingCell
 from adamprox.training.forgetting import restart_once
 from adamprox.training.loop import Schedule, classic_random, train
@@ -80,6 +81,28 @@ def test_one_compilation_serves_thirty_cells():
         for weight_decay in (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1):
             results(Hyperparameters(alpha, weight_decay, 1.0 + alpha), seed=3, epochs=1)
     assert [f._cache_size() for f in functions] == [1, 1, 1]
+
+
+def test_a_key_has_one_result_whatever_types_are_the_default():
+    cell = TrainingCell(**SMALL)
+    with jax.enable_x64(True):
+        wide = cell.run()
+    assert wide["parameters_digest"] == cell.run()["parameters_digest"]
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ({"weight_decay": 0}, {"weight_decay": 0.0}),
+        ({"weight_decay": -0.0}, {"weight_decay": 0.0}),
+        ({"learning_rate": np.float64(2e-3)}, {"learning_rate": 2e-3}),
+        ({"seed": np.int64(3)}, {"seed": 3}),
+        ({"train_size": np.int32(8)}, {"train_size": 8}),
+    ],
+)
+def test_equal_cells_have_one_key_whatever_type_a_number_came_in(given, plain):
+    one, other = (TrainingCell(**{**SMALL, **options}) for options in (given, plain))
+    assert one == other and cell_key(one) == cell_key(other)
 
 
 def test_a_batch_larger_than_the_training_set_is_the_training_set():
@@ -178,6 +201,10 @@ def test_histograms_count_every_parameter_at_the_first_step_of_an_epoch():
         ("weight_decay", float("nan"), "weight_decay must be >= 0 and < 1e6, got nan"),
         ("learning_rate", 0.0, "learning_rate must be > 0 and < 1e6, got 0"),
         ("loss_multiplier", -1.0, "loss_multiplier must be > 0"),
+        ("learning_rate", 1e-60, "learning_rate must be >= 1e-37"),
+        ("width", "x", "width must be a whole number >= 1, got x"),
+        ("growth_rate", -1, "growth_rate must be >= 1, got -1"),
+        ("train_size", [1], "train_size must be a whole number"),
         ("optimizer", "adam", "optimizer must be one of .*adam_l2, .* got adam"),
         ("network", "vgg", "network must be one of resnet, densenet, mlp, got vgg"),
         ("compute_dtype", "float16", "compute_dtype must be one of float32, bfloat16, got float16"),

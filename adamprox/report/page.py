@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import tempfile
+import urllib.parse
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -139,7 +140,8 @@ def _claim_row(claim: Claim) -> str:
 
 def _links(links: Sequence[tuple[str, str]]) -> str:
     items = (
-        f'<li><a href="{html.escape(path)}">{html.escape(name)}</a></li>' for name, path in links
+        f'<li><a href="{html.escape(urllib.parse.quote(path))}">{html.escape(name)}</a></li>'
+        for name, path in links
     )
     return f"<ul>{''.join(items)}</ul>"
 

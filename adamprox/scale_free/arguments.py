@@ -38,7 +38,7 @@ def check_numbers(
         return number and low < float(value) < high
 
     checks = (
-        ("gradient_scale", gradient_scale, real(gradient_scale, 0, math.inf), "a finite number > 0"),
+        ("gradient_scale", gradient_scale, real(gradient_scale, 0.99e-30, 1.01e30), "a number from 1e-30 to 1e30, beyond which float32 has no room for factors"),
         ("tolerance", tolerance, real(tolerance, 0, 1), "a number in (0, 1)"),
         ("steps", steps, whole(steps, 2), "an integer >= 2"),
         ("seed", seed, whole(seed, 0), "an integer >= 0"),

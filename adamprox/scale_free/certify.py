@@ -65,7 +65,8 @@ def scale_freeness(
       make: ``ε -> transformation``, to be tested at ε of 0 and 1e-16 … 1e-4 too.
       params: Pytree of real floating-point arrays to start from; a matrix, a vector and a scalar if
         None. Give your own where a mask or labels of ``tx`` expect them.
-      gradient_scale: What the smallest typical |g| is about, > 0; in units of the gradient.
+      gradient_scale: What the smallest typical |g| is about, from 1e-30 to 1e30; in units of the
+        gradient.
       exponents: Positive integers k up to 20; factors are 2^−k … 2^k.
       steps: Gradients in the sequence, at least 2.
       tolerance: Relative deviation that is let pass, in (0, 1).

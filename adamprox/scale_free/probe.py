@@ -1,6 +1,7 @@
 """The experiment: one gradient sequence, many rescalings of it, the parameters they lead to."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -174,7 +175,8 @@ def path_length(probe: Probe, run: np.ndarray) -> np.ndarray:
 def _flat(tree: Any, leading: int) -> np.ndarray:
     """Leaves with ``leading`` common axes side by side, float64[…, n]."""
     leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(tree)]
-    return np.concatenate([x.reshape(*x.shape[:leading], -1) for x in leaves], axis=-1)
+    rows = [x.reshape(*x.shape[:leading], math.prod(x.shape[leading:])) for x in leaves]
+    return np.concatenate(rows, axis=-1)
 
 
 def _unflatten(rows: np.ndarray, like: Any) -> Any:
@@ -182,6 +184,7 @@ def _unflatten(rows: np.ndarray, like: Any) -> Any:
     leaves, structure = jax.tree.flatten(like)
     parts = np.split(rows, np.cumsum([x.size for x in leaves])[:-1], axis=-1)
     shaped = [
-        jnp.asarray(p.reshape(-1, *x.shape), x.dtype) for p, x in zip(parts, leaves, strict=True)
+        jnp.asarray(p.reshape(len(rows), *x.shape), x.dtype)
+        for p, x in zip(parts, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, shaped)

@@ -174,6 +174,10 @@ class _Sweep:
             except WorkerDiedError:
                 self.mourn(place, cell)
                 return
+            except Exception as error:
+                if cell is not None:
+                    error.add_note(f"in {describe(cell)}")
+                raise
             self.free.append(place)
             if cell is not None:
                 self.pace.note(cell.program, time.monotonic() - began, compiled=compiles)

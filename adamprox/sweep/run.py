@@ -44,7 +44,7 @@ def run_cells(
     Args:
       cells: What is wanted; duplicates count once.
       results: Where records are and go.
-      workers: How many cells at once; see `ENGINES`.
+      workers: How many cells at once, 0 for this process itself, None for what suits the machine.
       engine: A key of `ENGINES`: ``local`` or ``ray``.
       address: Of a Ray cluster; see `adamprox.sweep.ray_engine.run_ray`.
       view: What is shown above the progress bar of a terminal, of all cells and the records so far.
@@ -54,7 +54,8 @@ def run_cells(
       One record a distinct cell, in the order of ``cells``.
 
     Raises:
-      ValueError: There is no such engine, or not here; nothing has been run.
+      ValueError: There is no such engine, or not here, or no such number of workers; nothing has
+        been run.
       LostCellsError: A cell ended its worker every time it was tried; all others have been run.
       KeyboardInterrupt: On Ctrl-C, after the workers have been stopped.
 
@@ -67,6 +68,9 @@ def run_cells(
       >>> [record["seed"] for record in records]
       [0, 1]
     """
+    whole = isinstance(workers, int) and not isinstance(workers, bool)
+    if workers is not None and not (whole and workers >= 0):
+        raise ValueError(f"workers must be a whole number >= 0 or None, got {workers!r}")
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     console = console or Console(stderr=True)

@@ -108,14 +108,15 @@ class TrainingCell:
             )
         for name in ("learning_rate", "weight_decay", "loss_multiplier"):
             _check(name, getattr(self, name), _is(numbers.Real, getattr(self, name)), "a number")
+            # Equal cells have one key, whatever type a number came in; 0.0 has one sign.
+            object.__setattr__(self, name, float(getattr(self, name)) + 0.0)
         _check("learning_rate", self.learning_rate, 0 < self.learning_rate < 1e6, "> 0 and < 1e6")
         _check("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1e6, ">= 0 and < 1e6")
-        _check(
-            "loss_multiplier",
-            self.loss_multiplier,
-            0 < self.loss_multiplier < 1e30,
-            "> 0 and < 1e30",
-        )
+        multiplier = self.loss_multiplier
+        _check("loss_multiplier", multiplier, 0 < multiplier < 1e30, "> 0 and < 1e30")
+        for name in ("learning_rate", "loss_multiplier"):
+            value = getattr(self, name)
+            _check(name, value, value >= 1e-37, ">= 1e-37, which float32 still holds in full")
         for name in ("epochs", "batch_size", "evaluate_every"):
             _check_whole(name, getattr(self, name), 1, ">= 1")
             _check(name, getattr(self, name), getattr(self, name) < 2**31, "< 2^31")
@@ -126,6 +127,14 @@ class TrainingCell:
         _check_whole("validation_size", self.validation_size, 0, ">= 0")
         for name in ("seed", "init_seed", "validation_seed"):
             _check_whole(name, getattr(self, name), 0, "in 0 … 2^31 − 1", 2**31 - 1)
+        for name in ("image_size", "train_size"):
+            if getattr(self, name) is not None:
+                _check_whole(name, getattr(self, name), 1, ">= 1")
+        for name in ("depth", "growth_rate", "width"):
+            _check_whole(name, getattr(self, name), 1, ">= 1")
+        for name, value in vars(self).items():
+            if _is(numbers.Integral, value):  # NumPy's too
+                object.__setattr__(self, name, int(value))
         self._check_images()
         data = self.program.images.load()
         self.program.network.build(data.num_classes)
@@ -191,14 +200,15 @@ class TrainingCell:
         """
         start = time.perf_counter()
         kept = Checkpoints(scratch, repr(self)) if scratch else None
-        trained = train(
-            self.program,
-            self.hyperparameters,
-            self.schedule,
-            seed=self.seed,
-            init_seed=self.init_seed,
-            checkpoints=kept,
-        )
+        with jax.enable_x64(False):  # a key has one result
+            trained = train(
+                self.program,
+                self.hyperparameters,
+                self.schedule,
+                seed=self.seed,
+                init_seed=self.init_seed,
+                checkpoints=kept,
+            )
         seconds = kept.seconds if kept else time.perf_counter() - start
         return self.columns(trained) | {"seconds": seconds}
 
@@ -227,15 +237,16 @@ class TrainingCell:
         # Every device trains as many; a short group is filled up, so that one program serves all.
         size = max(len(cells), first.at_once * len(devices)) if len(devices) > 1 else len(cells)
         filled = [*cells, *[cells[-1]] * (size - len(cells))]
-        together = train_together(
-            first.program,
-            [cell.hyperparameters for cell in filled],
-            first.schedule,
-            seeds=[cell.seed for cell in filled],
-            init_seed=first.init_seed,
-            batching=choice(first.program).batching,
-            mesh=cell_mesh(devices) if len(devices) > 1 else None,
-        )[: len(cells)]
+        with jax.enable_x64(False):  # as in `run`
+            together = train_together(
+                first.program,
+                [cell.hyperparameters for cell in filled],
+                first.schedule,
+                seeds=[cell.seed for cell in filled],
+                init_seed=first.init_seed,
+                batching=choice(first.program).batching,
+                mesh=cell_mesh(devices) if len(devices) > 1 else None,
+            )[: len(cells)]
         share = (time.perf_counter() - start) / len(cells)
         return [
             cell.columns(trained) | {"seconds": share}
