@@ -27,6 +27,8 @@ def leave(code: int) -> NoReturn:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if util := sys.modules.get("multiprocessing.util"):  # or its tracker tells of leaked semaphores
+        util._run_finalizers(0)
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
             stream.flush()

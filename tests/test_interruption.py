@@ -50,3 +50,8 @@ def test_what_was_printed_is_written_and_a_full_disk_is_no_success(tmp_path):
 def test_closed_streams_do_not_matter(tmp_path):
     lines = ("import sys; sys.stdout = None", LEAVE.format(0))  # as ``>&-`` leaves it
     assert run(tmp_path, *lines).returncode == 0
+
+
+def test_nothing_is_said_of_what_a_pool_has_left(tmp_path):
+    pool = "from multiprocessing import get_context; kept = get_context('spawn').Semaphore()"
+    assert run(tmp_path, pool, LEAVE.format(0)).stderr == ""
