@@ -120,7 +120,7 @@ def judge(protocol: Protocol, records) -> list[Claim]:
 EXPERIMENT = Experiment(
     name="sgd_divergence",
     title="Section 4.1 · SGD without BatchNorm",
-    claim="SGD with momentum diverges on a deep ResNet without BatchNorm, however small its steps.",
+    claim="SGD with momentum does not train a deep ResNet without BatchNorm, however small its steps.",
     cost={"smoke": "20 s", "demo": "60 s", "reduced": "1 h", "paper": "3 months"},
     cells=cells,
     figures=plot,
