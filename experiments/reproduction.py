@@ -95,7 +95,11 @@ def cells_table(records: Sequence[Record]) -> str:
     origins = [json.loads(record["provenance"]) for record in records]
     machines = sorted({f"{o['cpu']}, jax {o['jax']}" for o in origins})
     total = in_words(sum(record["seconds"] for record in records))
-    summary = f"{len(records)} cells, {total} of one core in all, on {'; '.join(machines)}."
+    dirty = sum(str(origin["commit"]).endswith("-dirty") for origin in origins)
+    summary = (
+        f"{len(records)} cells, {total} of one core in all, on {'; '.join(machines)}. {dirty} come from "
+        "a checkout with changes that were not committed; their records say `-dirty`."
+    )
     return "\n".join([*rows, "", summary])
 
 

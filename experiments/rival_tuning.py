@@ -85,8 +85,7 @@ def _easier(protocol: Protocol, l2: Arm, adamw: Arm, records) -> Claim:
     curves = [expected_best(found) for found in pair]
     few, many = ([float(curve[k]) for curve in curves] for k in (TRIALS - 1, -1))
     lead, unsure = few[1] - few[0], _noise(few, pair)
-    verdict = Verdict.UNDECIDED if abs(lead) <= unsure else Verdict.HOLDS
-    verdict = Verdict.FAILS if lead < -unsure else verdict
+    verdict = verdicts.beyond_noise(lead, unsure)
     measured = (
         f"{percent(few[0])} (AdamW), {percent(few[1])} (Adam-ℓ2) after {TRIALS}; "
         f"{percent(many[0])} and {percent(many[1])} after all {len(pair[0])}"

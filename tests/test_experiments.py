@@ -21,6 +21,7 @@ from experiments.__main__ import main
 from experiments.catalogue import CATALOGUE
 from experiments.cost import _forward_flops
 from experiments.fig01_quadratics import distance
+from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
 from experiments.verdicts import learned
 
@@ -105,6 +106,14 @@ def test_the_overview_names_every_run(smoke_run, capsys):
     check_whole(text)
     (link,) = re.findall(r'href="([^"]+)"', text)
     assert (page.parent / link).is_file()
+
+
+def test_links_lead_to_directories_of_any_name(tmp_path):
+    claim = Claim("§1", "It is so.", "1 %", "2 %", Verdict.HOLDS)
+    about = {"preset": "demo", "page": "fig01.html", "finished": "today"}
+    (tmp_path / "a#b").mkdir()
+    write_claims(tmp_path / "a#b", {"fig01": [claim]}, about)
+    assert 'href="a%23b/fig01.html"' in write_overview(tmp_path).read_text()
 
 
 def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
@@ -303,6 +312,19 @@ def test_bad_input_is_one_line_and_exit_code_2(argv, message, tmp_path, monkeypa
     captured = capsys.readouterr()
     assert re.search(message, captured.err) and captured.err.count("\n") == 1 and not captured.out
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["records", "figures", "tables"])
+def test_what_is_in_the_way_is_found_before_anything_is_trained(tmp_path, capsys, name):
+    (tmp_path / name).touch()
+    assert main(["fig06", "--preset", "smoke", "--out", str(tmp_path)]) == 2
+    assert "out must be a directory that can be written to" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_default_may_be_given(tmp_path, capsys):
+    argv = ["fig03", "--preset", "smoke", "--out", str(tmp_path), "--dry-run"]
+    assert main([*argv, "--seed", "0", "--validation-size", "0"]) == 0
 
 
 @pytest.mark.parametrize("inside_an_import", [False, True])

@@ -279,6 +279,20 @@ def test_numbers_of_workers_are_checked(tmp_path, workers):
     assert not list(tmp_path.iterdir())
 
 
+@dataclasses.dataclass(frozen=True)
+class Broken(Square):
+    """A cell that raises."""
+
+    def run(self, scratch=None):
+        raise RuntimeError("boom")
+
+
+def test_a_cell_that_raises_is_named(tmp_path):
+    with pytest.raises(RuntimeError, match="boom") as caught:
+        run_cells([Broken(7.0)], Results(tmp_path), workers=1, console=QUIET)
+    assert any("number=7.0" in note for note in caught.value.__notes__)
+
+
 def test_engines_have_names(tmp_path):
     with pytest.raises(ValueError, match="engine must be one of local, ray, got 'slurm'"):
         run_cells([Square(1.0)], Results(tmp_path), engine="slurm", console=QUIET)

@@ -13,6 +13,7 @@ from adamprox.scale_free import probe as probing
 from adamprox.scale_free.arguments import (
     check_callables,
     check_numbers,
+    check_room,
     check_transformation,
     real_arrays,
 )
@@ -65,8 +66,8 @@ def scale_freeness(
       make: ``ε -> transformation``, to be tested at ε of 0 and 1e-16 … 1e-4 too.
       params: Pytree of real floating-point arrays to start from; a matrix, a vector and a scalar if
         None. Give your own where a mask or labels of ``tx`` expect them.
-      gradient_scale: What the smallest typical |g| is about, from 1e-30 to 1e30; in units of the
-        gradient.
+      gradient_scale: What the smallest typical |g| is about, in units of the gradient; from 1e-30 to
+        1e30, to 1e±250 where all of ``params`` are float64.
       exponents: Positive integers k up to 20; factors are 2^−k … 2^k.
       steps: Gradients in the sequence, at least 2.
       tolerance: Relative deviation that is let pass, in (0, 1).
@@ -95,6 +96,7 @@ def scale_freeness(
     check_callables(make=make, extra_args=extra_args)
     check_numbers(gradient_scale, exponents, steps, tolerance, seed)
     start = probing.default_params(seed) if params is None else real_arrays(params)
+    check_room(float(gradient_scale), start)
     probe = probing.make_probe(start, steps, float(gradient_scale), seed)
     examine = functools.partial(_examine, probe=probe, exponents=sorted(exponents), tolerance=tolerance, seed=seed, extra_args=extra_args)  # fmt: skip
     result = examine(tx)

@@ -1,5 +1,6 @@
 """Run the cells that have no record yet, with a progress bar."""
 
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console, RenderableType
@@ -68,8 +69,8 @@ def run_cells(
       >>> [record["seed"] for record in records]
       [0, 1]
     """
-    whole = isinstance(workers, int) and not isinstance(workers, bool)
-    if workers is not None and not (whole and workers >= 0):
+    whole = isinstance(workers, numbers.Integral) and not isinstance(workers, bool)
+    if workers is not None and not (whole and int(workers) >= 0):
         raise ValueError(f"workers must be a whole number >= 0 or None, got {workers!r}")
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
