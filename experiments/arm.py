@@ -31,6 +31,13 @@ class Arm:
     label: str | None = None
     more_rates: bool = True
 
+    @classmethod
+    def on(cls, network: str, optimizer: str, protocol: Protocol) -> "Arm":
+        """An optimizer on a network of the paper, over λ alone where its grid is a smaller one."""
+        grid = protocol.network_grids.get(network, {}).get(optimizer)
+        options = protocol.networks[network]
+        return cls(optimizer, options=options, grid=grid, more_rates=grid is None)
+
     def cells(self, protocol: Protocol, records: Sequence[Record] = ()) -> list[TrainingCell]:
         """The grid, as far as ``records`` have extended it, and more seeds of its best cell."""
         cells, winner = self._tuned(protocol, records)

@@ -21,8 +21,8 @@ OPTIMIZERS = ("adam_l2", "adamw", "adamprox")
 def rows(protocol: Protocol) -> dict[str, list[Arm]]:
     """A network of the paper to its three arms."""
     return {
-        network: [Arm(optimizer, options=options) for optimizer in OPTIMIZERS]
-        for network, options in protocol.networks.items()
+        network: [Arm.on(network, optimizer, protocol) for optimizer in OPTIMIZERS]
+        for network in protocol.networks
     }
 
 

@@ -27,7 +27,7 @@ def arms(network: str, protocol: Protocol) -> list[Arm]:
     """Adam-ℓ2 and AdamW on the network, none where the preset leaves it out."""
     if network not in protocol.networks:
         return []
-    return [Arm(name, options=protocol.networks[network]) for name in ("adam_l2", "adamw")]
+    return [Arm.on(network, name, protocol) for name in ("adam_l2", "adamw")]
 
 
 def cells(network: str, protocol: Protocol, records=()):

@@ -134,3 +134,22 @@ def test_grids_of_the_deep_figures(monkeypatch):
         other = protocol("lines", **changed)
         assert other.deep_grid("adamw") == other.grid("adamw")
     assert protocol("lines", epochs=2).deep_grid("adamw") == small["adamw"]
+
+
+def test_a_network_that_takes_long_has_lines(monkeypatch):
+    """λ goes on where the best lies at its end, α does not; other grids make whole ones again."""
+    line = Grid((5e-4, 1e-3), (0.0, 1e-4, 5e-4))
+    slow = dataclasses.replace(PROTOCOL, network_grids={"ResNet-110": {"adamw": line}})
+    arm = Arm.on("ResNet-110", "adamw", slow)
+    records = [
+        {**c.config(), "key": cell_key(c), "final_test_error": bowl(1e-2, 1e-2)(c)}
+        for c in arm.cells(slow)
+    ]
+    assert len(records) == 6
+    assert arm.axes(slow, records) == Grid((5e-4, 1e-3), (0.0, 1e-4, 5e-4, 1e-3))
+    whole = Grid(slow.learning_rates, slow.weight_decays)
+    for network, optimizer in (("ResNet-110", "adam_l2"), ("ResNet-56", "adamw")):
+        assert Arm.on(network, optimizer, slow).axes(slow, []) == whole
+    monkeypatch.setitem(PRESETS, "slow", slow)
+    assert protocol("slow", epochs=1).network_grids
+    assert not protocol("slow", depth=110).network_grids
