@@ -13,9 +13,10 @@ from adamprox.report.claims import compact
 from adamprox.report.plots import COLORS, LABELS, canvas, plain_ticks
 from adamprox.sweep import Record
 from adamprox.training import TrainingCell
-from experiments import sparsity, verdicts
+from experiments import sparsity
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
+from experiments.sparsity import Path
 
 ALPHA = 1e-3
 # λ/α: a coordinate that Adam moves by α·u is held at zero by an l1 of λ while |u| < λ/α on average.
@@ -41,31 +42,26 @@ def decays(protocol: Protocol) -> list[float]:
     return [float(f"{ALPHA * ratio:.6g}") for ratio in ratios]
 
 
-def planned(protocol: Protocol, network: str, name: str) -> list[TrainingCell]:
-    """A path over λ of one optimizer on one network."""
-    options = networks(protocol)[network]
-    return [
-        protocol.cell(name, ALPHA, weight_decay, batch_norm=False, **options)
-        for weight_decay in decays(protocol)
-    ]
-
-
-def cells(protocol: Protocol, _=()) -> list[TrainingCell]:
+def paths(protocol: Protocol) -> list[Path]:
     """A path over λ for every optimizer on both networks."""
     return [
-        cell
-        for network in networks(protocol)
+        Path(network, tuple(protocol.cell(name, ALPHA, d, **options) for d in decays(protocol)))
+        for network, options in networks(protocol).items()
         for name in OPTIMIZERS
-        for cell in planned(protocol, network, name)
     ]
 
 
-def path(protocol: Protocol, records, network: str, name: str) -> list[Record]:
-    """The runs of one optimizer on one network that ended well, by λ."""
-    family = networks(protocol)[network].get("network", "resnet")
-    mine = [r for r in records if (r["network"], r["optimizer"]) == (family, name)]
-    finished = [r for r in mine if r["final_test_error"] is not None and "zero_share" in r]
-    return sorted(finished, key=lambda r: r["weight_decay"])
+def cells(protocol: Protocol, records=()) -> list[TrainingCell]:
+    """All paths, then more seeds of the cells that the claims on zeros compare."""
+    every = paths(protocol)
+    again = [
+        cell
+        for path in every
+        if path.optimizer in sparsity.LITTLE
+        for seeds in path.compared(protocol, records)
+        for cell in seeds[1:]
+    ]
+    return [*(cell for path in every for cell in path.cells), *again]
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:
@@ -73,15 +69,9 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     shown = networks(protocol)
     figure, axes = canvas(1, len(shown), 10.5, 3.8, sharey=True)
     for ax, network in zip(axes[0], shown, strict=True):
-        for name in OPTIMIZERS:
-            runs = path(protocol, records, network, name)
-            y = [100 * r["final_test_error"] for r in runs]
-            zeros = [100 * r["zero_share"] for r in runs]
-            ax.semilogy(zeros, y, "o-", color=COLORS[name], label=f"{LABELS[name]}: parameters")
-            if name == "adamprox_group":
-                x = [100 * r["zero_channel_share"] for r in runs]
-                label = f"{LABELS[name]}: channels"
-                ax.semilogy(x, y, "s--", color=COLORS[name], mfc="white", label=label)
+        for path in paths(protocol):
+            if path.network == network:
+                _draw(ax, path.optimizer, path.runs(records))
         ax.set(title=network, xlabel="exactly zero, %", xlim=(-3, 103))
     plain_ticks(axes[0, 0].yaxis)
     axes[0, 0].set_ylabel("test error, %")
@@ -94,25 +84,27 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     return [Figure("l1_sparsity", "How many weights does it take?", caption, figure)]
 
 
+def _draw(ax, name: str, runs: list[Record]) -> None:
+    y = [100 * r["final_test_error"] for r in runs]
+    zeros = [100 * r["zero_share"] for r in runs]
+    ax.semilogy(zeros, y, "o-", color=COLORS[name], label=f"{LABELS[name]}: parameters")
+    if name == "adamprox_group":
+        x = [100 * r["zero_channel_share"] for r in runs]
+        label = f"{LABELS[name]}: channels"
+        ax.semilogy(x, y, "s--", color=COLORS[name], mfc="white", label=label)
+
+
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Zeros at little loss by either operator on either network, and none by decay."""
-    every = [(name, network) for name in sparsity.LITTLE for network in networks(protocol)]
+    every = paths(protocol)
     claims = [
-        sparsity.sparse(
-            protocol.preset,
-            network,
-            name,
-            path(protocol, records, network, name),
-            verdicts.without_record(planned(protocol, network, name), records),
-        )
-        for name, network in every
+        sparsity.sparse(protocol, path, records)
+        for name in sparsity.LITTLE
+        for path in every
+        if path.optimizer == name
     ]
-    decayed = [
-        cell for network in networks(protocol) for cell in planned(protocol, network, "adamw")
-    ]
-    runs = [r for network in networks(protocol) for r in path(protocol, records, network, "adamw")]
-    missing = verdicts.without_record(decayed, records)
-    return [*claims, sparsity.no_zeros(protocol.preset, runs, missing)]
+    decayed = [path for path in every if path.optimizer == "adamw"]
+    return [*claims, sparsity.no_zeros(protocol, decayed, records)]
 
 
 EXPERIMENT = Experiment(

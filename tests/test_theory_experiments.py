@@ -1,5 +1,6 @@
 """Verdicts and figures of Theorem 3, SGD, sparsity and distributed training; the cells behind them."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -17,14 +18,14 @@ from experiments.sharded_cell import ShardedCell
 DEMO = protocol("demo")
 
 
-def synthetic(name, columns):
+def synthetic(name, columns, wanted=DEMO, known=()):
     """Records of the demo's cells whose results are a function of the cell."""
     return [
         {
             **cell.config(), "key": cell_key(cell), "kind": cell.kind, "test_examples": 1285,
             "diverged_step": 0, "train_error": [0.9, 0.1], **columns(cell),
         }
-        for cell in CATALOGUE[name].cells(DEMO, ())
+        for cell in CATALOGUE[name].cells(wanted, known)
     ]  # fmt: skip
 
 
@@ -101,6 +102,36 @@ def test_sparsity_verdicts():
     assert CATALOGUE["l1_sparsity"].figures(DEMO, touched)
     lost = [r for r in outcome(0.6) if (r["network"], r["optimizer"]) != ("mlp", "adamw")]
     assert verdicts("l1_sparsity", lost) == [*[holds] * 4, Verdict.NOT_RUN]
+
+
+@pytest.mark.parametrize(
+    ("share", "lost", "spread", "verdict"),
+    [
+        (0.55, 0.0, 1e-3, Verdict.HOLDS),
+        (0.4, 0.0, 1e-3, Verdict.FAILS),  # fewer zeros with other seeds
+        (0.55, 0.02, 1e-3, Verdict.FAILS),  # a higher error
+        (0.55, 0.02, 0.1, Verdict.UNDECIDED),  # it may be, or not
+    ],
+)
+def test_sparsity_is_judged_by_every_seed(share, lost, spread, verdict):
+    """The first seed finds 60 % of zeros, at an error that is within the noise of the test set."""
+    repeated = dataclasses.replace(DEMO, seeds=3)
+
+    def columns(cell):
+        loss = lost * (1.0 if cell.seed else 0.7) if cell.weight_decay else 0.0
+        zero = (share if cell.seed else 0.6) if cell.weight_decay else 0.0
+        error = 0.05 + loss + spread * cell.seed
+        return {"final_test_error": error, "zero_share": zero, "zero_channel_share": zero}
+
+    path = synthetic("l1_sparsity", columns, repeated)
+    waiting = CATALOGUE["l1_sparsity"].claims(repeated, path)
+    assert [claim.verdict for claim in waiting[:4]] == [Verdict.NOT_RUN] * 4
+    records = synthetic("l1_sparsity", columns, repeated, path)
+    assert len(records) == len(path) + 4 * 2 * 2
+    claim = CATALOGUE["l1_sparsity"].claims(repeated, records)[0]
+    assert claim.verdict is verdict
+    assert claim.measured.startswith(f"{100 * share:.1f} % to 60.0 %")
+    assert "(3 seeds)" in claim.measured
 
 
 def test_records_from_before_shares_were_counted_do_not_count():
