@@ -22,6 +22,7 @@ class Arm:
       grid: In place of the protocol's.
       label: In figures; the optimizer's name by default.
       more_rates: Whether α goes on where the best cell lies at its end, as λ always does.
+      seeds: How often the best cell is run, in place of the protocol's.
     """
 
     optimizer: str
@@ -30,22 +31,25 @@ class Arm:
     grid: Grid | None = None
     label: str | None = None
     more_rates: bool = True
+    seeds: int | None = None
 
     @classmethod
     def on(cls, network: str, optimizer: str, protocol: Protocol) -> "Arm":
-        """An optimizer on a network of the paper, over λ alone where its grid is a smaller one."""
+        """An optimizer on a network of the paper, with the grid and seeds that this network allows."""
         grid = protocol.network_grids.get(network, {}).get(optimizer)
-        options = protocol.networks[network]
-        return cls(optimizer, options=options, grid=grid, more_rates=grid is None)
+        return cls(
+            optimizer,
+            options=protocol.networks[network],
+            grid=grid,
+            seeds=protocol.network_seeds.get(network),
+        )
 
     def cells(self, protocol: Protocol, records: Sequence[Record] = ()) -> list[TrainingCell]:
         """The grid, as far as ``records`` have extended it, and more seeds of its best cell."""
         cells, winner = self._tuned(protocol, records)
         if winner is None:
             return cells
-        again = self._cell(protocol, winner["learning_rate"], winner["weight_decay"])
-        seeds = range(again.seed + 1, again.seed + protocol.seeds)
-        return cells + [dataclasses.replace(again, seed=seed) for seed in seeds]
+        return cells + self._repeated(protocol, winner)[1:]
 
     def missing(self, protocol: Protocol, records: Sequence[Record]) -> int:
         """How many of its cells have no record."""
@@ -88,9 +92,7 @@ class Arm:
         if winner is None:
             return []
         known = _by_key(records)
-        again = self._cell(protocol, winner["learning_rate"], winner["weight_decay"])
-        seeds = range(again.seed, again.seed + protocol.seeds)
-        keys = [cell_key(dataclasses.replace(again, seed=seed)) for seed in seeds]
+        keys = map(cell_key, self._repeated(protocol, winner))
         return [known[key] for key in keys if key in known]
 
     def _tuned(self, protocol, records) -> tuple[list[TrainingCell], Record | None]:
@@ -113,6 +115,11 @@ class Arm:
                 return cells, winner
             grid = larger
         raise AssertionError
+
+    def _repeated(self, protocol: Protocol, winner: Record) -> list[TrainingCell]:
+        first = self._cell(protocol, winner["learning_rate"], winner["weight_decay"])
+        seeds = range(first.seed, first.seed + (self.seeds or protocol.seeds))
+        return [dataclasses.replace(first, seed=seed) for seed in seeds]
 
     def _cell(self, protocol: Protocol, alpha: float, weight_decay: float) -> TrainingCell:
         return protocol.cell(self.optimizer, alpha, weight_decay, self.multiplier, **self.options)

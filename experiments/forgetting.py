@@ -14,9 +14,11 @@ SECTION = "Rival (a)"
 UNFINISHED = "Not every control has been run to the end at this preset."
 
 
-def explains(controls: Sequence[str], leads: Sequence[Gap | None]) -> Claim:
+def explains(where: str, controls: Sequence[str], leads: Sequence[Gap | None]) -> Claim:
     """The claim that the lead is one of forgetting: gone under every control, where there is one."""
-    statement = "AdamW leads because Adam-ℓ2's second moment cannot forget the first gradients."
+    statement = (
+        f"{where}AdamW leads because Adam-ℓ2's second moment cannot forget the first gradients."
+    )
     bar = "a lead beyond noise as published, none under any control"
     if None in leads:
         return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, UNFINISHED)
@@ -33,9 +35,11 @@ def explains(controls: Sequence[str], leads: Sequence[Gap | None]) -> Claim:
     return Claim(SECTION, statement, measured, bar, verdict)
 
 
-def shrinks(leads: Sequence[Gap | None]) -> Claim:
+def shrinks(where: str, leads: Sequence[Gap | None]) -> Claim:
     """The claim that there is less of a lead under the controls, whether or not one is left."""
-    statement = "AdamW's lead is smaller where the second moment can forget (mean of the controls)."
+    statement = (
+        f"{where}AdamW's lead is smaller where the second moment can forget (mean of the controls)."
+    )
     bar = "smaller by more than the noise of the difference (95 %)"
     known = [lead for lead in leads if lead]
     if len(known) < len(leads):
@@ -49,10 +53,14 @@ def shrinks(leads: Sequence[Gap | None]) -> Claim:
 
 
 def decay_comes_down(
-    protocol: Protocol, controls: Sequence[str], arms: Sequence[Arm], records: Sequence[Record]
+    protocol: Protocol,
+    where: str,
+    controls: Sequence[str],
+    arms: Sequence[Arm],
+    records: Sequence[Record],
 ) -> Claim:
     """The claim that Adam-ℓ2 feels a λ that it does not feel as published."""
-    statement = "Adam-ℓ2's best λ is lower where its second moment can forget."
+    statement = f"{where}Adam-ℓ2's best λ is lower where its second moment can forget."
     bar = "every λ within noise of the best is below every such λ as published, under every control"
     if any(verdicts.unfinished(protocol, [arm], records) for arm in arms):
         return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, UNFINISHED)

@@ -26,8 +26,8 @@ class Protocol:
       seeds: How often the best cell of a grid is run.
       networks: The paper's networks to the options of the cell that stands for each; those that
         the preset leaves out are not there.
-      network_grids: By network and optimizer, smaller grids for Fig. 3 and the histograms, where
-        whole ones take too long.
+      network_grids: By network and optimizer, smaller grids where whole ones take too long.
+      network_seeds: By network, in place of ``seeds``.
       deep: Options of the network that Figs. 4 to 6 are about, ResNet-110 in the paper.
       deep_grids: By optimizer, smaller grids for those figures, where whole ones take too long.
     """
@@ -42,6 +42,7 @@ class Protocol:
     seeds: int = 1
     networks: Mapping[str, Options] = dataclasses.field(default_factory=dict)
     network_grids: Mapping[str, Mapping[str, Grid]] = dataclasses.field(default_factory=dict)
+    network_seeds: Mapping[str, int] = dataclasses.field(default_factory=dict)
     deep: Options = dataclasses.field(default_factory=dict)
     deep_grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
 

@@ -10,87 +10,52 @@ Expect: a lead that stays where scale-freeness is the reason, and goes where for
 """
 
 from adamprox.report import Claim, Figure
-from adamprox.report.plots import LABELS
-from adamprox.sweep.grid import Grid
 from experiments import comparison, forgetting, verdicts
-from experiments.arm import Arm
+from experiments.controls import Controlled, controlled
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
-
-# What is changed in both optimizers: a suffix of the recipe's name, options of the cell.
-CONTROLS = {
-    "as published": ("", {}),
-    "β₂ = 0.99": ("_short_memory", {}),
-    "moments restarted": ("_restarted", {}),
-    "gradients clipped": ("_clipped", {}),
-    "SkipInit": ("", {"skip_init": True}),
-}
-
-
-def controls(protocol: Protocol):
-    """Those that the network has: SkipInit is for residual branches."""
-    residual = {**protocol.training, **protocol.deep}.get("network", "resnet") == "resnet"
-    return {name: how for name, how in CONTROLS.items() if residual or "skip_init" not in how[1]}
-
-
-def rows(protocol: Protocol) -> dict[str, list[Arm]]:
-    """A control to Adam-ℓ2 and AdamW under it, both on their own grids."""
-    return {
-        control: [
-            Arm(
-                name + suffix,
-                options={**protocol.deep, **options},
-                grid=_grid(protocol, name),
-                more_rates=not protocol.deep_grids,
-                label=f"{LABELS[name]} ({control})",
-            )
-            for name in ("adam_l2", "adamw")
-        ]
-        for control, (suffix, options) in controls(protocol).items()
-    }
-
-
-def _grid(protocol: Protocol, name: str) -> Grid:
-    """Where grids are lines, AdamW's is also tried at the α of Adam-ℓ2's.
-
-    What is changed may move the best α. It is Adam-ℓ2 that the controls are expected to help, so the
-    second try goes to the other.
-    """
-    own, other = protocol.deep_grid(name), protocol.deep_grid("adam_l2")
-    return own._replace(learning_rates=tuple(sorted({*own.learning_rates, *other.learning_rates})))
 
 
 def cells(protocol: Protocol, records=()):
     """All grids."""
-    return comparison.cells([a for row in rows(protocol).values() for a in row], protocol, records)
+    rows = [row for found in controlled(protocol) for row in found.rows.values()]
+    return comparison.cells([arm for row in rows for arm in row], protocol, records)
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:
-    """A row of heatmaps a control."""
+    """A row of heatmaps a control, a figure a network."""
+    return [_heatmaps(protocol, found, records) for found in controlled(protocol)]
+
+
+def _heatmaps(protocol: Protocol, found: Controlled, records) -> Figure:
     caption = (
         "Final test error in percent, the best cell of each grid ringed. The first row is the paper's "
         "comparison; in the others nothing can be hidden behind a huge first gradient."
     )
-    grid = list(rows(protocol).values())
-    title = f"Moments that can forget: {protocol.trained_on(protocol.deep)}."
-    return [comparison.heatmaps(protocol, grid, records, "rival_second_moment", title, caption)]
+    name = f"rival_second_moment {found.network}".strip().lower()
+    file = name.translate(str.maketrans(" -", "__"))
+    title = f"Moments that can forget: {protocol.trained_on(found.options)}."
+    rows = list(found.rows.values())
+    return comparison.heatmaps(protocol, rows, records, file, title, caption)
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:
     """Is AdamW ahead as published, and not under a control; is the lead, and Adam-ℓ2's λ, smaller there?"""
-    pairs = [(adamw, l2) for l2, adamw in rows(protocol).values()]
+    return [c for found in controlled(protocol) for c in _judge(protocol, found, records)]
+
+
+def _judge(protocol: Protocol, found: Controlled, records) -> list[Claim]:
+    pairs = [(adamw, l2) for l2, adamw in found.rows.values()]
     published, *others = pairs
-    claims = [
+    leads = [verdicts.lead(protocol, adamw, l2, records) for adamw, l2 in pairs]
+    names = list(found.rows)
+    where = f"{found.network}: " if found.network else ""
+    return [
         verdicts.lower_error(protocol, *published, records, forgetting.SECTION, ""),
         *(verdicts.no_lead(protocol, *pair, records, forgetting.SECTION) for pair in others),
-    ]
-    leads = [verdicts.lead(protocol, adamw, l2, records) for adamw, l2 in pairs]
-    names = list(controls(protocol))
-    return [
-        *claims,
-        forgetting.explains(names, leads),
-        forgetting.shrinks(leads),
-        forgetting.decay_comes_down(protocol, names, [l2 for _, l2 in pairs], records),
+        forgetting.explains(where, names, leads),
+        forgetting.shrinks(where, leads),
+        forgetting.decay_comes_down(protocol, where, names, [l2 for _, l2 in pairs], records),
     ]
 
 

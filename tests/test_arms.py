@@ -37,12 +37,12 @@ def test_only_edges_extend():
     assert extend(Grid((1e-3,), (0.0,)), 1e-3, 0.0) == Grid((1e-3,), (0.0,))
 
 
-def complete(arm, error):
+def complete(arm, error, protocol=PROTOCOL):
     """Records of an arm, run until it asks for no more; and how often it asked."""
     records, rounds = [], 0
     while True:
         known = {r["key"] for r in records}
-        new = [c for c in arm.cells(PROTOCOL, records) if cell_key(c) not in known]
+        new = [c for c in arm.cells(protocol, records) if cell_key(c) not in known]
         if not new:
             return records, rounds
         rounds += 1
@@ -136,20 +136,23 @@ def test_grids_of_the_deep_figures(monkeypatch):
     assert protocol("lines", epochs=2).deep_grid("adamw") == small["adamw"]
 
 
-def test_a_network_that_takes_long_has_lines(monkeypatch):
-    """λ goes on where the best lies at its end, α does not; other grids make whole ones again."""
+def test_a_network_that_takes_long_has_smaller_grids(monkeypatch):
+    """They are extended as others are; grids that are given take their place."""
     line = Grid((5e-4, 1e-3), (0.0, 1e-4, 5e-4))
-    slow = dataclasses.replace(PROTOCOL, network_grids={"ResNet-110": {"adamw": line}})
+    slow = dataclasses.replace(
+        PROTOCOL,
+        network_grids={"ResNet-110": {"adamw": line}},
+        network_seeds={"ResNet-110": 2},
+    )
     arm = Arm.on("ResNet-110", "adamw", slow)
-    records = [
-        {**c.config(), "key": cell_key(c), "final_test_error": bowl(1e-2, 1e-2)(c)}
-        for c in arm.cells(slow)
-    ]
-    assert len(records) == 6
-    assert arm.axes(slow, records) == Grid((5e-4, 1e-3), (0.0, 1e-4, 5e-4, 1e-3))
+    assert len(arm.cells(slow)) == 6
+    records, _ = complete(arm, bowl(1e-3, 5e-4), slow)
+    assert arm.axes(slow, records) == Grid((5e-4, 1e-3, 5e-3), (0.0, 1e-4, 5e-4, 1e-3))
+    assert [r["seed"] for r in arm.runs(slow, records)] == [0, 1]
     whole = Grid(slow.learning_rates, slow.weight_decays)
     for network, optimizer in (("ResNet-110", "adam_l2"), ("ResNet-56", "adamw")):
         assert Arm.on(network, optimizer, slow).axes(slow, []) == whole
     monkeypatch.setitem(PRESETS, "slow", slow)
     assert protocol("slow", epochs=1).network_grids
-    assert not protocol("slow", depth=110).network_grids
+    whole_again = protocol("slow", depth=110)
+    assert not whole_again.network_grids and not whole_again.network_seeds

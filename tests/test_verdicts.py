@@ -8,6 +8,7 @@ import pytest
 
 from adamprox.report.claims import Verdict, expected_best
 from adamprox.sweep import cell_key
+from adamprox.sweep.grid import Grid
 from experiments.catalogue import CATALOGUE
 from experiments.presets import PRESETS
 
@@ -139,6 +140,29 @@ def test_whether_adam_l2_feels_a_smaller_decay_once_it_forgets(control, verdict)
         return 0.1 + 0.1 * distance + 0.05 * abs(math.log(cell.learning_rate / 1e-3))
 
     assert verdicts("rival_second_moment", error)[-1] is verdict
+
+
+def test_a_deeper_network_has_the_controls_that_it_has_grids_for():
+    """Forgetting takes its lead away, and leaves that of the other network."""
+    grids = {
+        f"{name}{suffix}": Grid((5e-4, 1e-3, 2e-3), (0.0, 3e-4, 3e-3, 3e-2))
+        for name in ("adam_l2", "adamw")
+        for suffix in ("", "_short_memory")
+    }
+    grids["adamw_clipped"] = grids["adamw"]  # without its counterpart that is no control
+    deeper = dataclasses.replace(DEEP, network_grids={"ResNet-56": grids})
+
+    def error(cell):
+        explained = cell.depth == 56 and cell.optimizer == "adam_l2_short_memory"
+        return bowl(cell) + 0.2 * (cell.optimizer.startswith("adam_l2") and not explained)
+
+    records = finished("rival_second_moment", error, deeper)
+    claims = CATALOGUE["rival_second_moment"].claims(deeper, records)
+    names = [c.statement for c in claims if "ResNet-56" in c.statement]
+    assert len(claims) == 8 + 5 and names == [c.statement for c in claims[8:]]
+    explained = [c.verdict for c in claims if "cannot forget the first gradients" in c.statement]
+    assert explained == [Verdict.FAILS, Verdict.HOLDS]
+    assert len(CATALOGUE["rival_second_moment"].figures(deeper, [])) == 2
 
 
 def test_a_decay_that_makes_no_difference_is_not_lower():
