@@ -27,7 +27,7 @@ from experiments.live import live_grids
 from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Protocol
-from experiments.run import check_writable, draw, plan, run
+from experiments.run import check_writable, draw, page_name, plan, run
 
 
 @dataclasses.dataclass
@@ -96,7 +96,7 @@ def main(argv: list[str]) -> int:
         chosen = experiments, _protocol(arguments, experiments)
         out = arguments.out or pathlib.Path("runs") / arguments.preset
         if not arguments.draw:
-            check_writable(out)
+            check_writable(out, page_name(experiments))
         if arguments.engine == "ray" and not (arguments.draw or arguments.dry_run):
             check_cluster(arguments.address)
         if arguments.dry_run:

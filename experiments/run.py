@@ -49,40 +49,39 @@ def run(
     results = Results(out / "records")
     # A cell that cannot be is refused before anything is written.
     table = plan(experiments, protocol, results)
-    make_writable(out)
+    make_writable(out, page_name(experiments))
     console.print(table)
     started = time.perf_counter()
     cells = complete(experiments, protocol, results, runner=runner, console=console)
     seconds = time.perf_counter() - started
-    return publish(experiments, protocol, out, cells, seconds=seconds, many=len(experiments) > 1)
+    page = out / page_name(experiments)
+    return publish(experiments, protocol, page, cells, seconds=seconds)
 
 
 def publish(
     experiments: Sequence[Experiment],
     protocol: Protocol,
-    out: pathlib.Path,
+    page: pathlib.Path,
     cells: Mapping[str, Sequence[Cell]],
     *,
     seconds: float,
-    many: bool,
 ) -> pathlib.Path:
     """Write figures, verdicts, tables and the page from the records of ``cells``.
 
     Args:
       experiments: What is drawn.
       protocol: Of the cells.
-      out: The directory of the run.
+      page: Its path, in the directory of the run.
       cells: Name of an experiment to its cells; those without a record are left out.
       seconds: What running them took just now.
-      many: Whether the page is that of several experiments, or of one: neither replaces the other.
 
     Returns:
       The path of the page.
     """
+    out = page.parent
     results = Results(out / "records")
     records = {e.name: results.read_all(cells[e.name]) for e in experiments}
     facts = _facts(experiments, protocol, [r for rows in records.values() for r in rows], seconds)
-    page = out / ("report.html" if many else f"{experiments[0].name}.html")
     with style():
         sections = [_section(e, protocol, records[e.name]) for e in experiments]
         for section in sections:
@@ -144,7 +143,7 @@ def draw(
         )
     count = sum(results.read(cell) is not None for cell in everything.values())
     console.print(f"{count} records of {len(begun)} experiments")
-    return publish(begun, protocol, out, cells, seconds=0.0, many=len(experiments) > 1)
+    return publish(begun, protocol, out / page_name(experiments), cells, seconds=0.0)
 
 
 def wanted(
@@ -193,17 +192,22 @@ def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) 
     )
 
 
-def make_writable(out: pathlib.Path) -> None:
-    """Make sure that records can be written under ``out`` before anything is computed."""
-    check_writable(out)
+def page_name(experiments: Sequence[Experiment]) -> str:
+    """The file that their page is written to: neither that of one replaces that of several."""
+    return "report.html" if len(experiments) > 1 else f"{experiments[0].name}.html"
+
+
+def make_writable(out: pathlib.Path, page: str) -> None:
+    """Make sure that records and page can be written under ``out`` before anything is computed."""
+    check_writable(out, page)
     try:
         (out / "records").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(out, (error.strerror or str(error)).lower()) from None
 
 
-def check_writable(out: pathlib.Path) -> None:
-    """Refuse an ``out`` in which no records can be written; nothing is left there.
+def check_writable(out: pathlib.Path, page: str) -> None:
+    """Refuse an ``out`` in which no records or no page can be written; nothing is left there.
 
     Raises:
       ValueError: It cannot be a directory that can be written to.
@@ -211,6 +215,9 @@ def check_writable(out: pathlib.Path) -> None:
     for folder in ("records", "figures", "tables"):
         if reason := obstacle(out / folder):
             raise _unwritable(out, reason)
+    for file in (page, "claims.json", "claims.csv"):
+        if (out / file).is_dir():
+            raise _unwritable(out, f"{out / file}: is a directory")
 
 
 def _unwritable(out: pathlib.Path, reason: str) -> ValueError:

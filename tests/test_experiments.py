@@ -314,9 +314,11 @@ def test_bad_input_is_one_line_and_exit_code_2(argv, message, tmp_path, monkeypa
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["records", "figures", "tables"])
+@pytest.mark.parametrize(
+    "name", ["records", "figures", "tables", "fig06.html", "claims.json", "claims.csv"]
+)
 def test_what_is_in_the_way_is_found_before_anything_is_trained(tmp_path, capsys, name):
-    (tmp_path / name).touch()
+    (tmp_path / name).mkdir() if "." in name else (tmp_path / name).touch()
     assert main(["fig06", "--preset", "smoke", "--out", str(tmp_path)]) == 2
     assert "out must be a directory that can be written to" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
