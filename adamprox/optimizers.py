@@ -244,6 +244,7 @@ def adamprox(
 
     Source: eq. (5) of the paper.
     """
+    check_nonnegative(weight_decay=weight_decay)  # for `proximal` it is a weight
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
@@ -304,6 +305,7 @@ def adamprox_l2(
 
     Source: §5 of the paper, AdamProxL2.
     """
+    check_nonnegative(weight_decay=weight_decay)  # for `proximal` it is a weight
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
@@ -362,6 +364,7 @@ def adamprox_l1(
 
     Source: §5 of the paper, the ℓ1 variant.
     """
+    check_nonnegative(weight_decay=weight_decay)  # for `proximal` it is a weight
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov

@@ -218,3 +218,9 @@ def test_histograms_count_every_parameter_at_the_first_step_of_an_epoch():
 def test_bad_cells_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
         TrainingCell(**{field: value})
+
+
+def test_a_training_set_too_small_for_what_validation_leaves_says_so():
+    message = r"train_size must be in 1 … 63 \(what a validation_size of 449 leaves\), got 256"
+    with pytest.raises(ValueError, match=message):
+        TrainingCell(train_size=256, validation_size=449)

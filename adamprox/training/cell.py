@@ -140,7 +140,9 @@ class TrainingCell:
         self.program.network.build(data.num_classes)
         if self.train_size is not None:
             available = len(data.train.labels)
-            _check_whole("train_size", self.train_size, 1, f"in 1 … {available}", available)
+            left = f" (what a validation_size of {self.validation_size} leaves)"
+            allowed = f"in 1 … {available}{left if self.validation_size else ''}"
+            _check_whole("train_size", self.train_size, 1, allowed, available)
 
     def _check_images(self) -> None:
         """Refuse sizes that the data set does not have, before anything is pooled or set aside."""
