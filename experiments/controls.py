@@ -20,6 +20,9 @@ CONTROLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 OPTIMIZERS = ("adam_l2", "adamw")
 
+DEEPER = ("as published", "β₂ = 0.99")
+"""On networks deeper than the deep one, whose cells take long: the control that changes least."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Controlled:
@@ -37,9 +40,8 @@ class Controlled:
 
 
 def controlled(protocol: Protocol) -> list[Controlled]:
-    """The deep network, then those that the preset has grids for under a control."""
-    others = [_deeper(protocol, network) for network in protocol.network_grids]
-    return [_deep(protocol), *(other for other in others if len(other.rows) > 1)]
+    """The deep network, then those that the preset has grids for."""
+    return [_deep(protocol), *(_deeper(protocol, network) for network in protocol.control_grids)]
 
 
 def _deep(protocol: Protocol) -> Controlled:
@@ -63,16 +65,20 @@ def _deep(protocol: Protocol) -> Controlled:
 
 
 def _deeper(protocol: Protocol, network: str) -> Controlled:
+    """The same grids in every row: what differs between rows is then the control."""
     rows = {
         control: [
-            dataclasses.replace(
-                Arm.on(network, name + suffix, protocol),
+            Arm(
+                name + CONTROLS[control][0],
+                options={**protocol.networks[network], **CONTROLS[control][1]},
+                grid=protocol.control_grids[network][name],
+                more_rates=False,
                 label=f"{LABELS[name]} ({network}, {control})",
+                seeds=protocol.network_seeds.get(network),
             )
             for name in OPTIMIZERS
         ]
-        for control, (suffix, options) in CONTROLS.items()
-        if not options and all(n + suffix in protocol.network_grids[network] for n in OPTIMIZERS)
+        for control in DEEPER
     }
     return Controlled(network, protocol.networks[network], rows)
 

@@ -76,7 +76,9 @@ def less_dispersed_cell_by_cell(
     if reason := verdicts.unfinished(protocol, (narrow, wide), records):
         return verdicts.not_run(section, statement, reason)
     pairs = _shared(protocol, (narrow, wide), records)
-    if reason := untested(protocol.preset, pairs):
+    reason = untested(protocol.preset)
+    if reason or not pairs:
+        reason = reason or f"At no α and λ > 0 that both have each of the two {verdicts.LEARNED}."
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
     spreads = np.array([[_spread(record) for record in pair] for pair in pairs])
     smaller = int(np.sum(spreads[:, 0] < spreads[:, 1]))

@@ -212,8 +212,8 @@ def check_writable(out: pathlib.Path, page: str) -> None:
     Raises:
       ValueError: It cannot be a directory that can be written to.
     """
-    for folder in ("records", "figures", "tables"):
-        if reason := obstacle(out / folder):
+    for folder in (out, out / "records", out / "figures", out / "tables"):
+        if reason := obstacle(folder):
             raise _unwritable(out, reason)
     for file in (page, "claims.json", "claims.csv"):
         if (out / file).is_dir():

@@ -38,29 +38,46 @@ class Path:
         found = _of(self.cells, records)
         return sorted(found, key=lambda r: r["weight_decay"])
 
-    def sparsest(self, records: Sequence[Record]) -> TrainingCell | None:
-        """The cell with most zeros whose error is not above that of λ = 0 by more than noise."""
+    def chosen(self, records: Sequence[Record]) -> TrainingCell | None:
+        """The cell that is held up as sparse: its error is not above that of λ = 0 beyond noise.
+
+        Of those that have zeros enough the one of lowest error, otherwise the one of most zeros; None
+        where λ = 0 did not end well.
+        """
         runs = self.runs(records)
         if not runs or runs[0]["weight_decay"]:
             return None
-        column, _ = LITTLE[self.optimizer]
-        allowed = [
-            r
-            for r in runs
-            if r["final_test_error"] - runs[0]["final_test_error"] <= noise(r, runs[0])
-        ]
-        top = max(allowed, key=lambda r: r[column])
+        column, share = LITTLE[self.optimizer]
+        allowed = [r for r in runs if _loss(r, runs[0]) <= noise(r, runs[0])]
+        sparse = [r for r in allowed if r[column] >= share]
+        top = (
+            min(sparse, key=lambda r: r["final_test_error"])
+            if sparse
+            else max(allowed, key=lambda r: r[column])
+        )
         return next(c for c in self.cells if c.weight_decay == top["weight_decay"])
 
     def compared(self, protocol: Protocol, records: Sequence[Record]) -> list[list[TrainingCell]]:
-        """The cell of λ = 0 and the sparsest, both with every seed; none before they are known."""
-        top = self.sparsest(records)
+        """The cell of λ = 0 and the chosen one, with every seed unless the first has too few zeros.
+
+        None before all cells of the path have records.
+        """
+        top = self.chosen(records)
         if top is None or verdicts.without_record(self.cells, records):
             return []
+        column, share = LITTLE[self.optimizer]
+        enough = _of([top], records)[0][column] >= share
         return [
-            [dataclasses.replace(c, seed=c.seed + k) for k in range(protocol.seeds)]
+            [
+                dataclasses.replace(c, seed=c.seed + k)
+                for k in range(protocol.seeds if enough else 1)
+            ]
             for c in (self.cells[0], top)
         ]
+
+
+def _loss(record: Record, dense: Record) -> float:
+    return record["final_test_error"] - dense["final_test_error"]
 
 
 def _of(cells: Sequence[TrainingCell], records: Sequence[Record]) -> list[Record]:
@@ -81,8 +98,11 @@ def sparse(protocol: Protocol, path: Path, records: Sequence[Record]) -> Claim:
     if missing := verdicts.without_record(needed, records):
         return verdicts.not_run(SECTION, statement, missing)
     runs = path.runs(records)
-    if (reason := untested(protocol.preset, pair, len(runs) > 1)) or not pair:
-        return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason or "")
+    reason = untested(protocol.preset)
+    if not reason and not (pair and verdicts.learned(runs[0])):
+        reason = "Without λ the network has learned nothing, or its zeros were not counted."
+    if reason:
+        return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)
     dense, top = (_of(cells, records) for cells in pair)
     zeros = [r[column] for r in top]
     measured = (
@@ -91,10 +111,13 @@ def sparse(protocol: Protocol, path: Path, records: Sequence[Record]) -> Claim:
     )
     loss = gap(top, dense)
     verdict = Verdict.HOLDS if loss.unsure <= verdicts.TELLING else Verdict.UNDECIDED
-    if min(zeros) < share or loss.difference > loss.unsure:
+    diverged = len(pair[1]) - len(top)
+    if diverged or min(zeros) < share or loss.difference > loss.unsure:
         verdict = Verdict.FAILS
-    again = " each but for the two compared" if protocol.seeds > 1 else ""
+    again = " each but for the two compared" if len(pair[1]) > 1 else ""
     note = f"{len(runs)} values of λ, one seed{again}."
+    if diverged:
+        note += f" {diverged} of {len(pair[1])} seeds diverged."
     if protocol.preset == "demo":
         note += " The demo's runs are short: a channel has a few hundred steps to become empty."
     return Claim(SECTION, statement, measured, bar, verdict, note)
@@ -108,11 +131,14 @@ def _between(shares: Sequence[float]) -> str:
 def no_zeros(protocol: Protocol, paths: Sequence[Path], records: Sequence[Record]) -> Claim:
     """Whether AdamW's runs, at every λ on all networks, have no parameter that is exactly zero."""
     statement, bar = "At the same λ AdamW makes no parameter exactly zero.", "none in any run"
-    if missing := verdicts.without_record([c for path in paths for c in path.cells], records):
+    cells = [cell for path in paths for cell in path.cells]
+    if missing := verdicts.without_record(cells, records):
         return verdicts.not_run(SECTION, statement, missing)
     runs = [r for path in paths for r in path.runs(records)]
     if reason := untested(protocol.preset, runs):
         return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)
     worst = max(r["zero_share"] for r in runs)
     measured = f"at most {100 * worst:.3g} % in {len(runs)} runs"
-    return Claim(SECTION, statement, measured, bar, Verdict.FAILS if worst else Verdict.HOLDS)
+    left = len(cells) - len(runs)
+    note = f"{left} more diverged, or are older than the count of zeros." if left else ""
+    return Claim(SECTION, statement, measured, bar, Verdict.FAILS if worst else Verdict.HOLDS, note)

@@ -154,5 +154,6 @@ def test_a_network_that_takes_long_has_smaller_grids(monkeypatch):
         assert Arm.on(network, optimizer, slow).axes(slow, []) == whole
     monkeypatch.setitem(PRESETS, "slow", slow)
     assert protocol("slow", epochs=1).network_grids
+    assert not protocol("slow", weight_decays=(0.0, 1e-3)).network_grids
     whole_again = protocol("slow", depth=110)
     assert not whole_again.network_grids and not whole_again.network_seeds

@@ -134,6 +134,53 @@ def test_sparsity_is_judged_by_every_seed(share, lost, spread, verdict):
     assert "(3 seeds)" in claim.measured
 
 
+def sparse_claim(columns, seeds=3):
+    """The first claim, on records that are complete."""
+    wanted = dataclasses.replace(DEMO, seeds=seeds)
+    path = synthetic("l1_sparsity", columns, wanted)
+    records = synthetic("l1_sparsity", columns, wanted, path)
+    return CATALOGUE["l1_sparsity"].claims(wanted, records)[0]
+
+
+def test_a_seed_that_diverged_is_not_sparse():
+    def columns(cell):
+        lost = cell.seed == 2 and cell.weight_decay > 0
+        zero = 0.7 if cell.weight_decay else 0.0
+        return {
+            "final_test_error": None if lost else 0.05 + 1e-3 * cell.seed,
+            "zero_share": zero,
+            "zero_channel_share": zero,
+        }
+
+    claim = sparse_claim(columns)
+    assert claim.verdict is Verdict.FAILS and "1 of 3 seeds diverged" in claim.note
+
+
+def test_of_cells_that_are_sparse_enough_the_best_is_held_up():
+    """At λ = 4.5e-4 nearly everything is zero, at an error that one seed does not tell apart."""
+
+    def columns(cell):
+        zero = {0.0: 0.0, 2e-4: 0.6, 4.5e-4: 0.95}.get(cell.weight_decay, 0.3)
+        lost = 0.01 * (cell.weight_decay == 4.5e-4) * (1 + cell.seed)
+        error = 0.05 + lost + 1e-3 * cell.seed + 1e-4 * (zero == 0.3)
+        return {"final_test_error": error, "zero_share": zero, "zero_channel_share": zero}
+
+    claim = sparse_claim(columns)
+    assert claim.verdict is Verdict.HOLDS and "60.0 % at λ = 2e-4" in claim.measured
+
+
+def test_zeros_of_a_network_that_learned_nothing_are_not_free():
+    columns = {"final_test_error": 0.9, "zero_share": 1.0, "zero_channel_share": 1.0}
+    assert sparse_claim(lambda cell: columns).verdict is Verdict.NOT_TESTED
+
+
+def test_too_few_zeros_are_not_looked_for_again():
+    columns = {"final_test_error": 0.05, "zero_share": 0.2, "zero_channel_share": 0.2}
+    path = synthetic("l1_sparsity", lambda cell: columns)
+    wanted = dataclasses.replace(DEMO, seeds=3)
+    assert len(CATALOGUE["l1_sparsity"].cells(wanted, path)) == len(path)
+
+
 def test_records_from_before_shares_were_counted_do_not_count():
     columns = {"final_test_error": 0.05}
     records = synthetic("l1_sparsity", lambda cell: columns)

@@ -142,27 +142,55 @@ def test_whether_adam_l2_feels_a_smaller_decay_once_it_forgets(control, verdict)
     assert verdicts("rival_second_moment", error)[-1] is verdict
 
 
-def test_a_deeper_network_has_the_controls_that_it_has_grids_for():
+# One α, few λ and two seeds, as where a cell takes long.
+DEEPER = dataclasses.replace(
+    DEEP,
+    network_seeds={"ResNet-56": 2},
+    control_grids={
+        "ResNet-56": {
+            "adam_l2": Grid((1e-3,), (0.0, 3e-3, 3e-2)),
+            "adamw": Grid((1e-3,), (0.0, 3e-3, 3e-2)),
+        }
+    },
+)
+
+
+def test_a_deeper_network_has_grids_of_its_own_for_a_control():
     """Forgetting takes its lead away, and leaves that of the other network."""
-    grids = {
-        f"{name}{suffix}": Grid((5e-4, 1e-3, 2e-3), (0.0, 3e-4, 3e-3, 3e-2))
-        for name in ("adam_l2", "adamw")
-        for suffix in ("", "_short_memory")
-    }
-    grids["adamw_clipped"] = grids["adamw"]  # without its counterpart that is no control
-    deeper = dataclasses.replace(DEEP, network_grids={"ResNet-56": grids})
 
     def error(cell):
         explained = cell.depth == 56 and cell.optimizer == "adam_l2_short_memory"
         return bowl(cell) + 0.2 * (cell.optimizer.startswith("adam_l2") and not explained)
 
-    records = finished("rival_second_moment", error, deeper)
-    claims = CATALOGUE["rival_second_moment"].claims(deeper, records)
+    records = finished("rival_second_moment", error, DEEPER)
+    deeper = [r for r in records if r["depth"] == 56]
+    assert len(deeper) == 4 * (3 + 1) and {r["learning_rate"] for r in deeper} == {1e-3}
+    claims = CATALOGUE["rival_second_moment"].claims(DEEPER, records)
     names = [c.statement for c in claims if "ResNet-56" in c.statement]
     assert len(claims) == 8 + 5 and names == [c.statement for c in claims[8:]]
     explained = [c.verdict for c in claims if "cannot forget the first gradients" in c.statement]
     assert explained == [Verdict.FAILS, Verdict.HOLDS]
-    assert len(CATALOGUE["rival_second_moment"].figures(deeper, [])) == 2
+    assert len(CATALOGUE["rival_second_moment"].figures(DEEPER, [])) == 2
+
+
+def test_a_control_that_is_all_noise_explains_nothing():
+    """Under it the lead may be gone, or as large as ever."""
+
+    def error(cell):
+        spread = 0.2 * cell.seed * (cell.optimizer == "adam_l2_short_memory")
+        return bowl(cell) + 0.1 * (cell.optimizer == "adam_l2") + spread
+
+    records = finished("rival_second_moment", error, DEEPER)
+    explained = CATALOGUE["rival_second_moment"].claims(DEEPER, records)[8 + 2]
+    assert explained.verdict is Verdict.UNDECIDED and "± " in explained.measured
+
+
+def test_grids_without_a_common_cell_are_not_compared_cell_by_cell():
+    lines = {"adam_l2": Grid((1e-3,), (0.0, 3e-2)), "adamw": Grid((1e-3,), (0.0, 3e-4, 3e-3))}
+    apart = dataclasses.replace(DEMO, network_grids={"ResNet-20": lines})
+    records = finished("fig07", bowl, apart)
+    claim = CATALOGUE["fig07"].claims(apart, records)[1]
+    assert claim.verdict is Verdict.NOT_TESTED and "At no α and λ > 0" in claim.note
 
 
 def test_a_decay_that_makes_no_difference_is_not_lower():
