@@ -74,7 +74,7 @@ def _deeper(protocol: Protocol, network: str) -> Controlled:
                 grid=protocol.control_grids[network][name],
                 more_rates=False,
                 label=f"{LABELS[name]} ({network}, {control})",
-                seeds=protocol.network_seeds.get(network),
+                seeds=protocol.control_seeds,
             )
             for name in OPTIMIZERS
         ]

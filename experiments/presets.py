@@ -84,10 +84,11 @@ PRESETS = {
         network_seeds={"ResNet-110": 3},
         control_grids={
             "ResNet-110": {
-                "adam_l2": Grid((1e-3,), (0.0, 2.5e-3, 2.5e-2, 5e-2)),
+                "adam_l2": Grid((1e-3,), (0.0, 2.5e-3, 2.5e-2)),
                 "adamw": Grid((1e-3,), (0.0, 5e-4, 2.5e-3)),
             }
         },
+        control_seeds=1,
         deep={"depth": 56},
     ),
     # §4: the published protocol. λ·T at 300 epochs of 391 steps.

@@ -36,10 +36,13 @@ PRESET = "reduced"
 FIGURES = {
     "fig03_resnet_20_heatmaps.png": "fig03_resnet_20_heatmaps.png",
     "fig03_resnet_56_heatmaps.png": "fig03_resnet_56_heatmaps.png",
+    "fig03_resnet_110_heatmaps.png": "fig03_resnet_110_heatmaps.png",
+    "fig03_resnet_110_curves.png": "fig03_resnet_110_curves.png",
     "fig04_loss_multiplier.png": "fig04_on_cifar.png",
     "fig09_spread_by_cell.png": "fig09_spread_by_cell.png",
     "l1_sparsity.png": "l1_sparsity.png",
     "rival_second_moment.png": "rival_second_moment.png",
+    "rival_second_moment_resnet_110.png": "rival_second_moment_resnet_110.png",
     "rival_tuning.png": "rival_tuning.png",
 }
 """Of the run, to their names in docs/figures, where the demo's Fig. 4 lies too."""

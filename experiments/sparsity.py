@@ -48,7 +48,7 @@ class Path:
         if not runs or runs[0]["weight_decay"]:
             return None
         column, share = LITTLE[self.optimizer]
-        allowed = [r for r in runs if _loss(r, runs[0]) <= noise(r, runs[0])]
+        allowed = _allowed(runs)
         sparse = [r for r in allowed if r[column] >= share]
         top = (
             min(sparse, key=lambda r: r["final_test_error"])
@@ -76,8 +76,10 @@ class Path:
         ]
 
 
-def _loss(record: Record, dense: Record) -> float:
-    return record["final_test_error"] - dense["final_test_error"]
+def _allowed(runs: Sequence[Record]) -> list[Record]:
+    """Those whose error is not above that of the first by more than noise."""
+    dense = runs[0]
+    return [r for r in runs if r["final_test_error"] - dense["final_test_error"] <= noise(r, dense)]
 
 
 def _of(cells: Sequence[TrainingCell], records: Sequence[Record]) -> list[Record]:
@@ -116,6 +118,9 @@ def sparse(protocol: Protocol, path: Path, records: Sequence[Record]) -> Claim:
         verdict = Verdict.FAILS
     again = " each but for the two compared" if len(pair[1]) > 1 else ""
     note = f"{len(runs)} values of λ, one seed{again}."
+    farthest = max(_allowed(runs), key=lambda r: r[column])
+    if farthest["key"] != top[0]["key"]:
+        note += f" Within noise of one seed zeros go to {percent(farthest[column])}, at λ = {compact(farthest['weight_decay'])}."
     if diverged:
         note += f" {diverged} of {len(pair[1])} seeds diverged."
     if protocol.preset == "demo":

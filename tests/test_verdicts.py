@@ -145,7 +145,7 @@ def test_whether_adam_l2_feels_a_smaller_decay_once_it_forgets(control, verdict)
 # One α, few λ and two seeds, as where a cell takes long.
 DEEPER = dataclasses.replace(
     DEEP,
-    network_seeds={"ResNet-56": 2},
+    control_seeds=2,
     control_grids={
         "ResNet-56": {
             "adam_l2": Grid((1e-3,), (0.0, 3e-3, 3e-2)),
