@@ -119,7 +119,7 @@ def sparse(protocol: Protocol, path: Path, records: Sequence[Record]) -> Claim:
     again = " each but for the two compared" if len(pair[1]) > 1 else ""
     note = f"{len(runs)} values of λ, one seed{again}."
     farthest = max(_allowed(runs), key=lambda r: r[column])
-    if farthest["key"] != top[0]["key"]:
+    if farthest["weight_decay"] != top[0]["weight_decay"]:
         note += f" Within noise of one seed zeros go to {percent(farthest[column])}, at λ = {compact(farthest['weight_decay'])}."
     if diverged:
         note += f" {diverged} of {len(pair[1])} seeds diverged."
