@@ -323,7 +323,7 @@ def test_interrupted_sweeps_keep_what_is_done_and_go_on(tmp_path, engine):
 
 def test_provenance_names_versions_commit_and_machine():
     found = provenance()
-    assert {"jax", "optax", "flax", "python", "commit", "cpu", "finished"} <= set(found)
+    assert {"jax", "optax", "flax", "python", "commit", "cpu", "device", "finished"} <= set(found)
 
 
 def test_a_terminal_is_shown_what_is_finished(tmp_path):

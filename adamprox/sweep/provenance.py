@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, commit, machine."""
+"""Where a result comes from: versions, commit, machine, what computed it."""
 
 import datetime
 import functools
@@ -9,12 +9,16 @@ import platform
 import subprocess
 from typing import Any
 
+import jax
+
+import adamprox
+
 _PACKAGES = ("jax", "jaxlib", "optax", "flax", "chex", "numpy")
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit, machine and the time now, as JSON types."""
+    """Versions, commit, machine, kind of device and the time now, as JSON types."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {**_fixed(), "finished": now}
 
@@ -23,12 +27,13 @@ def provenance() -> dict[str, Any]:
 def _fixed() -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
-        "adamprox": importlib.metadata.version("adamprox"),
+        "adamprox": adamprox.__version__,  # also from a checkout that is not installed
         "commit": _commit(),
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
+        "device": jax.local_devices()[0].device_kind,
         "platform": platform.platform(terse=True),
         "python": platform.python_version(),
         **versions,
