@@ -48,7 +48,7 @@ def less_dispersed(
     note = (
         f"At the end {silent[0]} of {name(narrow)}'s coordinates and {silent[1]} of {name(wide)}'s "
         "move by less than 2⁻¹⁶ α, as a coordinate does whose gradient has long been zero (a dead "
-        "unit); in Adam-ℓ2 λx would keep such a coordinate moving."
+        "unit); in Adam-ℓ2 λx keeps it moving until its weight is next to zero."
     )
     verdict = Verdict.HOLDS if share >= 0.9 else Verdict.FAILS
     return Claim(section, statement, measured, bar, verdict, note)

@@ -7,24 +7,11 @@ import pytest
 
 from adamprox.data import MissingDataError, load, loading
 from adamprox.data.dataset import Dataset, Split
-from adamprox.report.tables import read_claims
 from adamprox.sweep import Results
-from adamprox.training import TrainingCell, specs
-from experiments.catalogue import CATALOGUE
-from experiments.presets import protocol
-from experiments.reproduction import (
-    PAGE,
-    PRESET,
-    README,
-    RUN,
-    SCALE,
-    cost_table,
-    filled,
-    tables,
-)
+from adamprox.training import specs
+from experiments.reproduction import PAGE, README, REDUCED, RUNS, SCALE, tables
 from experiments.run import wanted
-
-RECORDS = Results(RUN / "records")
+from experiments.tables import cost_table, filled
 
 
 @pytest.fixture
@@ -38,7 +25,7 @@ def prepared():
 @pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
 def test_the_page_is_what_the_records_say(page):
     text = page.read_text()
-    assert filled(text, tables(RUN)) == text
+    assert filled(text, tables()) == text
 
 
 def test_the_parts_of_a_page_are_replaced_and_nothing_else():
@@ -49,8 +36,7 @@ def test_the_parts_of_a_page_are_replaced_and_nothing_else():
 
 def test_the_costs_are_those_of_the_records(prepared):
     text = SCALE.read_text()
-    records = RECORDS.every(TrainingCell.kind)
-    assert filled(text, {"cost": cost_table(records)}) == text
+    assert filled(text, {"cost": cost_table(REDUCED.records)}) == text
 
 
 def blank(name: str, fingerprint: str) -> Dataset:
@@ -67,7 +53,7 @@ def blank(name: str, fingerprint: str) -> Dataset:
 @pytest.fixture
 def blank_images(monkeypatch):
     """Data sets that have the fingerprints of the records: prepared or not, no image is looked at."""
-    known = {r["dataset"]: r["data_fingerprint"] for r in RECORDS.every(TrainingCell.kind)}
+    known = {r["dataset"]: r["data_fingerprint"] for run in RUNS for r in run.records}
     found = functools.cache(lambda name, _: blank(name, known[name]))
     monkeypatch.setattr(loading, "is_prepared", lambda _: True)
     monkeypatch.setattr(loading, "_prepared", found)
@@ -76,11 +62,10 @@ def blank_images(monkeypatch):
     specs._load.cache_clear()
 
 
-def test_the_verdicts_are_what_the_records_give(blank_images):
-    here = protocol(PRESET)
-    experiments = [e for e in CATALOGUE.values() if PRESET in e.cost]
-    cells = wanted(experiments, here, RECORDS)
-    begun = [(e, records) for e in experiments if (records := RECORDS.read_all(cells[e.name]))]
-    again = [(e.name, claim) for e, records in begun for claim in e.claims(here, records)]
-    committed = read_claims(RUN)
-    assert committed and again == committed["claims"]
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.preset)
+def test_the_verdicts_are_what_the_records_give(run, blank_images):
+    results = Results(run.directory / "records")
+    cells = wanted(run.experiments, run.protocol, results)
+    begun = [(e, records) for e in run.experiments if (records := results.read_all(cells[e.name]))]
+    again = [(e.name, claim) for e, records in begun for claim in e.claims(run.protocol, records)]
+    assert again and again == run.claims

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from adamprox.report.claims import Verdict, expected_best
+from adamprox.report.claims import Verdict, expected_best, percent
 from adamprox.sweep import cell_key
 from adamprox.sweep.grid import Grid
 from experiments.catalogue import CATALOGUE
@@ -36,6 +36,7 @@ def finished(name, error, protocol=DEMO, histogram=lambda cell: WIDE):
                 "final_validation_error": None,
                 "test_examples": 1285,
                 "epoch": [1, 2, 3, 4],
+                "test_error": [None, 0.5, 0.5, error(c)],
                 "update_histogram": 4 * [histogram(c)],
             }
             for c in new
@@ -99,6 +100,47 @@ def test_a_lead_that_grows_with_depth(leads, verdict):
     by = dict(zip((20, 56), leads, strict=True))
     error = lambda c: bowl(c) + by[c.depth] * (c.optimizer == "adam_l2")  # noqa: E731
     assert verdicts("fig03", error, DEEP)[-1] is verdict
+
+
+@pytest.mark.parametrize(
+    "by, verdict",
+    [(0.1, Verdict.HOLDS), (0.01, Verdict.UNDECIDED), (-0.1, Verdict.FAILS)],
+)
+def test_single_cells_are_judged_by_the_noise_of_the_test_set(by, verdict):
+    records = finished("published_cells", lambda cell: 0.2 - by * (cell.optimizer == "adamw"))
+    assert {
+        (r["optimizer"], r["learning_rate"], r["weight_decay"], r["seed"]) for r in records
+    } == {
+        ("adam_l2", 1e-3, 5e-4, 0),
+        ("adamw", 1e-3, 5e-5, 0),
+    }
+    lower, _, reached = CATALOGUE["published_cells"].claims(DEMO, records)
+    assert lower.verdict is verdict
+    assert lower.note.startswith("Means of the last 10 visits to the test set: ")
+    assert percent((0.5 + 0.5 + 0.2) / 3) in lower.note
+    assert reached.verdict is Verdict.NOT_TESTED  # 4 epochs of the 100
+    (one, two) = CATALOGUE["published_cells"].claims(DEMO, records[:1])[::2]
+    assert one.verdict is Verdict.NOT_RUN and records[0]["optimizer"] == "adam_l2"
+    assert two.verdict is Verdict.NOT_RUN
+
+
+@pytest.mark.parametrize(
+    "error, verdict",
+    [(0.15, Verdict.HOLDS), (0.17, Verdict.UNDECIDED), (0.19, Verdict.FAILS)],
+)
+def test_how_many_images_are_right_after_so_many_epochs(error, verdict):
+    # 1,285 images: two standard errors of 84 % are 2.0 %. What comes later does not count.
+    records = [
+        r
+        | {
+            "epoch": [*range(1, 151)],
+            "test_error": [*[0.9] * 99, error, *[0.0] * 50],
+            "update_histogram": 150 * [WIDE],
+        }
+        for r in finished("published_cells", lambda _: 0.0)
+    ]
+    *_, reached = CATALOGUE["published_cells"].claims(DEMO, records)
+    assert reached.verdict is verdict
 
 
 def test_a_grid_with_a_gap_is_not_judged():

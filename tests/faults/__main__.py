@@ -11,7 +11,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 
-from experiments.reproduction import filled
+from experiments.tables import filled
 from tests.faults.case import Case, Finding, Outcome, head, row
 from tests.faults.catalogue import TABLES
 from tests.faults.determinism import spread_table
