@@ -15,6 +15,7 @@ from experiments import (
     l1_sparsity,
     published_cells,
     rival_initialization,
+    rival_memorization,
     rival_metric,
     rival_perturbation,
     rival_second_moment,
@@ -44,6 +45,7 @@ _ALL = (
     rival_metric.EXPERIMENT,
     rival_initialization.EXPERIMENT,
     rival_tuning.EXPERIMENT,
+    rival_memorization.EXPERIMENT,
 )
 CATALOGUE: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 OTHERS = ("list", "all", "overview", "doctor")

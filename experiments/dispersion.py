@@ -80,17 +80,28 @@ def less_dispersed_cell_by_cell(
     if reason or not pairs:
         reason = reason or f"At no α and λ > 0 that both have each of the two {verdicts.LEARNED}."
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
-    spreads = np.array([[_spread(record) for record in pair] for pair in pairs])
-    smaller = int(np.sum(spreads[:, 0] < spreads[:, 1]))
-    ratio = float(np.median(spreads[:, 0] / spreads[:, 1]))
-    low, high = stats.binomtest(smaller, len(pairs)).proportion_ci(method="wilson")
-    verdict = Verdict.HOLDS if low > 0.5 else Verdict.FAILS if high < 0.5 else Verdict.UNDECIDED
-    measured = (
-        f"smaller in {smaller} of {len(pairs)} cells (95 %: {100 * low:.0f} to {100 * high:.0f} % of "
-        f"cells); median ratio of spreads {ratio:.2f}"
-    )
+    ratio = np.array([_spread(one) / _spread(other) for one, other in pairs])
+    share, verdict = most(ratio < 1, "of cells")
+    measured = f"smaller in {share}; median ratio of spreads {np.median(ratio):.2f}"
     note = f"A cell counts where each network {verdicts.LEARNED}. One seed a cell."
     return Claim(section, statement, measured, bar, verdict, note)
+
+
+def ratios(
+    protocol: Protocol, arms: Sequence[Arm], records: Sequence[Record]
+) -> dict[float, float]:
+    """λ > 0 to the spread of the first arm's updates over that of the second's, at one α."""
+    pairs = _shared(protocol, arms, records)
+    return {one["weight_decay"]: _spread(one) / _spread(other) for one, other in pairs}
+
+
+def most(these: np.ndarray, of: str) -> tuple[str, Verdict]:
+    """How many of some bool[n] are true, in words, and whether more than half of all would be."""
+    count, total = int(np.sum(these)), len(these)
+    low, high = stats.binomtest(count, total).proportion_ci(method="wilson")
+    verdict = Verdict.HOLDS if low > 0.5 else Verdict.FAILS if high < 0.5 else Verdict.UNDECIDED
+    interval = f"95 %: {100 * low:.0f} to {100 * high:.0f} % {of}"
+    return f"{count} of {total} {of.removeprefix('of ')} ({interval})", verdict
 
 
 def against_decay(protocol: Protocol, arms: Sequence[Arm], records, file: str) -> list[Figure]:

@@ -59,6 +59,7 @@ def cells_table(records: Sequence[Record]) -> str:
         norm = "with" if record["batch_norm"] else "without"
         network = f"{record['network']}-{record['depth']} {norm} BatchNorm"
         network += ", SkipInit" if record["skip_init"] else ""
+        network += _images(record)
         kinds.setdefault((network, record["optimizer"]), []).append(record)
     for (network, optimizer), own in kinds.items():
         diverged = sum(bool(record["diverged_step"]) for record in own)
@@ -108,13 +109,20 @@ def cost_table(records: Sequence[Record]) -> str:
     kinds: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: (r["network"], r["depth"])):
         if not record["diverged_step"]:
-            kinds.setdefault(f"{record['network']}-{record['depth']}", []).append(record)
+            network = f"{record['network']}-{record['depth']}{_images(record)}"
+            kinds.setdefault(network, []).append(record)
     for network, own in kinds.items():
         cell = TrainingCell(**{name: own[0][name] for name in options if name in own[0]})
         low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
         took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
         rows.append(f"| {network} | {len(own)} | {reckoned(cell):.3g} | {took} |")
     return "\n".join(rows)
+
+
+def _images(record: Record) -> str:
+    """Where the images are not the preset's first few as they are."""
+    every = ", all images" if record["train_size"] is None else ""
+    return every + (", flips and crops" if record["augment"] else "")
 
 
 def _lowest(records: Sequence[Record]) -> str:

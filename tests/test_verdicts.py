@@ -235,6 +235,35 @@ def test_grids_without_a_common_cell_are_not_compared_cell_by_cell():
     assert claim.verdict is Verdict.NOT_TESTED and "At no α and λ > 0" in claim.note
 
 
+@pytest.mark.parametrize("falls", [True, False])
+def test_whether_images_known_by_heart_make_updates_spread(falls):
+    four = dataclasses.replace(DEMO, weight_decays=(0.0, 1e-4, 1e-3, 1e-2, 2e-2, 5e-2))
+
+    def histogram(
+        cell,
+    ):  # AdamW's are narrow under one of the outer conditions, wide under the other
+        narrow = (cell.train_size is None) is falls
+        return NARROW if (cell.optimizer == "adamw") is narrow else WIDE
+
+    records = finished("rival_memorization", lambda _: 0.2, four, histogram=histogram)
+    lines = {condition: set() for condition in itertools.product((256, None), (False, True))}
+    for r in records:
+        lines[r["train_size"], r["augment"]].add(r["weight_decay"])
+    # The digits have 512 images: runs twice as long, at half of every λ. The last of the grid is not run.
+    assert lines == {
+        (256, False): {1e-4, 1e-3, 1e-2, 2e-2},
+        (256, True): {1e-4, 1e-3, 1e-2, 2e-2},
+        (None, True): {5e-5, 5e-4, 5e-3, 1e-2},
+        (None, False): set(),
+    }
+    few, flipped, every, fallen = CATALOGUE["rival_memorization"].claims(four, records)
+    yes, no = (Verdict.HOLDS, Verdict.FAILS) if falls else (Verdict.FAILS, Verdict.HOLDS)
+    assert (few.verdict, flipped.verdict, every.verdict, fallen.verdict) == (no, no, yes, yes)
+    unlearned = [r | {"final_test_error": 0.9} for r in records]
+    assert CATALOGUE["rival_memorization"].claims(four, unlearned)[-1].verdict is Verdict.NOT_TESTED
+    assert CATALOGUE["rival_memorization"].claims(four, records[1:])[-1].verdict is Verdict.NOT_RUN
+
+
 def test_a_decay_that_makes_no_difference_is_not_lower():
     flat = lambda cell: 0.3 + 0.1 * abs(math.log(cell.learning_rate / 1e-3))  # noqa: E731
     assert verdicts("rival_second_moment", flat)[-1] is Verdict.UNDECIDED
