@@ -14,8 +14,8 @@ from experiments import (
     fig07_to_fig12_histograms,
     l1_sparsity,
     published_cells,
+    rival_images,
     rival_initialization,
-    rival_memorization,
     rival_metric,
     rival_perturbation,
     rival_second_moment,
@@ -45,7 +45,7 @@ _ALL = (
     rival_metric.EXPERIMENT,
     rival_initialization.EXPERIMENT,
     rival_tuning.EXPERIMENT,
-    rival_memorization.EXPERIMENT,
+    rival_images.EXPERIMENT,
 )
 CATALOGUE: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 OTHERS = ("list", "all", "overview", "doctor")

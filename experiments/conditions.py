@@ -9,12 +9,23 @@ from experiments.arm import Arm
 from experiments.protocol import Protocol
 
 ALPHA = 1e-3
-CONDITIONS: Mapping[str, Mapping[str, Any]] = {
-    "few images": {},
-    "few images, flips and crops": {"augment": True},
-    "all images, flips and crops": {"augment": True, "train_size": None},
-}
-"""To options of the cell; the first is the protocol's own."""
+_MORE = 4
+DECAYS = (5e-4, 2.5e-3, 5e-3, 1e-2, 2.5e-2)
+"""λ with few images. Those of the reduced protocol's grid, and one more: five is the fewest cells that say anything."""
+
+
+def conditions(protocol: Protocol) -> dict[str, dict[str, Any]]:
+    """A condition to options of the cell, the first the protocol's own; none where that has all images."""
+    size = protocol.training.get("train_size")
+    if size is None:
+        return {}
+    return {
+        "few images": {},
+        f"{_MORE} times as many, flipped and shifted": {
+            "train_size": _MORE * size,
+            "augment": True,
+        },
+    }
 
 
 def single(protocol: Protocol) -> Protocol:
@@ -23,15 +34,11 @@ def single(protocol: Protocol) -> Protocol:
 
 
 def decays(protocol: Protocol, options: Mapping[str, Any]) -> tuple[float, ...]:
-    """λ > 0 of the base grid, the last left out, times what keeps λ · T where runs are longer."""
-    own, other = (_images(protocol, o) for o in ({}, options))
-    base = [d for d in protocol.weight_decays if d > 0]
-    return tuple(float(f"{d * own / other:.3g}") for d in base[:4])
-
-
-def _images(protocol: Protocol, options: Mapping[str, Any]) -> int:
-    cell = protocol.cell("adamw", ALPHA, 0.0, **options)
-    return cell.train_size or len(cell.program.images.load().train)
+    """λ of a line, divided by how much longer its runs are, so that λ · T stays."""
+    longer = (
+        options.get("train_size", protocol.training["train_size"]) / protocol.training["train_size"]
+    )
+    return tuple(float(f"{decay / longer:.3g}") for decay in DECAYS)
 
 
 def rows(protocol: Protocol) -> dict[str, list[Arm]]:
@@ -46,7 +53,7 @@ def rows(protocol: Protocol) -> dict[str, list[Arm]]:
             )
             for optimizer in ("adamw", "adam_l2")
         ]
-        for name, options in CONDITIONS.items()
+        for name, options in conditions(protocol).items()
     }
 
 

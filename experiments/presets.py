@@ -88,7 +88,7 @@ PRESETS = {
                 "adamw": Grid((1e-3,), (0.0, 5e-4, 2.5e-3)),
             }
         },
-        control_seeds=3,
+        control_seeds=5,
         deep={"depth": 56},
     ),
     # §4: the published protocol. λ·T at 300 epochs of 391 steps.

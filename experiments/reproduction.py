@@ -7,11 +7,13 @@ tests run it on the committed records and compare.
 
 import pathlib
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from adamprox.data import MissingDataError
 from adamprox.report import Claim
 from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
@@ -133,4 +135,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MissingDataError as error:  # cells of a data set are known by its fingerprint
+        print(f"python -m experiments.reproduction: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -62,7 +62,7 @@ def _judge(protocol: Protocol, found: Controlled, records) -> list[Claim]:
 EXPERIMENT = Experiment(
     name="rival_second_moment",
     title="Rival (a) · A second moment that cannot forget",
-    claim="Where Adam can forget its first gradients, AdamW has no lead.",
+    claim="AdamW leads because Adam-ℓ2 cannot forget its first gradients: where it can, its λ comes down and the lead goes.",
     cost={"smoke": "30 s", "reduced": "6 h", "paper": "7 years"},
     cells=cells,
     figures=plot,

@@ -107,12 +107,19 @@ def judge(protocol: Protocol, records) -> list[Claim]:
         ]
         measured += f" (training error {', '.join(errors)})"
     ends = reference["train_error"][-1]
-    measured += f"; AdamW {'diverged' if reference['diverged_step'] else percent(ends)}"
+    end = (
+        "diverged"
+        if reference["diverged_step"]
+        else f"ends with a training error of {percent(ends)}"
+    )
+    measured += f"; AdamW {end}"
     note = (
         ""
         if trains(reference)
         else "AdamW does not train here either, so SGD's failure says little."
     )
+    if stuck:
+        note = f"{note} The paper says that it diverges; where it is stuck it does not.".strip()
     verdict = Verdict.HOLDS if trains(reference) else Verdict.UNDECIDED
     return [Claim("§4.1", statement, measured, bar, Verdict.FAILS if learned else verdict, note)]
 

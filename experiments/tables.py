@@ -20,7 +20,7 @@ SPOKEN = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED)
 
 def claims_table(claims: Sequence[Claim]) -> str:
     """A Markdown table of verdicts; what is not run comes in one line below it."""
-    judged = [claim for claim in claims if claim.measured != "—"]
+    judged = [claim for claim in claims if claim.verdict is not Verdict.NOT_RUN]
     rows = ["| paper | claim | measured | verdict |", "| --- | --- | --- | --- |"]
     for claim in judged:
         cells = claim.section, claim.statement, f"{claim.measured}. {claim.note}".strip()
@@ -59,7 +59,9 @@ def cells_table(records: Sequence[Record]) -> str:
         norm = "with" if record["batch_norm"] else "without"
         network = f"{record['network']}-{record['depth']} {norm} BatchNorm"
         network += ", SkipInit" if record["skip_init"] else ""
-        network += _images(record)
+        network += f", {record['train_size']:,} images of {record['dataset']}"
+        network += ", flipped and shifted" if record["augment"] else ""
+        network += f", {record['epochs']} epochs"
         kinds.setdefault((network, record["optimizer"]), []).append(record)
     for (network, optimizer), own in kinds.items():
         diverged = sum(bool(record["diverged_step"]) for record in own)
@@ -90,10 +92,9 @@ def runs_table(records: Sequence[Record]) -> str:
             f"`{record['optimizer']}`",
             _at(record),
             str(record["epochs"]),
-            percent(record["final_test_error"]),
-            percent(record["train_set_error"][-1]),
+            *map(_percent, (record["final_test_error"], record["train_set_error"][-1])),
             in_words(record["seconds"]),
-            json.loads(record["provenance"])["device"],
+            json.loads(record["provenance"]).get("device", "—"),
         )
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
@@ -109,7 +110,8 @@ def cost_table(records: Sequence[Record]) -> str:
     kinds: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: (r["network"], r["depth"])):
         if not record["diverged_step"]:
-            network = f"{record['network']}-{record['depth']}{_images(record)}"
+            network = f"{record['network']}-{record['depth']}, {record['train_size']:,} images"
+            network += f", {record['epochs']} epochs"
             kinds.setdefault(network, []).append(record)
     for network, own in kinds.items():
         cell = TrainingCell(**{name: own[0][name] for name in options if name in own[0]})
@@ -119,10 +121,8 @@ def cost_table(records: Sequence[Record]) -> str:
     return "\n".join(rows)
 
 
-def _images(record: Record) -> str:
-    """Where the images are not the preset's first few as they are."""
-    every = ", all images" if record["train_size"] is None else ""
-    return every + (", flips and crops" if record["augment"] else "")
+def _percent(fraction: float | None) -> str:
+    return "—" if fraction is None else percent(fraction)
 
 
 def _lowest(records: Sequence[Record]) -> str:

@@ -28,6 +28,17 @@ def test_the_page_is_what_the_records_say(page):
     assert filled(text, tables()) == text
 
 
+def test_every_table_has_its_place():
+    marked = {
+        name
+        for page in (PAGE, README)
+        for name in tables()
+        if f"<!-- {name} -->" in page.read_text()
+    }
+    assert marked == set(tables())
+    assert "<!-- summary -->" in README.read_text() and "<!-- cost -->" in SCALE.read_text()
+
+
 def test_the_parts_of_a_page_are_replaced_and_nothing_else():
     page = "a\n<!-- one -->\nold\n<!-- end -->\nb\n<!-- two -->\nkept\n<!-- end -->\n"
     expected = page.replace("old", "new \\1")
@@ -69,3 +80,11 @@ def test_the_verdicts_are_what_the_records_give(run, blank_images):
     begun = [(e, records) for e in run.experiments if (records := results.read_all(cells[e.name]))]
     again = [(e.name, claim) for e, records in begun for claim in e.claims(run.protocol, records)]
     assert again and again == run.claims
+    drawn = {
+        f"{figure.name}.png"
+        for e, records in begun
+        if any(name.startswith(e.name.split("_")[0]) for name in run.figures)
+        for figure in e.figures(run.protocol, records)
+    }
+    assert set(run.figures) <= drawn
+    assert all((PAGE.parent / "figures" / shown).is_file() for shown in run.figures.values())

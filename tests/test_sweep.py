@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any, ClassVar
 
+import jax
 import pytest
 from rich.console import Console
 
@@ -324,6 +325,7 @@ def test_interrupted_sweeps_keep_what_is_done_and_go_on(tmp_path, engine):
 def test_provenance_names_versions_commit_and_machine():
     found = provenance()
     assert {"jax", "optax", "flax", "python", "commit", "cpu", "device", "finished"} <= set(found)
+    assert found["device"] == jax.local_devices()[0].device_kind
 
 
 def test_a_terminal_is_shown_what_is_finished(tmp_path):
