@@ -34,7 +34,7 @@ def write_overview(root: pathlib.Path) -> pathlib.Path:
     sections = [
         Section(
             path.name,
-            f"Preset {run['preset']}, last run {run['finished']}.",
+            f"Preset {run['preset']}, last cell {run['finished']}.",
             [],
             [claim for _, claim in run["claims"]],
         )

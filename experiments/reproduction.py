@@ -94,6 +94,7 @@ REDUCED = Run(
         "l1_sparsity.png": "l1_sparsity.png",
         "rival_second_moment.png": "rival_second_moment.png",
         "rival_second_moment_resnet_110.png": "rival_second_moment_resnet_110.png",
+        "rival_images.png": "rival_images.png",
         "rival_tuning.png": "rival_tuning.png",
     },  # the demo's Fig. 4 lies there too
 )
@@ -102,8 +103,8 @@ PAPER = Run(
     {"depth": 20, "epochs": 100},
     ("published_cells",),
     {
-        "published_resnet_20_curves.png": "published_resnet_20_curves.png",
-        "published_resnet_20_histograms.png": "published_resnet_20_histograms.png",
+        "published_cells_resnet_20_curves.png": "published_resnet_20_curves.png",
+        "published_cells_resnet_20_histograms.png": "published_resnet_20_histograms.png",
     },
 )
 RUNS = (REDUCED, PAPER)

@@ -81,14 +81,16 @@ def publish(
     out = page.parent
     results = Results(out / "records")
     records = {e.name: results.read_all(cells[e.name]) for e in experiments}
-    facts = _facts(experiments, protocol, [r for rows in records.values() for r in rows], seconds)
+    every = [r for rows in records.values() for r in rows]
+    facts = _facts(experiments, protocol, every, seconds)
     with style():
         sections = [_section(e, protocol, records[e.name]) for e in experiments]
         for section in sections:
             save_figures(section.figures, out / "figures")
         write_page(page, "AdamW, understood through proximal methods", LEAD, sections, facts)
     claims = {e.name: s.claims for e, s in zip(experiments, sections, strict=True)}
-    about = {"preset": protocol.preset, "page": page.name, "finished": provenance()["finished"]}
+    # Of the cells, not of the drawing: what is drawn again is the same file.
+    about = {"preset": protocol.preset, "page": page.name, "finished": _finished(every)[-1]}
     write_claims(out, claims, about)
     for name, rows in records.items():
         write_records(out / "tables", name, rows)
@@ -229,19 +231,22 @@ def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tup
     grids = {k: v for k, v in dataclasses.asdict(protocol).items() if k != "training"}
     configuration = [(k, _text(v)) for k, v in {**protocol.training, **grids}.items()]
     origins = [json.loads(record["provenance"]) for record in records]
+    finished = _finished(records)
     return [
         ("experiments", names),
         *configuration,
         ("cells", str(len({record["key"] for record in records}))),
-        ("training", f"{_training_seconds(records):.0f} s of one core, summed over cells"),
-        (
-            "cells finished",
-            f"{min(o['finished'] for o in origins)} to {max(o['finished'] for o in origins)}",
-        ),
+        ("training", f"{_training_seconds(records):.0f} s, summed over cells"),
+        ("cells finished", f"{finished[0]} to {finished[-1]}"),
         ("cells from commit", ", ".join(sorted({o["commit"] or "unknown" for o in origins}))),
         ("this run", f"{seconds:.0f} s wall time; what follows is of this run"),
         *((k, str(v)) for k, v in provenance().items()),
     ]
+
+
+def _finished(records: Sequence[Record]) -> list[str]:
+    """When, the first one first; in UTC, so that their order is that of the words."""
+    return sorted(json.loads(record["provenance"])["finished"] for record in records)
 
 
 def _training_seconds(records) -> float:
