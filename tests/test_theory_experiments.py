@@ -210,7 +210,10 @@ def test_diverged_runs_are_drawn_and_not_judged():
     for name in ("l1_sparsity", "distributed"):
         records = [r for r in synthetic(name, lambda cell: diverged) if r["kind"] == "training"]
         assert CATALOGUE[name].figures(DEMO, records)
-        assert set(verdicts(name, records)) == {Verdict.NOT_TESTED}
+        found = verdicts(name, records)
+        if name == "distributed":  # its first claim is on real shards, which are not among these
+            assert found.pop(0) is Verdict.NOT_RUN
+        assert set(found) == {Verdict.NOT_TESTED}
 
 
 def test_nothing_is_claimed_at_smoke():
