@@ -1,6 +1,5 @@
 """What rival (g) changes in both optimizers' images, and their lines over λ under each condition."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,11 +25,6 @@ def conditions(protocol: Protocol) -> dict[str, dict[str, Any]]:
             "augment": True,
         },
     }
-
-
-def single(protocol: Protocol) -> Protocol:
-    """Lines over λ that nothing extends, one seed a cell."""
-    return dataclasses.replace(protocol, extensions=0, seeds=1)
 
 
 def decays(protocol: Protocol, options: Mapping[str, Any]) -> tuple[float, ...]:

@@ -67,6 +67,10 @@ class Protocol:
             loss_multiplier=multiplier,
         )
 
+    def as_it_is(self) -> "Protocol":
+        """With grids that nothing extends, and one seed a cell."""
+        return dataclasses.replace(self, extensions=0, seeds=1)
+
     def trained_on(self, options: Options = MappingProxyType({})) -> str:
         """What a figure says of network and data, in a few words."""
         cell = TrainingCell(**{**self.training, **options})

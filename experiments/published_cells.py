@@ -8,8 +8,6 @@ Cost: 3 to 4 min a cell of it on an H100 that two cells share; without --epochs 
 Expect: errors of the two at 20 layers that one seed cannot tell apart, and updates that can be told apart.
 """
 
-import dataclasses
-
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.sweep.grid import Grid
 from adamprox.training import TrainingCell
@@ -33,11 +31,6 @@ INDEPENDENT = ("ResNet-20", 100, 0.84)
 """Network, epochs, and the share of test images that AdamW got right elsewhere."""
 
 
-def as_published(protocol: Protocol) -> Protocol:
-    """Single cells: neither tuned nor repeated."""
-    return dataclasses.replace(protocol, extensions=0, seeds=1)
-
-
 def pairs(protocol: Protocol) -> dict[str, list[Arm]]:
     """A network of the paper to Adam-ℓ2 and AdamW, each at one cell; at smoke one network is enough."""
     left_out = set(ADAM_L2_AND_ADAMW) - {INDEPENDENT[0]} if protocol.preset == "smoke" else set()
@@ -56,7 +49,7 @@ def pairs(protocol: Protocol) -> dict[str, list[Arm]]:
 def cells(protocol: Protocol, records=()) -> list[TrainingCell]:
     """Two a network, the shallow ones first."""
     arms = [arm for pair in pairs(protocol).values() for arm in pair]
-    return comparison.cells(arms, as_published(protocol), records)  # pyright: ignore
+    return comparison.cells(arms, protocol.as_it_is(), records)  # pyright: ignore
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:
@@ -65,9 +58,9 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     for network, arms in pairs(protocol).items():
         file = f"published_cells_{network.lower().replace('-', '_')}"
         title = f"The authors' best cells: {protocol.trained_on(protocol.networks[network])}."
-        figures += comparison.best_curves(as_published(protocol), arms, records, f"{file}_curves")
+        figures += comparison.best_curves(protocol.as_it_is(), arms, records, f"{file}_curves")
         figures += comparison.best_histograms(
-            as_published(protocol), arms, records, f"{file}_histograms", title
+            protocol.as_it_is(), arms, records, f"{file}_histograms", title
         )
     return figures
 
@@ -76,7 +69,7 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     """Whose error is lower, whose updates are narrower, and is AdamW's error as it was elsewhere?"""
     if protocol.preset not in EXPERIMENT.cost:
         return [_not_scaled(network) for network in pairs(protocol)]
-    single, claims = as_published(protocol), []
+    single, claims = protocol.as_it_is(), []
     for network, (l2, adamw) in pairs(protocol).items():
         where = f"{network}, authors' cells: "
         claims += [

@@ -17,7 +17,7 @@ from adamprox.report.claims import compact, untested
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
 from experiments import comparison, dispersion, verdicts
 from experiments.arm import Arm
-from experiments.conditions import line, rows, single
+from experiments.conditions import line, rows
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
@@ -27,7 +27,7 @@ SECTION = "Rival (g)"
 def cells(protocol: Protocol, records=()):
     """The lines of both under every condition."""
     arms = [arm for row in rows(protocol).values() for arm in row]
-    return comparison.cells(arms, single(protocol), records)
+    return comparison.cells(arms, protocol.as_it_is(), records)
 
 
 def plot(protocol: Protocol, records) -> list[Figure]:
@@ -40,7 +40,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     for panels, (name, arms) in zip(axes, found.items(), strict=True):
         panels[0].set_ylabel(f"{name}\npowers of two")
         for arm in arms:
-            own = {r["weight_decay"]: r for r in arm.tuned(single(protocol), records)}
+            own = {r["weight_decay"]: r for r in arm.tuned(protocol.as_it_is(), records)}
             for ax, decay in zip(panels, line(arm), strict=True):
                 ax.set_title(f"λ = {compact(decay)}")
                 if decay in own:
@@ -63,11 +63,11 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     found = rows(protocol)
     each = [
         dispersion.less_dispersed_cell_by_cell(
-            single(protocol), adamw, l2, records, SECTION, f"With {name}: "
+            protocol.as_it_is(), adamw, l2, records, SECTION, f"With {name}: "
         )
         for name, (adamw, l2) in found.items()
     ]
-    return [*each, _falls(single(protocol), found, records)] if found else []
+    return [*each, _falls(protocol.as_it_is(), found, records)] if found else []
 
 
 def _falls(protocol: Protocol, found: Mapping[str, list[Arm]], records) -> Claim:
