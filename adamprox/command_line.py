@@ -1,12 +1,18 @@
-"""Command lines that tyro parses and whose errors are one line."""
+"""Commands: their arguments, which tyro parses, and their output, which every terminal can show."""
 
 import contextlib
 import io
+import os
+import pathlib
 import re
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import tyro
+from rich.console import Console
+
+from adamprox.output import show_any_text
 
 _HEADLINES = (
     "Value error",
@@ -26,6 +32,22 @@ _NO_TYPE = (
 
 class BadInput(ValueError):
     """Arguments that cannot be understood; one line."""
+
+
+def begin() -> None:
+    """Have SIGTERM end this process as Ctrl-C does, and escape what its terminal cannot show."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    show_any_text()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that prints texts as they are: brackets and colons in a path are no markup."""
+    return Console(stderr=stderr, markup=False, emoji=False)
+
+
+def directory(given: pathlib.Path | None, otherwise: str) -> pathlib.Path:
+    """Return the directory that an option names, with ~ expanded as a shell would."""
+    return pathlib.Path(os.path.expanduser(given or otherwise))
 
 
 def parse(into: Any, arguments: list[str], prog: str) -> Any:

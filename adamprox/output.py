@@ -1,7 +1,9 @@
 """Where a command's output goes: whether it can go there is found out before any work."""
 
+import io
 import os
 import pathlib
+import sys
 import tempfile
 
 
@@ -39,6 +41,13 @@ def _nearest(path: pathlib.Path) -> pathlib.Path:
 
 def _reason(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def show_any_text() -> None:
+    """Have this process print escapes in place of characters that its terminal cannot show."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # and not closed by whoever started the process
+            stream.reconfigure(errors="backslashreplace")
 
 
 def one_line(text: object) -> str:

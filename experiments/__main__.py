@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import pathlib
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import tyro
 from rich.console import Console
 from rich.table import Column, Table
 
-from adamprox.command_line import parse
+from adamprox.command_line import begin, console, directory, parse
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import one_line
 from adamprox.sweep import Results, cell_key, run_cells
@@ -27,7 +26,7 @@ from experiments.live import live_grids
 from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Protocol
-from experiments.run import check_writable, draw, page_name, plan, run
+from experiments.run import check_directory, check_writable, draw, page_name, plan, run
 
 
 @dataclasses.dataclass
@@ -64,7 +63,7 @@ class Arguments:
     """The base grid of λ per step, in place of the preset's."""
 
 
-def show_list(console: Console) -> None:
+def show_list(shown_on: Console) -> None:
     """Every experiment with its claim and cost."""
     cost = Column("cost, of one core", no_wrap=True)
     table = Table(Column("experiment", no_wrap=True), "claim", cost, show_lines=True)
@@ -73,52 +72,59 @@ def show_list(console: Console) -> None:
         costs = (f"{p:{width}} {experiment.cost[p]}" for p in PRESETS if p in experiment.cost)
         table.add_row(experiment.name, experiment.claim, "\n".join(costs))
     table.caption = "about; NAME --preset PRESET --dry-run reckons from what has been run"
-    console.print(table)
+    shown_on.print(table)
 
 
 def main(argv: list[str]) -> int:
     """Run one command; returns the exit code."""
-    console = Console(stderr=True)
-    started = time.perf_counter()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
-        arguments = parse(Arguments, argv, prog="python -m experiments")
-        _check(arguments)
-        if arguments.experiment == "list":
-            show_list(Console())
-            return 0
-        if arguments.experiment == "doctor":
-            return doctor.main(arguments.out)
-        if arguments.experiment == "overview":
-            print(write_overview(arguments.out or pathlib.Path("runs")))
-            return 0
-        experiments = find(arguments.experiment, arguments.preset)
-        chosen = experiments, _protocol(arguments, experiments)
-        out = arguments.out or pathlib.Path("runs") / arguments.preset
-        if not arguments.draw:
-            check_writable(out, page_name(experiments))
-        if arguments.engine == "ray" and not (arguments.draw or arguments.dry_run):
-            check_cluster(arguments.address)
-        if arguments.dry_run:
-            Console().print(plan(*chosen, Results(out / "records")))
-            return 0
-        if arguments.draw:
-            print(draw(*chosen, out, console=console))
-            return 0
-        runner = functools.partial(
-            run_cells,
-            workers=arguments.workers,
-            engine=arguments.engine,
-            address=arguments.address,
-            view=live_grids,
-            console=console,
-        )
-        report = run(*chosen, out, runner=runner, console=console)
-        console.print(f"done in {time.perf_counter() - started:.0f} s; the report is at")
-        print(report)
+        begin()
+        return _obey(parse(Arguments, argv, prog="python -m experiments"))
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error)
+
+
+def _obey(arguments: Arguments) -> int:
+    _check(arguments)
+    if arguments.experiment == "list":
+        show_list(console())
+        return 0
+    if arguments.experiment == "doctor":
+        return doctor.main(directory(arguments.out, "runs"))
+    if arguments.experiment == "overview":
+        print(write_overview(directory(arguments.out, "runs")))
+        return 0
+    experiments = find(arguments.experiment, arguments.preset)
+    chosen = experiments, _protocol(arguments, experiments)
+    out = directory(arguments.out, f"runs/{arguments.preset}")
+    check_directory(out)
+    if arguments.dry_run:
+        console().print(plan(*chosen, Results(out / "records")))
+    elif arguments.draw:
+        print(draw(*chosen, out, console=console(stderr=True)))
+    else:
+        _run(arguments, *chosen, out)
     return 0
+
+
+def _run(
+    arguments: Arguments, experiments: Sequence[Experiment], chosen: Protocol, out: pathlib.Path
+) -> None:
+    started, shown_on = time.perf_counter(), console(stderr=True)
+    check_writable(out, page_name(experiments))
+    if arguments.engine == "ray":
+        check_cluster(arguments.address)
+    runner = functools.partial(
+        run_cells,
+        workers=arguments.workers,
+        engine=arguments.engine,
+        address=arguments.address,
+        view=live_grids,
+        console=shown_on,
+    )
+    report = run(experiments, chosen, out, runner=runner, console=shown_on)
+    shown_on.print(f"done in {time.perf_counter() - started:.0f} s; the report is at")
+    print(report)
 
 
 def _explain(error: BaseException) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from adamprox.sweep import Cell, Record, Results
+from adamprox.sweep import Cell, Record
 from adamprox.training import TrainingCell
 from adamprox.training.specs import Program
 
@@ -17,14 +17,14 @@ _GFLOPS_A_CORE = 50.0
 _OTHER_KINDS = 5.0  # seconds: experiments without a network
 
 
-def estimate(cells: Sequence[Cell], results: Results) -> float:
-    """Seconds of one core that ``cells`` will take, compilation aside.
+def estimate(cells: Sequence[Cell], records: Sequence[Record]) -> float:
+    """Return the seconds of one core that ``cells`` will take, compilation aside.
 
     Args:
-      cells: What is to be run.
-      results: Where finished cells of the same programs may lie.
+      cells: Cells that have not been run.
+      records: Finished cells, perhaps of the same programs.
     """
-    known = _measured(results)
+    known = _measured(records)
     return sum(
         _seconds(cell, known) if isinstance(cell, TrainingCell) else _OTHER_KINDS for cell in cells
     )
@@ -35,15 +35,13 @@ def reckoned(cell: TrainingCell) -> float:
     return _seconds(cell, {})
 
 
-def _measured(results: Results) -> dict[tuple, float]:
-    """Median seconds an epoch of every network, data set and length there are records of."""
+def _measured(records: Sequence[Record]) -> dict[tuple, float]:
+    """Return median seconds an epoch of every network, data set and length there are records of."""
     times: dict[tuple, list[float]] = {}
-    for record in results.every(TrainingCell.kind):
-        epochs, seconds = record.get("epoch"), record.get("seconds")
-        if not (isinstance(epochs, list) and isinstance(seconds, float)):
-            continue  # of whatever cell it is, and whoever made it
-        if epochs and not record.get("diverged_step"):
-            times.setdefault(_like(record), []).append(seconds / len(epochs))
+    for record in records:
+        if record["kind"] == TrainingCell.kind and not record["diverged_step"]:
+            seconds = record["seconds"] / len(record["epoch"])
+            times.setdefault(_like(record), []).append(seconds)
     return {key: statistics.median(values) for key, values in times.items()}
 
 

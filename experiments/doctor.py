@@ -208,17 +208,17 @@ def show(checks: Sequence[Check], console: Any = None) -> None:
     """Print a table, and below it the remedies, to be pasted; plain lines where rich is missing."""
     try:
         table = importlib.import_module("rich.table").Table("check", "status", "found")
-        console = console or importlib.import_module("rich.console").Console()
-        escape = importlib.import_module("rich.markup").escape
+        console = console or importlib.import_module("rich.console").Console(emoji=False)
+        text = importlib.import_module("rich.text").Text
     except ImportError:
         print(*("\t".join(check) for check in checks), sep="\n")
         return
     for name, status, value, _ in checks:
-        table.add_row(name, f"[{_COLORS[status]}]{status}[/]", escape(value))
+        table.add_row(name, text(status, _COLORS[status]), text(value))
     console.print(table)
     for check in checks:
         if check.remedy:
-            console.print(f"{check.name}: {escape(check.remedy)}", soft_wrap=True, highlight=False)
+            console.print(text(f"{check.name}: {check.remedy}"), soft_wrap=True)
 
 
 def main(out: pathlib.Path | None = None, data_dir: pathlib.Path | None = None) -> int:
@@ -247,4 +247,6 @@ def _nearest(path: pathlib.Path) -> pathlib.Path:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # as `adamprox.command_line.begin`, without imports
+        stream.reconfigure(errors="backslashreplace")  # pyright: ignore
     sys.exit(main(*map(pathlib.Path, sys.argv[1:2])))

@@ -4,6 +4,8 @@ import os
 import pathlib
 import sys
 
+from adamprox.output import one_line
+from adamprox.report import Claim
 from adamprox.report.page import Section, write_page
 from adamprox.report.tables import read_claims
 
@@ -25,22 +27,26 @@ def write_overview(root: pathlib.Path) -> pathlib.Path:
     # Unlike pathlib's own questions, this one has an answer for a name that is too long.
     paths = sorted(root.glob("*/claims.json")) if os.path.isdir(root) else []
     runs = [(path.parent, read_claims(path.parent)) for path in paths]
+    pages: dict[tuple[str, ...], list[Claim]] = {}
     for path, run in runs:
-        if not run:
-            print(f"{path / 'claims.json'} is damaged: left out", file=sys.stderr)
-    readable = [(path, run) for path, run in runs if run]
-    if not readable:
+        if run is None:
+            print(f"{one_line(path / 'claims.json')} is damaged: left out", file=sys.stderr)
+            continue
+        for name, claim in run["claims"]:
+            facts = (run["about"][name].get(k, "unknown") for k in ("page", "preset", "finished"))
+            pages.setdefault((path.name, *facts), []).append(claim)
+    if not pages:
         raise ValueError(f"out must hold directories of finished runs, got {root}")
     sections = [
-        Section(
-            path.name,
-            f"Preset {run['preset']}, last cell {run['finished']}.",
-            [],
-            [claim for _, claim in run["claims"]],
-        )
-        for path, run in readable
+        Section(_title(run, page), f"Preset {preset}, last cell {finished}.", [], claims)
+        for (run, page, preset, finished), claims in pages.items()
     ]
-    links = [(path.name, f"{path.name}/{run['page']}") for path, run in readable]
+    links = [(_title(run, page), f"{run}/{page}") for run, page, _, _ in pages]
     page = root / "index.html"
     write_page(page, "All runs", LEAD, sections, [], links)
     return page
+
+
+def _title(run: str, page: str) -> str:
+    """Return the folder of a run, with the page's name where it is not that of all experiments."""
+    return run if page == "report.html" else f"{run}: {pathlib.Path(page).stem}"

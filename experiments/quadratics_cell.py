@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -11,6 +12,7 @@ import optax
 
 import adamprox
 from adamprox.problems import quadratic
+from adamprox.sweep.cells import fits
 
 START = (-1.0, 2.0)
 MINIMIZER = (1.0, 1.0)
@@ -59,6 +61,12 @@ class QuadraticsCell:
             columns[f"{method}_{i}_path"] = paths[best].tolist()
             columns[f"{method}_{i}_step_size"] = float(sizes[best])
         return columns
+
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Return True if a record has every path and step size."""
+        runs = [f"{method}_{i}" for method in METHODS for i in range(len(self.condition_numbers))]
+        paths = {f"{run}_path": ((self.steps + 1, len(START)), float) for run in runs}
+        return fits(record, paths | {f"{run}_step_size": ((), float) for run in runs})
 
     def _all(self, sizes):
         """Paths float32[step size, T + 1, 2] of every method on every problem."""

@@ -6,14 +6,13 @@ tests run it on the committed records and compare.
 """
 
 import pathlib
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
-
+from adamprox.command_line import begin, console
 from adamprox.data import MissingDataError
+from adamprox.files import write_atomically
 from adamprox.report import Claim
 from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
@@ -126,16 +125,18 @@ def tables() -> dict[str, str]:
 def main() -> None:
     """Draw what there is, and fill the pages."""
     for run in RUNS:
-        draw(run.experiments, run.protocol, run.directory, console=Console(stderr=True))
+        draw(run.experiments, run.protocol, run.directory, console=console(stderr=True))
     parts = {**tables(), "cost": cost_table(REDUCED.records)}
     for page in (PAGE, README, SCALE):
-        page.write_text(filled(page.read_text(), parts))
+        write_atomically(page, filled(page.read_text(encoding="utf-8"), parts))
     for run in RUNS:
         for name, shown in run.figures.items():
-            shutil.copy(run.directory / "figures" / name, PAGE.parent / "figures" / shown)
+            picture = (run.directory / "figures" / name).read_bytes()
+            write_atomically(PAGE.parent / "figures" / shown, picture)
 
 
 if __name__ == "__main__":
+    begin()
     try:
         main()
     except MissingDataError as error:  # cells of a data set are known by its fingerprint

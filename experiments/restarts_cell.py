@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -11,6 +12,7 @@ import optax
 
 import adamprox
 from adamprox.problems import quadratic
+from adamprox.sweep.cells import fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,14 @@ class RestartsCell:
             "restarts_distances": diagonal[:, ends].tolist(),
             "rotated_distances": rotated[0][:, ends].tolist(),
         }  # fmt: skip
+
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Return True if a record has the calls and distances of every condition number."""
+        count = len(self.condition_numbers)
+        calls = ("restarts_calls", "rotated_calls", "gd_calls")
+        distances = ("restarts_distances", "rotated_distances")
+        columns = {name: ((count,), int | None) for name in calls}
+        return fits(record, columns | {n: ((count, self.rounds + 1), float) for n in distances})
 
     def _descend(self, rotation, minimizer, longer: int) -> np.ndarray:
         """‖x − x*‖_∞ before every gradient and after the last, float[κ, rounds · T + 1]."""

@@ -1,20 +1,22 @@
 """One run: the cells of some experiments, their figures and claims, the page."""
 
 import dataclasses
-import json
+import os
 import pathlib
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from adamprox.output import obstacle
 from adamprox.report.page import Section, save_figures, write_page
 from adamprox.report.plots import style
 from adamprox.report.tables import write_claims, write_records
 from adamprox.sweep import Cell, Record, Results, cell_key
-from adamprox.sweep.provenance import provenance
+from adamprox.sweep.provenance import origin, provenance
 from experiments.cost import estimate, in_words
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -89,7 +91,7 @@ def publish(
             save_figures(section.figures, out / "figures")
         write_page(page, "AdamW, understood through proximal methods", LEAD, sections, facts)
     claims = {e.name: s.claims for e, s in zip(experiments, sections, strict=True)}
-    # Of the cells, not of the drawing: what is drawn again is the same file.
+    # The time is that of the last cell, not of the drawing: figures drawn again are the same files.
     about = {"preset": protocol.preset, "page": page.name, "finished": _finished(every)[-1]}
     write_claims(out, claims, about)
     for name, rows in records.items():
@@ -104,22 +106,25 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
       ValueError: They have no cell at all.
     """
     table = Table("experiment", "cells", "done", "left, of one core")
+    wanted = {e.name: {cell_key(cell): cell for cell in e.cells(protocol, ())} for e in experiments}
+    distinct = {key: cell for own in wanted.values() for key, cell in own.items()}
+    records = results.read_all(distinct.values())
+    done = {record["key"] for record in records}
     left: dict[str, Cell] = {}
-    for experiment in experiments:
-        cells = {cell_key(cell): cell for cell in experiment.cells(protocol, ())}
-        missing = {key: cell for key, cell in cells.items() if results.read(cell) is None}
+    for name, cells in wanted.items():
+        missing = {key: cell for key, cell in cells.items() if key not in done}
         new = [cell for key, cell in missing.items() if key not in left]  # others are shared
-        cost = in_words(estimate(new, results))
-        table.add_row(experiment.name, f"{len(cells)}", f"{len(cells) - len(missing)}", cost)
+        cost = in_words(estimate(new, records))
+        table.add_row(name, f"{len(cells)}", f"{len(cells) - len(missing)}", cost)
         left.update(missing)
-    if not any(experiment.cells(protocol, ()) for experiment in experiments):
+    if not any(wanted.values()):
         names = " ".join(experiment.name for experiment in experiments)
         raise ValueError(
             f"preset must be one at which {names} has cells, got {protocol.preset!r}, which leaves "
             "its network out (as --depth leaves out all others)"
         )
     table.caption = (
-        f"{len(left)} cells to run, about {in_words(estimate(list(left.values()), results))} of one "
+        f"{len(left)} cells to run, about {in_words(estimate(list(left.values()), records))} of one "
         "core without compilation; best cells on edges and repetitions add more"
     )
     return table
@@ -134,31 +139,43 @@ def draw(
       ValueError: There is no record of any of the experiments in ``out``.
     """
     results = Results(out / "records")
-    cells = wanted(experiments, protocol, results)
+    cells = settled(experiments, protocol, results.read_all)
     everything = {cell_key(cell): cell for own in cells.values() for cell in own}
     for path in results.distrusted(everything.values()):
-        console.print(f"{path} is damaged or of another cell: left out", soft_wrap=True)
+        console.print(Text(f"{path} is damaged or of another cell: left out"), soft_wrap=True)
     begun = [e for e in experiments if results.read_all(cells[e.name])]
     if not begun:
         raise ValueError(
             f"out must hold records of this preset, {out} has none of {experiments[0].name}"
         )
-    count = sum(results.read(cell) is not None for cell in everything.values())
+    count = len(results.read_all(everything.values()))
     console.print(f"{count} records of {len(begun)} experiments")
     return publish(begun, protocol, out / page_name(experiments), cells, seconds=0.0)
 
 
-def wanted(
-    experiments: Sequence[Experiment], protocol: Protocol, results: Results
+def settled(
+    experiments: Sequence[Experiment],
+    protocol: Protocol,
+    obtain: Callable[[Sequence[Cell]], Sequence[Record]],
 ) -> dict[str, Sequence[Cell]]:
-    """The cells of each experiment, by its name, that the records there are ask for."""
-    records: list[Record] = []
-    while True:  # records may extend a grid, whose cells may have records
+    """Return the cells of each experiment, once no record asks for more: one may extend a grid.
+
+    Args:
+      experiments: Experiments that share records.
+      protocol: Protocol of their cells.
+      obtain: Function from cells to the records of those that have one, or are run for it. It is
+        called again only while it finds more records than the time before.
+    """
+    records: Sequence[Record] = []
+    while True:
         cells = {e.name: e.cells(protocol, records) for e in experiments}
-        found = results.read_all([cell for own in cells.values() for cell in own])
-        if len(found) == len(records):
+        everything = {cell_key(cell): cell for own in cells.values() for cell in own}
+        known = {record["key"] for record in records}
+        if everything.keys() <= known:
             return cells
-        records = found
+        records = obtain(list(everything.values()))
+        if not {record["key"] for record in records} - known:
+            return cells
 
 
 def complete(
@@ -169,22 +186,32 @@ def complete(
     runner: Runner,
     console: Console,
 ) -> dict[str, Sequence[Cell]]:
-    """Run cells until no experiment asks for more: what is found may extend a grid.
+    """Run cells until no experiment asks for more: a record may extend a grid.
 
     Returns:
       The cells of each experiment, by its name; all have records.
+
+    Raises:
+      OSError: A record that was there before, or was just written, is gone.
     """
-    records: list[Record] = []
-    while True:
-        cells = {e.name: e.cells(protocol, records) for e in experiments}
-        everything = [cell for own in cells.values() for cell in own]
-        keys = {cell_key(cell) for cell in everything}
-        if keys <= {record["key"] for record in records}:
-            return cells
-        if records:
-            more = len(keys) - len(records)
-            console.print(f"best cells on edges, or to be repeated: {more} more cells")
-        records = runner(everything, results)
+    asked = 0
+
+    def obtain(cells: Sequence[Cell]) -> list[Record]:
+        nonlocal asked
+        if asked:
+            console.print(
+                f"best cells on edges, or to be repeated: {len(cells) - asked} more cells"
+            )
+        asked = len(cells)
+        records = runner(cells, results)
+        if len(records) < len(cells):
+            lost = len(cells) - len(records)
+            raise FileNotFoundError(
+                f"{lost} records that were written to {results.directory} are gone"
+            )
+        return records
+
+    return settled(experiments, protocol, obtain)
 
 
 def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) -> Section:
@@ -206,6 +233,23 @@ def make_writable(out: pathlib.Path, page: str) -> None:
         (out / "records").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(out, (error.strerror or str(error)).lower()) from None
+
+
+def check_directory(out: pathlib.Path) -> None:
+    """Refuse an ``out`` that is no directory and cannot become one, whether or not it is written to.
+
+    Raises:
+      ValueError: Something else is there.
+    """
+    try:
+        mode = os.stat(os.path.realpath(out)).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:  # too long a name; one with a zero byte in it
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"out must be a directory, got {out} ({reason.lower()})") from None
+    if not stat.S_ISDIR(mode):
+        raise ValueError(f"out must be a directory, got {out}")
 
 
 def check_writable(out: pathlib.Path, page: str) -> None:
@@ -230,7 +274,7 @@ def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tup
     names = " ".join(experiment.name for experiment in experiments)
     grids = {k: v for k, v in dataclasses.asdict(protocol).items() if k != "training"}
     configuration = [(k, _text(v)) for k, v in {**protocol.training, **grids}.items()]
-    origins = [json.loads(record["provenance"]) for record in records]
+    commits = {origin(record)["commit"] or "unknown" for record in records}
     finished = _finished(records)
     return [
         ("experiments", names),
@@ -238,7 +282,7 @@ def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tup
         ("cells", str(len({record["key"] for record in records}))),
         ("training", f"{_training_seconds(records):.0f} s, summed over cells"),
         ("cells finished", f"{finished[0]} to {finished[-1]}"),
-        ("cells from commit", ", ".join(sorted({o["commit"] or "unknown" for o in origins}))),
+        ("cells from commit", ", ".join(sorted(commits))),
         ("this run", f"{seconds:.0f} s wall time; what follows is of this run"),
         *((k, str(v)) for k, v in provenance().items()),
     ]
@@ -246,7 +290,7 @@ def _facts(experiments, protocol: Protocol, records, seconds: float) -> list[tup
 
 def _finished(records: Sequence[Record]) -> list[str]:
     """When, the first one first; in UTC, so that their order is that of the words."""
-    return sorted(json.loads(record["provenance"])["finished"] for record in records)
+    return sorted(origin(record)["finished"] for record in records)
 
 
 def _training_seconds(records) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -13,6 +14,7 @@ import optax
 import adamprox
 from adamprox.data import load
 from adamprox.models import ResNet
+from adamprox.sweep.cells import fits
 from adamprox.training.step import count, normalize
 
 OPTIMIZERS = ("adam_l2", "adamw", "adamprox", "adamprox_l2", "adamprox_l1")
@@ -64,6 +66,10 @@ class ScaleFreenessCell:
                 self._deviation(name, e, start, gradients, scales) for e in self.epsilons
             ]
         return columns
+
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Return True if a record has a deviation of every optimizer at every ε."""
+        return fits(record, {name: ((len(self.epsilons),), float) for name in OPTIMIZERS})
 
     def _real_gradients(self):
         """Flat parameters at the start, float32[d], and the gradients of a run, float32[T, d]."""

@@ -9,11 +9,13 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
 
 from adamprox.data import load
+from adamprox.sweep.cells import fits
 from adamprox.training.loop import Schedule, train
 from adamprox.training.sharding import batch_mesh
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
@@ -73,6 +75,12 @@ class ShardedCell:
             check=True,
         )
         return json.loads(done.stdout)
+
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Return True if a record has the losses and the error of every number of devices."""
+        count = len(self.devices)
+        losses = {"train_losses": ((count, self.epochs), float)}
+        return fits(record, losses | {"test_errors": ((count,), float | None)})
 
     def losses(self) -> dict[str, Any]:
         """What `run` returns, in a process that sees enough devices."""

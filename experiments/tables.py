@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 import re
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ import numpy as np
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, percent
 from adamprox.sweep import Record
+from adamprox.sweep.provenance import origin
 from adamprox.training import TrainingCell
 from experiments.catalogue import CATALOGUE
 from experiments.cost import in_words, reckoned
@@ -69,10 +69,10 @@ def cells_table(records: Sequence[Record]) -> str:
         grid = [r for r in own if (r["seed"], r["init_seed"], r["loss_multiplier"]) == (0, 0, 1)]
         row = network, f"`{optimizer}`", str(len(own)), str(diverged), _lowest(grid), seconds
         rows.append(f"| {' | '.join(row)} |")
-    origins = [json.loads(record["provenance"]) for record in records]
+    origins = [origin(record) for record in records]
     machines = sorted({f"{o['cpu']}, jax {o['jax']}" for o in origins})
     total = in_words(sum(record["seconds"] for record in records))
-    dirty = sum(str(origin["commit"]).endswith("-dirty") for origin in origins)
+    dirty = sum(o["commit"].endswith("-dirty") for o in origins)
     summary = (
         f"{len(records)} cells, {total} of one core in all, on {'; '.join(machines)}. {dirty} come from "
         "a checkout with changes that were not committed; their records say `-dirty`."
@@ -94,7 +94,7 @@ def runs_table(records: Sequence[Record]) -> str:
             str(record["epochs"]),
             *map(_percent, (record["final_test_error"], record["train_set_error"][-1])),
             in_words(record["seconds"]),
-            json.loads(record["provenance"]).get("device", "—"),
+            origin(record)["device"],
         )
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)

@@ -104,8 +104,9 @@ def test_the_overview_names_every_run(smoke_run, capsys):
     page = pathlib.Path(capsys.readouterr().out.strip())
     text = page.read_text()
     check_whole(text)
-    (link,) = re.findall(r'href="([^"]+)"', text)
-    assert (page.parent / link).is_file()
+    links = re.findall(r'href="([^"]+)"', text)
+    assert f"{smoke_run.name}/report.html" in links
+    assert all((page.parent / link).is_file() for link in links)
 
 
 def test_links_lead_to_directories_of_any_name(tmp_path):
@@ -299,7 +300,7 @@ def test_list_names_every_experiment(capsys):
         (["fig03", "--address", "here:1", "--dry-run"], "address must come with --engine ray"),
         (["fig03", "--validation-size", "-5"], "validation_size must be >= 0, got -5"),
         (["overview", "--out", "{file}"], "out must hold directories of finished runs"),
-        (["fig03", "--draw", "--out", "{file}"], "out must hold records of this preset"),
+        (["fig03", "--draw", "--out", "{file}"], "out must be a directory"),
         (["fig03", "--out", "{file}"], "out must be a directory"),
         (["fig03", "--out", "{file}/below"], "out must be a directory"),
     ],

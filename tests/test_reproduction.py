@@ -10,7 +10,7 @@ from adamprox.data.dataset import Dataset, Split
 from adamprox.sweep import Results
 from adamprox.training import specs
 from experiments.reproduction import PAGE, README, REDUCED, RUNS, SCALE, tables
-from experiments.run import wanted
+from experiments.run import settled
 from experiments.tables import cost_table, filled
 
 
@@ -76,7 +76,7 @@ def blank_images(monkeypatch):
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.preset)
 def test_the_verdicts_are_what_the_records_give(run, blank_images):
     results = Results(run.directory / "records")
-    cells = wanted(run.experiments, run.protocol, results)
+    cells = settled(run.experiments, run.protocol, results.read_all)
     begun = [(e, records) for e in run.experiments if (records := results.read_all(cells[e.name]))]
     again = [(e.name, claim) for e, records in begun for claim in e.claims(run.protocol, records)]
     assert again and again == run.claims

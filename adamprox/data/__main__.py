@@ -2,15 +2,13 @@
 
 import dataclasses
 import pathlib
-import signal
 import sys
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Column, Table
 
-from adamprox.command_line import parse
+from adamprox.command_line import begin, console, parse
 from adamprox.data.cifar import stored_provenance
 from adamprox.data.errors import DamagedDataError, MissingDataError
 from adamprox.data.layout import LAYOUTS
@@ -82,7 +80,7 @@ class List:
         table.caption = f"in {root}"
         for name in LAYOUTS:
             table.add_row(name, *self._row(name))
-        Console().print(table)
+        console().print(table)
 
     def _row(self, name: str) -> tuple[str, ...]:
         try:
@@ -105,8 +103,8 @@ _Command = (
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
+        begin()
         parse(_Command, arguments, prog="python -m adamprox.data").run()
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):

@@ -4,15 +4,14 @@ import base64
 import functools
 import html
 import io
-import os
 import pathlib
-import tempfile
 import urllib.parse
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.figure import Figure as Canvas
 
+from adamprox.files import write_atomically
 from adamprox.report.claims import Claim, Verdict
 from adamprox.report.plots import Figure
 
@@ -65,17 +64,16 @@ class Section(NamedTuple):
 
 def save_figures(figures: Sequence[Figure], directory: pathlib.Path) -> None:
     """Write every figure as ``<name>.png`` and ``<name>.svg``."""
-    directory.mkdir(parents=True, exist_ok=True)
     for figure in figures:
-        figure.canvas.savefig(directory / f"{figure.name}.png", dpi=150)
-        (directory / f"{figure.name}.svg").write_bytes(_svg(figure.canvas))
+        write_atomically(directory / f"{figure.name}.png", _drawn(figure.canvas, "png"))
+        write_atomically(directory / f"{figure.name}.svg", _drawn(figure.canvas, "svg"))
 
 
 @functools.lru_cache(maxsize=128)
-def _svg(canvas: Canvas) -> bytes:
-    """Drawn once for the file and the page."""
+def _drawn(canvas: Canvas, kind: str) -> bytes:
+    """Return the picture, drawn once for the file and the page."""
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format="svg")
+    canvas.savefig(buffer, format=kind, dpi=150 if kind == "png" else "figure")
     return buffer.getvalue()
 
 
@@ -113,7 +111,7 @@ def write_page(
         f"<title>{html.escape(title)}</title><style>{_CSS}</style></head>"
         f"<body><main>{body}</main></body></html>\n"
     )
-    _write_atomically(path, page)
+    write_atomically(path, page)
 
 
 def _tally(claims: Sequence[Claim]) -> str:
@@ -161,18 +159,9 @@ def _section(section: Section, own_table: bool) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    data = base64.b64encode(_svg(figure.canvas)).decode()
+    data = base64.b64encode(_drawn(figure.canvas, "svg")).decode()
     title, caption = html.escape(figure.title), html.escape(figure.caption)
     return (
         f'<figure><img alt="{title}" src="data:image/svg+xml;base64,{data}">'
         f"<figcaption><strong>{title}</strong> {caption}</figcaption></figure>"
     )
-
-
-def _write_atomically(path: pathlib.Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)

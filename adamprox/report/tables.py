@@ -2,38 +2,42 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 import pathlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.report.claims import Claim, Verdict
+from adamprox.sweep.lock import locked
 from adamprox.sweep.results import Record
 
 _CLAIMS = "claims.json"
+_LARGEST = 2**24  # bytes; the claims of all experiments have 40,000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_records(directory: pathlib.Path, name: str, records: Sequence[Record]) -> None:
     """Write all columns of ``records`` to ``<name>.parquet``, the plain ones also to ``<name>.csv``.
 
     Args:
-      directory: Made if it is not there.
-      name: Of the experiment.
-      records: In the order of their cells; a column that one lacks is empty in it.
+      directory: Folder of the files; made if it is not there.
+      name: Name of the experiment.
+      records: Records in the order of their cells; a column that one lacks is empty in it.
     """
     if not records:
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(_filled(records)), directory / f"{name}.parquet")
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(_filled(records)), buffer)
+    write_atomically(directory / f"{name}.parquet", buffer.getvalue())
     columns = [k for k in _columns(records) if k != "provenance" and _plain(records, k)]
-    with (directory / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
-        writer.writeheader()
-        writer.writerows(records)
+    write_atomically(directory / f"{name}.csv", _csv(columns, records))
 
 
 def _columns(records: Sequence[Record]) -> list[str]:
@@ -49,57 +53,94 @@ def _plain(records: Sequence[Record], column: str) -> bool:
     return not any(isinstance(record.get(column), list | dict) for record in records)
 
 
-def write_claims(out: pathlib.Path, claims: Mapping[str, Sequence[Claim]], about: Record) -> None:
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as CSV in which no spreadsheet takes a text for a formula."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(map(_inert, columns))
+    writer.writerows([_inert(row.get(column, "")) for column in columns] for row in rows)
+    return buffer.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Return the value, with an apostrophe before a text that a spreadsheet would calculate."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def write_claims(
+    out: pathlib.Path, claims: Mapping[str, Sequence[Claim]], about: Mapping[str, str]
+) -> None:
     """Write verdicts, by experiment, to ``claims.json`` and ``claims.csv`` under ``out``.
 
-    What other experiments have left there stays.
+    Claims of other experiments stay, also where another process writes theirs at the same time.
 
     Args:
-      out: The directory of a run.
-      claims: Name of an experiment to its claims.
-      about: What an overview says of the run: preset, page, time.
+      out: Directory of a run.
+      claims: Claims by the name of their experiment.
+      about: Facts that an overview states of these claims: preset, page, time.
+
+    Raises:
+      OSError: A file cannot be written, or the one that is there cannot be read.
     """
-    before = read_claims(out)
-    if before is None:
-        if (out / _CLAIMS).exists():
+    with locked(out / ".claims.lock", wait=True):
+        before = read_claims(out)
+        if before is None and os.path.lexists(out / _CLAIMS):
             gone = "the claims of other experiments are gone until they are drawn again"
             warnings.warn(f"{out / _CLAIMS} is damaged: {gone}", stacklevel=2)
-        before = {"claims": []}
-    found = [(name, claim) for name, claim in before["claims"] if name not in claims]
-    found += [(name, claim) for name, rows in claims.items() for claim in rows]
-    rows = [
-        {"experiment": name, **claim._asdict(), "verdict": claim.verdict.value}
-        for name, claim in found
-    ]
-    contents = {**about, "claims": rows}
-    contents["digest"] = _digest(contents)
-    text = json.dumps(contents, ensure_ascii=False, indent=1)
-    temporary = out / f"{_CLAIMS}.tmp"
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, out / _CLAIMS)
-    with (out / "claims.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["experiment", *Claim._fields])
-        writer.writeheader()
-        writer.writerows(rows)
+        before = before or {"claims": [], "about": {}}
+        found = [(name, claim) for name, claim in before["claims"] if name not in claims]
+        found += [(name, claim) for name, own in claims.items() for claim in own]
+        facts = {**before["about"], **{name: dict(about) for name in claims}}
+        rows = [
+            {"experiment": name, **claim._asdict(), "verdict": claim.verdict.value}
+            for name, claim in found
+        ]
+        contents: Record = {"about": facts, "claims": rows}
+        contents["digest"] = _digest(contents)
+        write_atomically(out / _CLAIMS, json.dumps(contents, ensure_ascii=False, indent=1))
+        columns = ["preset", "experiment", *Claim._fields]
+        labelled = [{"preset": facts[r["experiment"]].get("preset", ""), **r} for r in rows]
+        write_atomically(out / "claims.csv", _csv(columns, labelled))
 
 
 def read_claims(out: pathlib.Path) -> Record | None:
-    """What `write_claims` wrote, its claims as (experiment, `Claim`); None if nothing is readable."""
+    """Return what `write_claims` wrote, None if there is nothing or it is damaged.
+
+    Returns:
+      ``claims``, a list of (experiment, `Claim`), and ``about``, the facts by experiment.
+
+    Raises:
+      OSError: There is a file that this process may not, or cannot, read.
+    """
     try:
-        found = json.loads((out / _CLAIMS).read_text(encoding="utf-8"))
+        found = json.loads(read_file(out / _CLAIMS, _LARGEST))
         if found.pop("digest") != _digest(found):
             return None
-        rows = [(row["experiment"], _claim(row)) for row in found["claims"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        claims = [(row["experiment"], _claim(row)) for row in found["claims"]]
+        # Until version 0.1 one preset and page stood for all claims of a file.
+        common = {name: fact for name, fact in found.items() if name not in ("claims", "about")}
+        known = found.get("about", {})
+        about = {name: _texts(known.get(name, common)) for name, _ in claims}
+    except (FileNotFoundError, NotADirectoryError, NotAFileError):
         return None
-    return {**found, "claims": rows}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return {"claims": claims, "about": about}
 
 
 def _digest(contents: Record) -> str:
-    """So that a flipped bit does not pass for a number."""
+    """Return a hash of everything: a flipped bit does not pass for a number."""
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
 def _claim(row: Record) -> Claim:
-    columns = {column: row[column] for column in Claim._fields}
-    return Claim(**columns)._replace(verdict=Verdict(row["verdict"]))
+    columns = _texts({column: row[column] for column in ("experiment", *Claim._fields)})
+    del columns["experiment"]
+    return Claim(**columns)._replace(verdict=Verdict(row["verdict"]))  # pyright: ignore[reportArgumentType]
+
+
+def _texts(row: Record) -> dict[str, str]:
+    """Return the row; TypeError unless all of it is text."""
+    if not all(isinstance(value, str) for value in row.values()):
+        raise TypeError("every fact of a claim is a text")
+    return dict(row)

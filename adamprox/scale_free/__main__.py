@@ -7,7 +7,8 @@ import pathlib
 import sys
 from typing import NoReturn
 
-from adamprox.output import obstacle, one_line
+from adamprox.files import write_atomically
+from adamprox.output import obstacle, one_line, show_any_text
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 
 
@@ -21,6 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the scorecard; the exit status, 2 for a file that cannot be written or a missing extra."""
+    show_any_text()
     parser = _Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(
         "--out",
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("rich is missing: pip install -e '.[experiments]'", file=sys.stderr)
         return 2
     logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns of its parameters
-    console = Console()
+    console = Console(markup=False, emoji=False)
     with console.status("certifying …") as status:
         rows = scorecard(report=lambda row: status.update(f"certified {row.entry.name}"))
     table = Table(*COLUMNS, title="Which optimizers are scale-free?", show_lines=True)
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         table.add_row(*row.cells)
     console.print(table)
     try:
-        out.write_text(markdown(rows), encoding="utf-8")
+        write_atomically(out, markdown(rows))
     except OSError as error:
         print(f"--out {out}: {error.strerror}", file=sys.stderr)
         return 2
@@ -75,7 +77,7 @@ def _problem(out: pathlib.Path) -> str | None:
 def _file(text: str) -> pathlib.Path:
     if not text:
         raise argparse.ArgumentTypeError("must not be empty, got ''")
-    return pathlib.Path(text)
+    return pathlib.Path(os.path.expanduser(text))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import pathlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Hashable, Iterator, Sequence
@@ -26,6 +27,13 @@ _PERSISTENCE = 30
 _PATIENCE = 0.2
 """Seconds between two looks at whether a worker has died or another process has finished a cell."""
 _log = logging.getLogger(__name__)
+
+
+CANNOT_START = (
+    f"worker processes end as they start: can this user run {sys.executable} and read its libraries? "
+    "A script that sweeps needs the line if __name__ == '__main__' around its sweep. "
+    "With 0 workers no other process is needed"
+)
 
 
 class WorkerDiedError(Exception):
@@ -193,10 +201,7 @@ class _Sweep:
         if cell is None:
             self.false_starts += 1
             if self.false_starts >= self.allowed_false_starts:
-                raise LostCellsError(
-                    "workers die as they start; a script that sweeps needs the line "
-                    "if __name__ == '__main__':"
-                )
+                raise LostCellsError(CANNOT_START)
         else:
             self.deaths[cell_key(cell)] += 1
             final = self.deaths[cell_key(cell)] >= _TRIES

@@ -4,6 +4,7 @@ Two single-threaded processes train small networks faster in sum than one proces
 and one thread is bit-reproducible. With no workers the cells run in this process.
 """
 
+import logging
 import multiprocessing
 import os
 import pathlib
@@ -18,9 +19,11 @@ from typing import Any
 import jax
 
 from adamprox.sweep.cells import Cell
-from adamprox.sweep.crew import WorkerDiedError, compute, dispatch
+from adamprox.sweep.crew import CANNOT_START, LostCellsError, WorkerDiedError, compute, dispatch
 from adamprox.sweep.device import run_on_device
 from adamprox.sweep.results import Record, Results
+
+_log = logging.getLogger(__name__)
 
 
 def run_local(
@@ -34,8 +37,8 @@ def run_local(
     Args:
       cells: What to run, in order of preference.
       results: Where records go.
-      workers: Processes; one a core by default, and none (this process, on all its devices) on an
-        accelerator.
+      workers: Processes, no more than cores; one a core by default, and none (this process, on all
+        its devices) on an accelerator.
       address: None; this engine is here.
 
     Yields:
@@ -51,7 +54,10 @@ def run_local(
     if workers == 0:
         yield from run_on_device(cells, results)
     else:
-        yield from dispatch(cells, results, _Processes(min(workers, len(cells))))
+        if workers > len(cores()):
+            _log.warning("%s workers are too many: %s cores", workers, len(cores()))
+        size = min(workers, len(cells), len(cores()))
+        yield from dispatch(cells, results, _Processes(size))
 
 
 class _Processes:
@@ -62,9 +68,11 @@ class _Processes:
         self._context = multiprocessing.get_context("spawn")
 
     def start(self, place: int) -> tuple[ProcessPoolExecutor, Future]:
-        core = cores()[place % len(cores())]
-        pool = ProcessPoolExecutor(1, self._context, _set_up_worker, (core,))
-        return pool, pool.submit(_ready)
+        try:
+            pool = ProcessPoolExecutor(1, self._context, _set_up_worker, (cores()[place],))
+            return pool, pool.submit(_ready)
+        except BrokenPipeError:  # it ended before it was told what to do
+            raise LostCellsError(CANNOT_START) from None
 
     def submit(self, worker: ProcessPoolExecutor, cell: Cell, scratch: pathlib.Path) -> Future:
         try:

@@ -1,12 +1,15 @@
 """Where a result comes from: versions, commit, machine, what computed it."""
 
+import collections
 import datetime
 import functools
 import importlib.metadata
+import json
 import os
 import pathlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,6 +24,16 @@ def provenance() -> dict[str, Any]:
     """Versions, commit, machine, kind of device and the time now, as JSON types."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {**_fixed(), "finished": now}
+
+
+def origin(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a record comes from, "unknown" for what its provenance does not say."""
+    try:
+        found = json.loads(record["provenance"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        found = {}
+    known = {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    return collections.defaultdict(lambda: "unknown", known)
 
 
 @functools.cache

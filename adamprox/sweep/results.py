@@ -6,20 +6,20 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import filelock
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from adamprox.sweep.cells import Cell, cell_key, default
+from adamprox.files import NotAFileError, read_file, write_atomically
+from adamprox.sweep.cells import Cell, cell_key, default, describe
+from adamprox.sweep.lock import locked
+from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
 
 Record = dict[str, Any]
 """One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance`` (JSON)."""
 
-_LARGEST = 2**24  # bytes; a record of 300 epochs has 100,000
+
+class UnreadableRecordError(OSError):
+    """A record that was just written does not read back."""
 
 
 class Results:
@@ -43,7 +43,20 @@ class Results:
         return self.directory / cell.kind / f"{cell_key(cell)}.parquet"
 
     def write(self, cell: Cell, columns: Record, provenance: Record) -> Record:
-        """Write the record of a finished cell, all of it or nothing."""
+        """Write the record of a finished cell as a whole, and read it back.
+
+        Args:
+          cell: The cell.
+          columns: Its result: numbers, texts, booleans, None, and lists and dictionaries of them.
+          provenance: Versions, machine and time, as `adamprox.sweep.provenance.provenance` has them.
+
+        Returns:
+          The record as `read` gives it.
+
+        Raises:
+          ValueError: Parquet cannot hold the columns; nothing is written.
+          UnreadableRecordError: The file does not read back.
+        """
         record = {
             "key": cell_key(cell),
             "kind": cell.kind,
@@ -51,26 +64,27 @@ class Results:
             **columns,
             "provenance": json.dumps(provenance, sort_keys=True),
         }
-        row = {**record, "digest": _digest(record)}
-        path = self.path(cell)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         try:
-            with os.fdopen(handle, "wb") as file:
-                pq.write_table(pa.Table.from_pylist([row]), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            pathlib.Path(temporary).unlink(missing_ok=True)
-            raise
-        return record
+            row = decode(encode(record))  # Parquet makes 1.0 of a 1 beside a 2.5
+            data = encode({**row, "digest": _digest(row)})
+            decode(data)
+        except NotARowError as error:
+            raise ValueError(f"the record of {describe(cell)} cannot be stored: {error}") from None
+        path = self.path(cell)
+        write_atomically(path, data)
+        found = self.read(cell)
+        if found is None:
+            raise UnreadableRecordError(f"{path} was written, but does not read back")
+        return found
 
     def read(self, cell: Cell) -> Record | None:
-        """The record of ``cell``, or None when there is none that can be trusted.
+        """Return the record of ``cell``, or None where there is none that can be trusted.
 
-        A file that cannot be read, or whose content is not of this cell, counts as absent: the cell
-        runs again and replaces it.
+        A damaged file counts as absent, and so does one with the record of another cell or without a
+        column that the cell's ``accepts`` asks for: the cell runs again and replaces it.
+
+        Raises:
+          OSError: There is a file that this process may not, or cannot, read.
         """
         record = _load(self.path(cell))
         if record is None:
@@ -79,7 +93,8 @@ class Results:
         # An option that is younger than the record had what is its default now.
         record = {name: default(cell, name) for name in address} | record
         ours = all(record[name] == value for name, value in address.items())
-        return record if ours else None
+        accepts = getattr(cell, "accepts", None)
+        return record if ours and (accepts is None or accepts(record)) else None
 
     def scratch(self, cell: Cell) -> pathlib.Path:
         """Where an unfinished run of ``cell`` may keep what lets it go on; absolute."""
@@ -92,19 +107,8 @@ class Results:
         False where another sweep into this directory runs it. The claim of a process that is killed
         ends with it.
         """
-        path = self.scratch(cell).with_suffix(".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path)
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            path.unlink(missing_ok=True)  # who waits for it notices that it is another file
-            lock.release()
+        with locked(self.scratch(cell).with_suffix(".lock"), wait=False) as ours:
+            yield ours
 
     def finish(self, cell: Cell, columns: Record, provenance: Record) -> Record:
         """`write`, then remove what the unfinished cell kept."""
@@ -134,9 +138,9 @@ class Results:
         return [self.path(cell) for cell in there if self.read(cell) is None]
 
     def every(self, kind: str) -> list[Record]:
-        """All records of a kind that can be read, of whatever cells."""
-        found = (_load(path) for path in sorted((self.directory / kind).glob("*.parquet")))
-        return [record for record in found if record is not None]
+        """Return all records of a kind, of whatever cells, that can be trusted."""
+        found = ((path, _load(path)) for path in sorted((self.directory / kind).glob("*.parquet")))
+        return [r for path, r in found if r and (r.get("key"), r.get("kind")) == (path.stem, kind)]
 
     @staticmethod
     def _address(cell: Cell) -> Record:
@@ -144,19 +148,14 @@ class Results:
 
 
 def _load(path: pathlib.Path) -> Record | None:
-    """The record in a file, None when it cannot be read or is not what was written."""
+    """Return the record in a file, None where there is none or it is not what was written."""
     try:
-        file = pq.ParquetFile(path)
-        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-        if file.metadata.num_rows != 1 or sum(g.total_byte_size for g in groups) > _LARGEST:
-            return None  # a few bytes of a stranger's file may stand for gigabytes
-        (record,) = file.read().to_pylist()
-        genuine = record.pop("digest", None) == _digest(record)
-    except (OSError, TypeError, ValueError, pa.ArrowException):
+        record = decode(read_file(path, LARGEST))
+    except (FileNotFoundError, NotADirectoryError, NotAFileError, NotARowError):
         return None
-    return record if genuine else None
+    return record if record.pop("digest", None) == _digest(record) else None
 
 
 def _digest(record: Record) -> str:
-    """A hash of every column, so that a file with a flipped bit does not pass for a record."""
+    """Return a hash of every column, so that a file with a flipped bit does not pass for a record."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

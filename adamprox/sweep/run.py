@@ -12,6 +12,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from adamprox.sweep.cells import Cell, cell_key
 from adamprox.sweep.local import run_local
@@ -74,12 +75,13 @@ def run_cells(
         raise ValueError(f"workers must be a whole number >= 0 or None, got {workers!r}")
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, markup=False, emoji=False)
     wanted = list({cell_key(cell): cell for cell in cells}.values())
     missing = [cell for cell in wanted if results.read(cell) is None]
     results.clear_leftovers(wanted)
     for path in results.distrusted(missing):
-        console.print(f"{path} is damaged or of another cell: run again", soft_wrap=True)
+        line = Text(f"{path} is damaged or of another cell: run again")
+        console.print(line, soft_wrap=True)
     console.print(f"{len(wanted)} cells, {len(wanted) - len(missing)} already done")
     if missing:
         finished = ENGINES[engine](missing, results, workers, address)

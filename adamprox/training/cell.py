@@ -5,12 +5,14 @@ import math
 import numbers
 import pathlib
 import time
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, get_type_hints
 
 import jax
 
 from adamprox.data import load
+from adamprox.histograms import NUM_BINS
+from adamprox.sweep.cells import fits
 from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.loop import EpochResult, Schedule, Trained, train
 from adamprox.training.recipes import RECIPES
@@ -255,13 +257,23 @@ class TrainingCell:
             for cell, trained in zip(cells, together, strict=True)
         ]
 
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Return True if a record has what `run` returns: one list entry an epoch, and the outcome."""
+        epochs = record.get("epoch")
+        count = len(epochs) if isinstance(epochs, list) else 0
+        kinds = get_type_hints(EpochResult)
+        every_epoch = {name: ((count,), kinds[name]) for name in _EPOCH_WISE}
+        histograms = {"update_histogram": ((count, NUM_BINS), int)}
+        zeros = _ZEROS if _ZEROS.keys() & record.keys() else {}  # older records have none
+        whole = fits(record, every_epoch | histograms | _OUTCOME | zeros)
+        return whole and 1 <= count <= self.epochs and record["test_examples"] > 0
+
     def columns(self, trained: Trained) -> dict[str, Any]:
         """The columns of the record, but for the time it took."""
         history = trained.history
         rows = {
             name: [getattr(epoch, name) for epoch in history]
-            for name in EpochResult._fields
-            if name != "diverged_step"
+            for name in (*_EPOCH_WISE, "update_histogram")
         }
         last = history[-1]
         return {
@@ -273,6 +285,21 @@ class TrainingCell:
             **zero_shares(trained.state.variables["params"]),
             "parameters_digest": digest(trained.state.variables),
         }
+
+
+_EPOCH_WISE = [n for n in EpochResult._fields if n not in ("update_histogram", "diverged_step")]
+_OUTCOME: dict[str, tuple[tuple, Any]] = {
+    "diverged_step": ((), int),
+    "final_validation_error": ((), float | None),
+    "final_test_error": ((), float | None),
+    "test_examples": ((), int),
+    "parameters_digest": ((), str),
+    "seconds": ((), float),
+}
+_ZEROS: dict[str, tuple[tuple, Any]] = {
+    "zero_share": ((), float),
+    "zero_channel_share": ((), float),
+}
 
 
 def _is(kind: type, value: object) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from adamprox.files import write_atomically
 from adamprox.training.loop import classic_random
 from adamprox.training.program import compile_program
 from adamprox.training.specs import Program
@@ -90,8 +91,7 @@ def remember(program: Program, measurements: Sequence[Measurement]) -> Choice:
     path = _path()
     known = _known()
     known[_name(program)] = list(best)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known, indent=1, sort_keys=True))
+    write_atomically(path, json.dumps(known, indent=1, sort_keys=True))
     return best
 
 

@@ -1,0 +1,197 @@
+"""Commands in odd surroundings: terminals, paths with markup, writers at once, workers that cannot start."""
+
+import csv
+import io
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from adamprox.data.__main__ import main as data
+from adamprox.report import Claim
+from adamprox.report.claims import Verdict
+from adamprox.report.tables import _csv, read_claims, write_claims
+from adamprox.scale_free.__main__ import main as scale_free
+from adamprox.sweep import LostCellsError, Results, local, run_cells
+from experiments import run as run_module
+from experiments.__main__ import main
+from experiments.doctor import OK, Check, show
+from experiments.overview import write_overview
+from tests.squares import QUIET, Square
+
+ROOT = pathlib.Path(__file__).parents[1]
+CLAIM = Claim("§1", "It is so.", "1 %", "2 %", Verdict.HOLDS)
+ODD = ("[/red]", "[bold", "[link=x]", ":smile:", "{x}", "\udcff", "é", "%s", "a  b")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_path_is_shown_as_it_is(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "500")
+    out = tmp_path / name.replace("/", "")
+    command = ["fig01", "--preset", "smoke", "--out", str(out), "--workers", "0"]
+    assert main(command) == 0
+    next(out.rglob("records/*/*.parquet")).write_bytes(b"damaged")
+    assert main(command) == 0
+    shown = str(out).encode(errors="backslashreplace").decode()
+    printed = capsys.readouterr()
+    assert f"{shown}/records/quadratics" in printed.err and f"{shown}/fig01.html" in printed.out
+    for argv in (["list", "--data-dir", str(out)],):
+        assert data(argv) == 0
+        assert f"in {shown}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["[/red]", "[bold", "[/]", "\\[", ":smile:", "é\x1b[31m"])
+def test_odd_values_are_refused_in_one_line(tmp_path, capsys, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    commands = [
+        [text],
+        ["fig01", "--preset", text],
+        ["fig01", "--epochs", text],
+        ["fig01", f"--{text}", "1"],
+    ]
+    for argv in commands:
+        assert main(argv) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert data(["prepare", text]) == 2 and data(["prepare", "cifar10", "--archive", text]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_remedies_and_values_of_the_doctor_are_no_markup():
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    show([Check("out", OK, "[/red] :smile:", "cd '[/red]'")], console)
+    assert "[/red] :smile:" in output.getvalue() and "cd '[/red]'" in output.getvalue()
+
+
+@pytest.mark.parametrize("argv", [["list"], ["--help"], ["all", "--preset", "smoke", "--dry-run"]])
+def test_a_terminal_that_knows_only_ascii(argv, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    try:
+        assert main(argv) == 0
+    except SystemExit as end:
+        assert not end.code
+    screen.flush()
+    assert len(screen.buffer.getvalue()) > 200
+
+
+def test_the_doctor_and_the_scorecard_on_a_terminal_that_knows_only_ascii(monkeypatch, tmp_path):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr("experiments.doctor.examine", lambda *_: [Check("α", OK, "β é", "γ")])
+    monkeypatch.setattr("adamprox.scale_free.__main__.scorecard", lambda report: [])
+    assert main(["doctor"]) == 0
+    assert scale_free(["--out", str(tmp_path / "[x].md")]) == 0
+    screen.flush()
+    assert b"\\xe9" in screen.buffer.getvalue() and b"[x].md" in screen.buffer.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+    ],
+)
+def test_a_process_of_an_ascii_locale_ends(locale, tmp_path):
+    out = os.fsencode(tmp_path) + b"/\xc3\xa9\xff"
+    command = [sys.executable, "-m", "experiments", "fig01", "--preset", "smoke", "--out", out]
+    done = subprocess.run(
+        command, env=os.environ | locale, cwd=ROOT, capture_output=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert os.path.exists(out + b"/fig01.html")
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=4), min_size=2, max_size=2))
+def test_no_text_of_a_table_is_a_formula(row):
+    columns = ["first", "=second"]
+    header, back = csv.reader(io.StringIO(_csv(columns, [dict(zip(columns, row, strict=True))])))
+    assert header == ["first", "'=second"]
+    assert not any(re.match(r"[=+\-@\t\r]", cell) for cell in back)
+    assert [cell.removeprefix("'") for cell in back] == [cell.removeprefix("'") for cell in row]
+
+
+def test_numbers_of_a_table_stay_numbers():
+    assert _csv(["a"], [{"a": -1.5}, {"a": "-1.5"}]) == "a\r\n-1.5\r\n'-1.5\r\n"
+
+
+def test_claims_written_at_once_are_all_there(tmp_path):
+    names = [f"experiment {n}" for n in range(12)]
+    errors = []
+
+    def write(name):
+        try:
+            write_claims(tmp_path, {name: [CLAIM]}, {"preset": name})
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = read_claims(tmp_path)
+    assert not errors and found is not None
+    assert sorted(name for name, _ in found["claims"]) == sorted(names)
+    assert found["about"] == {name: {"preset": name} for name in names}
+    assert sorted(os.listdir(tmp_path)) == ["claims.csv", "claims.json"]
+
+
+def test_every_claim_of_an_overview_has_its_own_preset(tmp_path):
+    for name, preset in (("fig01", "smoke"), ("theorem3", "demo"), ("fig03", "demo")):
+        page = "report.html" if preset == "demo" else f"{name}.html"
+        about = {"preset": preset, "page": page, "finished": "today"}
+        write_claims(tmp_path / "run", {name: [CLAIM._replace(statement=name)]}, about)
+    text = write_overview(tmp_path).read_text()
+    smoke, demo = re.split("Preset smoke|Preset demo", text)[1:]
+    assert "fig01" in smoke and "theorem3" not in smoke and "theorem3" in demo and "fig03" in demo
+    assert re.findall(r'href="([^"]+)"', text) == ["run/fig01.html", "run/report.html"]
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "run/claims.csv").read_text())))
+    assert [(row["experiment"], row["preset"]) for row in rows] == [("fig01", "smoke"), ("theorem3", "demo"), ("fig03", "demo")]  # fmt: skip
+
+
+def test_a_dry_run_asks_for_no_room_to_write(tmp_path, monkeypatch, capsys):
+    def refuse(directory):
+        raise AssertionError("a dry run writes nothing")
+
+    monkeypatch.setattr(run_module, "obstacle", refuse)
+    assert main(["fig01", "--preset", "smoke", "--dry-run", "--out", str(tmp_path)]) == 0
+    assert main(["fig01", "--preset", "smoke", "--dry-run", "--out", "/proc/x"]) == 0
+    assert "1 cells to run" in capsys.readouterr().out
+
+
+def test_there_are_no_more_workers_than_cores(tmp_path, monkeypatch, caplog):
+    sizes = []
+
+    class Nobody(local._Processes):
+        def __init__(self, size):
+            sizes.append(size)
+            super().__init__(1)
+
+    monkeypatch.setattr(local, "_Processes", Nobody)
+    monkeypatch.setattr(local, "cores", lambda: sorted(os.sched_getaffinity(0))[:1] * 2)
+    run_cells(
+        [Square(float(n)) for n in range(4)], Results(tmp_path), workers=10_000, console=QUIET
+    )
+    assert sizes == [2] and "10000 workers are too many: 2 cores" in caplog.text
+
+
+def test_an_interpreter_that_cannot_run_is_named(tmp_path, monkeypatch):
+    context = local.multiprocessing.get_context("spawn")
+    before = context.get_executable() if hasattr(context, "get_executable") else sys.executable
+    context.set_executable("/bin/false")
+    try:
+        with pytest.raises(LostCellsError, match=re.escape(sys.executable)):
+            run_cells([Square(1.0)], Results(tmp_path), workers=1, console=QUIET)
+    finally:
+        context.set_executable(before)
