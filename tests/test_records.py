@@ -302,6 +302,16 @@ def test_the_umask_decides_who_reads_every_file(tmp_path, mask):
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o666 & ~mask}
 
 
+def test_a_lock_can_be_taken_by_whom_the_umask_lets_write(tmp_path):
+    before = os.umask(0o002)
+    try:
+        with Results(tmp_path).claim(Square(1.0)) as ours:
+            (lock,) = tmp_path.rglob("*.lock")
+            assert ours and stat.S_IMODE(lock.stat().st_mode) == 0o664
+    finally:
+        os.umask(before)
+
+
 def test_links_are_replaced_and_not_followed(tmp_path):
     out, target = tmp_path / "out", tmp_path / "target"
     command = ["fig01", "--preset", "smoke", "--out", str(out), "--workers", "0"]

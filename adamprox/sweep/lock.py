@@ -28,6 +28,8 @@ def locked(path: str | os.PathLike[str], *, wait: bool) -> Iterator[bool]:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.touch(0o666, exist_ok=False)  # less the umask: others may share the directory
     lock = filelock.FileLock(path)
     try:
         lock.acquire(blocking=wait)
