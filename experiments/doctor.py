@@ -137,9 +137,9 @@ def _published(check: Check, data_dir: pathlib.Path | None) -> Check:
     if check.name not in layouts:
         return check
     loading = importlib.import_module("adamprox.data.loading")
-    cifar = importlib.import_module("adamprox.data.cifar")
+    prepared = importlib.import_module("adamprox.data.prepared")
     layout = layouts[check.name]
-    notes = cifar.stored_provenance(loading.prepared_directory(layout, data_dir))["warnings"]
+    notes = prepared.stored_provenance(loading.prepared_directory(layout, data_dir))["warnings"]
     if not notes:
         return check
     remedy = loading.prepare_command(layout, data_dir, "--force")

@@ -18,6 +18,7 @@ from adamprox.data import DamagedDataError, MissingDataError, cifar, load
 from adamprox.data import __main__ as command
 from adamprox.data import loading as loading_module
 from adamprox.data import prepare as prepare_module
+from adamprox.data.prepared import stored_provenance
 from tests.cifar_archives import CIFAR10, CIFAR100, contents, good, member, records, write
 
 
@@ -338,7 +339,7 @@ def test_a_download_is_verified_and_kept_where_tfds_keeps_downloads(tmp_path, ru
     url = publish(archive, hashlib.sha256(archive.read_bytes()).hexdigest())
     code, out, err = run("prepare", "cifar10", "--data-dir", tmp_path / "data")
     assert code == 0 and "15 train and 3 test images" in out and "SHA-256" not in err
-    about = cifar.stored_provenance(tmp_path / "data/cifar10_binary/1.0.0")
+    about = stored_provenance(tmp_path / "data/cifar10_binary/1.0.0")
     assert about["archive"]["published"]
     kept = [json.loads(path.read_text()) for path in (tmp_path / "data").rglob("*.INFO")]
     assert [one["urls"] for one in kept] == [[url]]

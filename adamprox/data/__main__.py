@@ -9,7 +9,6 @@ import tyro
 from rich.table import Column, Table
 
 from adamprox.command_line import begin, console, parse
-from adamprox.data.cifar import stored_provenance
 from adamprox.data.errors import DamagedDataError, MissingDataError
 from adamprox.data.layout import LAYOUTS
 from adamprox.data.loading import (
@@ -19,6 +18,7 @@ from adamprox.data.loading import (
     resolve_data_dir,
 )
 from adamprox.data.prepare import prepare
+from adamprox.data.prepared import stored_provenance
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import one_line
 
@@ -77,17 +77,17 @@ class List:
             raise ValueError(f"data dir must be a directory, got {root}")
         origin = Column("from", overflow="fold")
         table = Table("data set", "train", "test", "fingerprint", origin, show_lines=True)
-        table.caption = f"in {root}"
+        table.caption = one_line(f"in {root}")
         for name in LAYOUTS:
-            table.add_row(name, *self._row(name))
+            table.add_row(name, *map(one_line, self._row(name)))
         console().print(table)
 
     def _row(self, name: str) -> tuple[str, ...]:
         try:
             data = load(name, self.data_dir)
+            about = stored_provenance(prepared_directory(LAYOUTS[name], self.data_dir))
         except (MissingDataError, DamagedDataError) as error:
             return "", "", "", str(error)
-        about = stored_provenance(prepared_directory(LAYOUTS[name], self.data_dir))
         origin = (
             "the published archive" if about["archive"]["published"] else about["archive"]["name"]
         )

@@ -1,24 +1,19 @@
-"""CIFAR as data sets of TensorFlow Datasets, written and read without TensorFlow.
+"""CIFAR as data sets of TensorFlow Datasets, written without TensorFlow; `prepared` reads them.
 
 TFDS's own builders prepare these archives with TensorFlow, and read images with Pillow or OpenCV.
 Tensors that zlib compressed, in ArrayRecord files, need neither.
 """
 
-import json
-import pathlib
-import zlib
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
-from tensorflow_datasets.proto import tf_example_pb2
 
 from adamprox.data.archive import Archive, Records, read_archive
-from adamprox.data.dataset import Dataset, Split, channel_statistics
-from adamprox.data.errors import DamagedDataError
 from adamprox.data.layout import CIFAR10, CIFAR100, IMAGE_SHAPE, Layout
+from adamprox.data.prepared import HOMEPAGE, assemble, description
 
 
 class _BinaryArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -48,10 +43,10 @@ class _BinaryArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=T
         image = tfds.features.Tensor(shape=IMAGE_SHAPE, dtype=np.uint8, encoding="zlib")
         return tfds.core.DatasetInfo(
             builder=self,
-            description=f"The images of {self.LAYOUT.url} in the archive's order.",
+            description=description(self.LAYOUT),
             features=tfds.features.FeaturesDict({"image": image, **classes}),
             supervised_keys=("image", "label"),
-            homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+            homepage=HOMEPAGE,
             disable_shuffling=True,  # the archive's order is the order
             metadata=self._provenance,
         )
@@ -95,7 +90,7 @@ def provenance(archive: Archive, layout: Layout) -> dict[str, Any]:
 
     Returns:
       ``archive`` (``name``, ``size``, ``sha256``, ``published``), ``counts`` by split, ``warnings``
-      and the ``fingerprint`` that `read` verifies.
+      and the ``fingerprint`` that `adamprox.data.prepared.read` verifies.
     """
     counts = {split: len(records.images) for split, records in archive.splits.items()}
     expected = published(layout)
@@ -123,54 +118,5 @@ def provenance(archive: Archive, layout: Layout) -> dict[str, Any]:
         "archive": about,
         "counts": counts,
         "warnings": warnings,
-        "fingerprint": _dataset(layout, archive.splits).fingerprint,
+        "fingerprint": assemble(layout, archive.splits).fingerprint,
     }
-
-
-def stored_provenance(directory: pathlib.Path) -> dict[str, Any]:
-    """What `provenance` was when the data set in ``directory`` was prepared."""
-    return json.loads((directory / "metadata.json").read_text())
-
-
-def read(layout: Layout, directory: pathlib.Path) -> Dataset:
-    """Read a prepared data set and verify that every image and label is as it was prepared.
-
-    Raises:
-      DamagedDataError: Something is not; the message says what.
-    """
-    try:
-        builder = tfds.builder_from_directory(directory)
-        expected = stored_provenance(directory)["fingerprint"]
-        data = _dataset(layout, {name: _records(builder, name) for name in ("train", "test")})
-    except Exception as error:  # of TFDS, ArrayRecord, protobuf, zlib, JSON: no common base
-        raise DamagedDataError(" ".join(f"{type(error).__name__}: {error}".split())) from error
-    if data.fingerprint != expected:
-        raise DamagedDataError(f"its fingerprint is {data.fingerprint}, prepared was {expected}")
-    return data
-
-
-def _records(builder: tfds.core.DatasetBuilder, split: str) -> Records:
-    """All examples of a split.
-
-    TFDS's own decoder takes three times as long: ten seconds for 60,000 images.
-    """
-    source = builder.as_data_source(
-        split=split,  # pyright: ignore
-        deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
-    )
-    examples = [
-        tf_example_pb2.Example.FromString(record).features.feature  # pyright: ignore
-        for record in source.__getitems__(range(len(source)))
-    ]
-    pixels = b"".join(zlib.decompress(x["image"].bytes_list.value[0]) for x in examples)
-    labels = np.array([x["label"].int64_list.value[0] for x in examples], np.uint8)
-    return Records(np.frombuffer(pixels, np.uint8).reshape(-1, *IMAGE_SHAPE), {"label": labels})
-
-
-def _dataset(layout: Layout, splits: dict[str, Records]) -> Dataset:
-    train, test = (
-        Split(splits[name].images, splits[name].labels["label"].astype(np.int32))
-        for name in ("train", "test")
-    )
-    mean, std = channel_statistics(train.images)
-    return Dataset(layout.name, train, test, layout.labels["label"], mean, std)

@@ -3,6 +3,7 @@
 import dataclasses
 
 HEIGHT, WIDTH, CHANNELS = IMAGE_SHAPE = (32, 32, 3)
+UNPACKED_LIMIT = 2**28  # bytes of records; the published archives have 184 million
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,4 +106,4 @@ def _digits() -> Dataset:
 
 @functools.cache
 def _prepared(name: str, directory: pathlib.Path) -> Dataset:
-    return importlib.import_module("adamprox.data.cifar").read(LAYOUTS[name], directory)
+    return importlib.import_module("adamprox.data.prepared").read(LAYOUTS[name], directory)

@@ -16,6 +16,8 @@ from tests.cifar_archives import BAD_TARS, CIFAR10, changed, good, member, write
 from tests.faults.case import Case, Finding, Outcome, Setting
 from tests.faults.damage import DAMAGES, damages
 from tests.faults.refusals import inside, refusal
+from tests.hostile_archives import hostile
+from tests.hostile_data import copied, edits
 
 _FOLDER = CIFAR10.folder
 _SPECIAL = {
@@ -73,6 +75,9 @@ def bad_archives(setting: Setting) -> Iterator[Finding]:
         for name, members in setting.some(list(tars().items()), 8):
             write(path, members)
             yield _prepare(path, name)
+        for name, content in setting.some(list(hostile().items()), 8):
+            path.write_bytes(gzip.compress(content, 1))
+            yield _prepare(path, name)
 
 
 def _prepare(path: pathlib.Path, what: str) -> Finding:
@@ -95,6 +100,10 @@ def bombs(setting: Setting) -> Iterator[Finding]:
             yield _prepare(path, "a large document")
             write(path, [*changed(), *(member(f"{_FOLDER}/{n}.txt") for n in range(2000))])
             yield _prepare(path, "many empty documents")
+            path.write_bytes(gzip.compress(b"") * 20_000)
+            yield _prepare(path, "many empty streams of gzip")
+            path.write_bytes(b"\x1f\x8b\x08\x18" + bytes(6) + b"n" * 2**20)
+            yield _prepare(path, "a name in the header of gzip without an end")
     finally:
         archive._LIMIT = limit
 
@@ -112,7 +121,7 @@ def flipped_archives(setting: Setting) -> Iterator[Finding]:
 
 
 def prepared_damaged(setting: Setting) -> Iterator[Finding]:
-    """Every file of a prepared data set, damaged in every way; then it is asked for."""
+    """Every file of a prepared data set, damaged in every way or made by a stranger."""
     with inside(setting.folder):
         whole, hurt = setting.folder / "whole", setting.folder / "hurt"
         _quietly_prepared(setting.folder, whole)
@@ -125,6 +134,9 @@ def prepared_damaged(setting: Setting) -> Iterator[Finding]:
                     shutil.copytree(whole, hurt)
                     damage(hurt / name, setting.moments)
                     yield _asked_for(hurt, good_print, f"{name} {kind}")
+        for what, edit in setting.some(list(edits().items()), 4):
+            edit(copied(whole, hurt))
+            yield _asked_for(hurt, good_print, what)
 
 
 def _quietly_prepared(folder: pathlib.Path, where: pathlib.Path) -> None:

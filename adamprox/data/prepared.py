@@ -1,0 +1,274 @@
+"""Reading a prepared data set, which may be a stranger's.
+
+What lies in its directory decides neither what is imported, nor which files are opened, nor how much
+memory is used. TensorFlow Datasets would import the modules that ``features.json`` names, and open
+the files that ``dataset_info.json`` names. So both are compared with what our builder writes, and the
+records are read without TFDS.
+"""
+
+import json
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from tensorflow_datasets.proto import tf_example_pb2
+
+from adamprox.data import shards
+from adamprox.data.archive import Records
+from adamprox.data.dataset import Dataset, Split, channel_statistics
+from adamprox.data.errors import DamagedDataError
+from adamprox.data.layout import CHANNELS, HEIGHT, IMAGE_SHAPE, UNPACKED_LIMIT, WIDTH, Layout
+from adamprox.output import one_line
+
+HOMEPAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+_SPLITS = ("train", "test")
+_JSON_BYTES = 2**16  # ours have a thousand
+_IMAGE_BYTES = HEIGHT * WIDTH * CHANNELS
+_PATIENCE = 300.0  # seconds for all records; under one is usual
+_FEATURES = "tensorflow_datasets.core.features"
+
+
+def description(layout: Layout) -> str:
+    """One sentence on a data set, kept beside it."""
+    return f"The images of {layout.url} in the archive's order."
+
+
+def stored_provenance(directory: pathlib.Path) -> dict[str, Any]:
+    """Return what `adamprox.data.cifar.provenance` was when ``directory`` was prepared.
+
+    Its texts are one line each, and what a terminal would not print is escaped.
+
+    Raises:
+      DamagedDataError: It is not of that form.
+    """
+    about = _json(directory, "metadata.json")
+    if not _matches(about, _PROVENANCE):
+        raise DamagedDataError("metadata.json is not what was prepared")
+    archive = {**about["archive"], "name": one_line(about["archive"]["name"])}
+    return {**about, "archive": archive, "warnings": [*map(one_line, about["warnings"])]}
+
+
+def read(layout: Layout, directory: pathlib.Path) -> Dataset:
+    """Read a prepared data set and verify that every image and label is as it was prepared.
+
+    Raises:
+      DamagedDataError: Something is not; the message says what.
+    """
+    about = stored_provenance(directory)
+    if _json(directory, "features.json") != _features(layout):
+        raise DamagedDataError(f"features.json is not that of {layout.name}")
+    lengths = _shard_lengths(layout, directory)
+    counts = {split: sum(lengths[split]) for split in _SPLITS}
+    if counts != about["counts"] or sum(counts.values()) * _IMAGE_BYTES > UNPACKED_LIMIT:
+        raise DamagedDataError("dataset_info.json and metadata.json do not fit together")
+    files = [file for split in _SPLITS for file in _files(layout, directory, split, lengths[split])]
+    data = assemble(layout, _read_records(layout, files, counts))
+    if data.fingerprint != about["fingerprint"]:
+        raise DamagedDataError(
+            f"its fingerprint is {data.fingerprint}, prepared was {about['fingerprint']}"
+        )
+    return data
+
+
+def assemble(layout: Layout, splits: dict[str, Records]) -> Dataset:
+    """Make the data set of the records of ``train`` and ``test``."""
+    train, test = (
+        Split(splits[name].images, splits[name].labels["label"].astype(np.int32))
+        for name in _SPLITS
+    )
+    mean, std = channel_statistics(train.images)
+    return Dataset(layout.name, train, test, layout.labels["label"], mean, std)
+
+
+def _matches(value: Any, form: Any) -> bool:
+    """Whether parsed JSON has a form: keys of a dict, one form of all elements, or a predicate."""
+    if isinstance(form, dict):
+        same = isinstance(value, dict) and value.keys() == form.keys()
+        return same and all(_matches(value[key], form[key]) for key in form)
+    if isinstance(form, list):
+        return isinstance(value, list) and all(_matches(one, form[0]) for one in value)
+    return form(value)
+
+
+def _text(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value, re.DOTALL))
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**32
+
+
+_PROVENANCE = {
+    "archive": {
+        "name": _text(".{1,255}"),
+        "size": _count,
+        "sha256": _text("[0-9a-f]{64}"),
+        "published": lambda value: isinstance(value, bool),
+    },
+    "counts": {"train": _count, "test": _count},
+    "warnings": [_text(".{1,300}")],
+    "fingerprint": _text("[0-9a-f]{16}"),
+}
+_DIGITS = _text("[0-9]{1,15}")
+_SPLIT = {
+    "filepathTemplate": _text(re.escape("{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}")),
+    "name": _text("train|test"),
+    "numBytes": _DIGITS,
+    "shardLengths": [_text("[1-9][0-9]{0,8}")],
+}
+
+
+def _features(layout: Layout) -> dict[str, Any]:
+    """What TFDS writes into ``features.json`` for our builder."""
+    shape = {"dimensions": [str(size) for size in IMAGE_SHAPE]}
+    image = {
+        "pythonClassName": f"{_FEATURES}.tensor_feature.Tensor",
+        "tensor": {"dtype": "uint8", "encoding": "zlib", "shape": shape},
+    }
+    labels = {
+        label: {
+            "classLabel": {"numClasses": str(classes)},
+            "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
+        }
+        for label, classes in layout.labels.items()
+    }
+    return {
+        "featuresDict": {"features": {"image": image, **labels}},
+        "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
+    }
+
+
+def _info(layout: Layout) -> dict[str, Any]:
+    """What TFDS writes into ``dataset_info.json`` for our builder, but for the splits."""
+    return {
+        "description": description(layout),
+        "disableShuffling": True,
+        "fileFormat": "array_record",
+        "location": {"urls": [HOMEPAGE]},
+        "moduleName": "adamprox.data.cifar",
+        "name": layout.builder,
+        "supervisedKeys": {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}},
+        "version": layout.version,
+    }
+
+
+def _shard_lengths(layout: Layout, directory: pathlib.Path) -> dict[str, list[int]]:
+    """Numbers of records of each split's files, in order."""
+    info = _json(directory, "dataset_info.json")
+    splits = info.pop("splits", None)
+    downloaded = info.pop("downloadSize", "0")  # there where the builder itself downloaded
+    named = {one["name"]: one for one in splits} if _matches(splits, [_SPLIT]) else {}
+    if info != _info(layout) or not _DIGITS(downloaded) or named.keys() != {*_SPLITS}:
+        raise DamagedDataError(f"dataset_info.json is not that of {layout.name}")
+    return {name: [*map(int, named[name]["shardLengths"])] for name in _SPLITS}
+
+
+def _json(directory: pathlib.Path, name: str) -> dict[str, Any]:
+    """A small file of JSON with an object in it."""
+    path = directory / name
+    _check_file(path, _JSON_BYTES)
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedDataError(f"{name} cannot be read ({type(error).__name__})") from None
+    if not isinstance(value, dict):
+        raise DamagedDataError(f"{name} is not what was prepared")
+    return value
+
+
+def _check_file(path: pathlib.Path, most: int) -> None:
+    """Refuse what is no plain file, a link and a device among them, or is longer than ``most``."""
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise DamagedDataError(f"{path.name}: {(error.strerror or str(error)).lower()}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DamagedDataError(f"{path.name} is not a plain file")
+    if status.st_size > most:
+        raise DamagedDataError(f"{path.name} has {status.st_size:,} bytes, at most {most:,} fit")
+
+
+def _files(
+    layout: Layout, directory: pathlib.Path, split: str, lengths: list[int]
+) -> list[tuple[pathlib.Path, int]]:
+    """The files of a split, named by us, each with its number of records."""
+    files = []
+    for number, length in enumerate(lengths):
+        shard = f"{number:05d}-of-{len(lengths):05d}"
+        path = directory / f"{layout.builder}-{split}.array_record-{shard}"
+        _check_file(path, length * shards.RECORD_BYTES + 2**20)
+        files.append((path, length))
+    return files
+
+
+def _read_records(
+    layout: Layout, files: list[tuple[pathlib.Path, int]], counts: dict[str, int]
+) -> dict[str, Records]:
+    """All examples, read by a program that may use little memory."""
+    program = [sys.executable, "-P", shards.__file__]  # -P: no module from where it is started
+    arguments = [text for path, length in files for text in (os.fspath(path), str(length))]
+    with subprocess.Popen(
+        [*program, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        limit = threading.Timer(_PATIENCE, process.kill)
+        limit.start()
+        try:
+            records = _records(process.stdout)  # pyright: ignore
+            return {split: _decoded(records, counts[split], layout) for split in _SPLITS}
+        finally:
+            limit.cancel()
+            process.kill()
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    """What `shards.main` wrote."""
+    while True:
+        number = int.from_bytes(file.read(2), "little")
+        if number == shards.FAILURE:
+            reason = file.read(1000).decode(errors="replace")
+            raise DamagedDataError(" ".join(reason.split()))
+        record = file.read(number)
+        if not record or len(record) < number:
+            raise DamagedDataError("its records cannot be read")
+        yield record
+
+
+def _decoded(records: Iterator[bytes], count: int, layout: Layout) -> Records:
+    """The next examples. TFDS's own decoder takes ten seconds for 60,000 images."""
+    images = np.empty((count, *IMAGE_SHAPE), np.uint8)
+    labels = np.empty(count, np.uint8)
+    rows = images.reshape(count, -1)
+    for number in range(count):
+        try:
+            image, labels[number] = _example(next(records), layout.labels["label"])
+        except DamagedDataError:
+            raise
+        except Exception as error:  # of protobuf and zlib: no common base
+            raise DamagedDataError(f"record {number} is no image ({error})") from error
+        rows[number] = np.frombuffer(image, np.uint8)
+    return Records(images, {"label": labels})
+
+
+def _example(record: bytes, classes: int) -> tuple[bytes, int]:
+    """The bytes of one image, and its label."""
+    feature = tf_example_pb2.Example.FromString(record).features.feature  # pyright: ignore
+    (packed,) = feature["image"].bytes_list.value
+    (label,) = feature["label"].int64_list.value
+    stream = zlib.decompressobj()
+    image = stream.decompress(packed, _IMAGE_BYTES + 1)
+    if len(image) != _IMAGE_BYTES or not stream.eof or stream.unused_data:
+        raise ValueError(f"not {_IMAGE_BYTES:,} bytes")
+    if not 0 <= label < classes:
+        raise ValueError(f"label must be < {classes}, got {label}")
+    return image, label
