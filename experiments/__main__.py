@@ -16,7 +16,7 @@ from adamprox.command_line import begin, console, directory, parse
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import one_line
 from adamprox.sweep import Results, cell_key, run_cells
-from adamprox.sweep.ray_engine import check_cluster
+from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.sweep.run import ENGINES
 from adamprox.training import TrainingCell
 from experiments import doctor
