@@ -78,9 +78,14 @@ def package(requirement: str) -> Check:
 def ray() -> Check:
     """Ray, for ``--engine ray``; nothing else needs it."""
     try:
-        return Check("ray", OK, importlib.metadata.version("ray"))
+        importlib.metadata.version("ray")
     except importlib.metadata.PackageNotFoundError:
         return Check("ray", OK, "not installed; only --engine ray needs it")
+    oldest = importlib.import_module("adamprox.sweep.ray_cluster").OLDEST_RAY
+    check = package(f"ray>={oldest}")
+    if check.status == OK:
+        return check
+    return Check("ray", WARNING, f"{check.value} for --engine ray", "pip install -e '.[ray]'")
 
 
 def devices() -> Check:

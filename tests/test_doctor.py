@@ -41,6 +41,16 @@ def test_packages_that_are_missing_or_too_old():
     assert check.status == FAILED and check.remedy == doctor._INSTALL
 
 
+@pytest.mark.parametrize(
+    ("version", "status"), [("2.40.0", WARNING), ("2.51.1", WARNING), ("2.52.0", OK), ("3.0", OK)]
+)
+def test_ray_that_is_too_old_is_a_warning(monkeypatch, version, status):
+    monkeypatch.setattr(doctor.importlib.metadata, "version", lambda _: version)
+    check = doctor.ray()
+    assert check.status == status and check.value.startswith(version)
+    assert ("ray>=2.52" in check.value) == bool(check.remedy) == (status == WARNING)
+
+
 def test_requirements_of_other_extras_are_not_needed(monkeypatch):
     requirements = ["jax>=0.1", "flax>=0.1; extra == 'experiments'", "none>=1; extra == 'ray'"]
     monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: requirements)
