@@ -184,7 +184,7 @@ def _loopback() -> Iterator[None]:
     An address of this machine does not: Ray replaces 127.0.0.1 by one that others can reach, but
     where it holds that there are no clusters of many nodes, as on macOS.
     """
-    constants = importlib.import_module("ray._private.ray_constants")
+    constants: Any = importlib.import_module("ray._private.ray_constants")
     before = constants.ENABLE_RAY_CLUSTER
     constants.ENABLE_RAY_CLUSTER = False
     try:
