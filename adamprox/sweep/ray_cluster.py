@@ -88,7 +88,8 @@ def connected(ray: Any, workers: int | None, address: str | None) -> Iterator[No
 
     Args:
       ray: The module.
-      workers: CPUs of a cluster that is started; as many as this process may use by default.
+      workers: CPUs of a cluster that is started; as many as this process may use by default and at
+        most.
       address: As `adamprox.sweep.ray_engine.run_ray` takes it.
     """
     if ray.is_initialized():
@@ -98,7 +99,7 @@ def connected(ray: Any, workers: int | None, address: str | None) -> Iterator[No
     before = signal.getsignal(signal.SIGTERM)
     try:
         if address in (None, "local"):
-            cluster = _started(ray, workers or len(cores()))
+            cluster = _started(ray, min(workers or len(cores()), len(cores())))
         else:
             cluster = _joined(ray, address)
         with cluster:

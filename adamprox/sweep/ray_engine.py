@@ -31,7 +31,7 @@ def run_ray(
     Args:
       cells: What to run, in order of preference.
       results: Where the driver, this process, writes records.
-      workers: Actors, each of one CPU; as many as the cluster has CPUs by default.
+      workers: Actors, each of one CPU; as many as the cluster has CPUs by default and at most.
       address: None or ``local`` starts Ray on this machine, for this machine and behind a token;
         ``auto`` finds the cluster that this machine is part of; ``host:port`` is a cluster's head.
         A connection that there is already is used instead, and kept.
@@ -52,7 +52,9 @@ def _run(ray: Any, cells, results: Results, workers, address) -> Iterator[Record
         available = int(ray.cluster_resources().get("CPU", 0))
         if available < 1:
             raise ValueError("the Ray cluster must have CPUs, it has none")
-        yield from dispatch(cells, results, _Actors(ray, min(workers or available, len(cells))))
+        yield from dispatch(
+            cells, results, _Actors(ray, min(workers or available, available, len(cells)))
+        )
 
 
 class _Actors:
