@@ -8,6 +8,9 @@ Every operator has the signature ``prox(tree, t)`` and computes, for its regular
 computed in float32. ``None`` leaves are skipped, as everywhere in Optax. Further parameters are
 set with ``functools.partial``; bad ones raise when they are Python or NumPy numbers.
 
+Entries of the whole range are right to rounding; subnormal numbers may count as zero, as everywhere
+in XLA. An entry that is NaN stays NaN, and a norm passes it on to all entries of its group.
+
 A norm is that of the whole arrays, however ``jit`` shards them. Inside ``shard_map`` and ``pmap`` an
 operator sees one device's part: `l2`, `l2_ball`, `sparse_group` and `size_weighted` then need
 ``axis_name``, and add what two all-reduces of a scalar cost. With ``check_vma=True``, its default,

@@ -28,6 +28,12 @@ def cast_like(tree, reference):
     return jax.tree.map(lambda x, ref: x.astype(jnp.asarray(ref).dtype), tree, reference)
 
 
+def scalar(value: Any, dtype) -> jax.Array:
+    """``value`` as an array of ``dtype``; a number beyond its range is ∞, without a warning."""
+    with np.errstate(over="ignore"):
+        return jnp.asarray(value, dtype)
+
+
 def elementwise(shrink: Callable[..., jax.Array], tree, *scalars):
     """Apply ``shrink(x, *scalars)`` to every leaf at no less than float32, and cast back.
 
@@ -37,15 +43,38 @@ def elementwise(shrink: Callable[..., jax.Array], tree, *scalars):
     def on_leaf(leaf):
         wide = widen(leaf)
         real = jnp.finfo(wide.dtype).dtype
-        return shrink(wide, *(jnp.asarray(s, real) for s in scalars))
+        return shrink(wide, *(scalar(s, real) for s in scalars))
 
     return cast_like(jax.tree.map(on_leaf, tree), tree)
+
+
+def times(x, factor):
+    """x · factor for a real factor, part by part: an infinite part makes no NaN of the other one."""
+    if jnp.iscomplexobj(x):
+        return jax.lax.complex(jnp.real(x) * factor, jnp.imag(x) * factor)
+    return x * factor
+
+
+def divide(x, divisor):
+    """x / divisor for a real scalar divisor ≥ 1.
+
+    XLA multiplies by the reciprocal of a scalar, which is flushed to zero where it is subnormal.
+    Such a divisor is taken an eighth, as x is. The quotients of the smallest x are subnormal, too:
+    they are zeroed first, and XLA cannot merge the two constant factors across that step.
+    """
+    limit = 1 / (2 * jnp.finfo(x.dtype).tiny)
+    large = divisor > limit
+    factor = jnp.where(large, 0.125, 1).astype(divisor.dtype)
+    flushed = largest_part(x) <= jnp.where(large, 0.5, -1).astype(divisor.dtype)
+    return times(jnp.where(flushed, 0, times(x, factor)), 1 / (divisor * factor))
 
 
 def soft_threshold(x, t):
     """sign(x) · max(|x| − t, 0)."""
     if jnp.iscomplexobj(x):
-        return x * keep_fraction(jnp.abs(x), t)
+        scale = safe_scale(largest_part(x))
+        modulus = _root(_squared_magnitude(x, scale))
+        return times(x, keep_fraction(modulus, t / scale))
     # x − clip(x, −t, t) is an exact zero inside the dead zone and exact at t = 0.
     return x - jnp.clip(x, -t, t)
 
@@ -53,7 +82,8 @@ def soft_threshold(x, t):
 def keep_fraction(norm, t):
     """max(1 − t/norm, 0), with value and derivative 0 where norm ≤ t; NaN where the norm is NaN."""
     dead = norm <= t
-    return jnp.where(dead, 0, 1 - t / jnp.where(dead, 1, norm))
+    # Both are selected: XLA would turn (t/scale)/norm into t/(scale · norm), which may overflow.
+    return jnp.where(dead, 0, 1 - jnp.where(dead, 0, t) / jnp.where(dead, 1, norm))
 
 
 def weighted(t, weight):
@@ -62,27 +92,51 @@ def weighted(t, weight):
 
 
 def scaled_norm(tree, axis_name: AxisName | None = None) -> tuple[jax.Array, jax.Array]:
-    """Scalars (s, r) with ‖tree‖₂ = s · r, 1 ≤ r ≤ √n, so that no square leaves the range.
+    """Scalars (s, r) with ‖tree‖₂ = s · r, such that neither s, 1/s nor a square leaves the range.
 
-    s is the largest magnitude (1 at zero, where r = 0). It only guards the range and the norm does
-    not depend on it, so no gradient flows through it; that of r is 0, not NaN, at zero. Leaves that
-    are divided along mapped axes cost two all-reduces of a scalar.
+    s is the largest magnitude, as far as its reciprocal is in range (`safe_scale`), and does not
+    differ from it by more than a factor of 8: ½ ≤ r ≤ 8√(2n), and r = 0 at zero. s only guards the
+    range and the norm does not depend on it, so no gradient flows through it; that of r is 0, not
+    NaN, at zero. An infinite entry makes r infinite, one that is NaN makes it NaN. Leaves that are
+    divided along mapped axes cost two all-reduces of a scalar.
     """
+    scale = safe_scale(largest_magnitude(tree, axis_name))
+    return scale, relative_norm(tree, scale, axis_name)
+
+
+def largest_magnitude(tree, axis_name: AxisName | None = None) -> jax.Array:
+    """The largest magnitude of a real or imaginary part, at no less than float32; no gradient."""
     leaves = [widen(leaf) for leaf in jax.tree.leaves(tree)]
     dtype = jnp.result_type("float32", *(jnp.finfo(x.dtype).dtype for x in leaves))
-    groups = divided_along(leaves, axis_name)
     peaks = [
         _reduce(jax.lax.pmax, jax.lax.stop_gradient(_largest(group, dtype)), axes)
-        for axes, group in groups.items()
+        for axes, group in divided_along(leaves, axis_name).items()
     ]
-    largest = jnp.max(jnp.stack(peaks))
-    scale = jax.lax.stop_gradient(jnp.where(largest == 0, 1, largest))
+    return jnp.max(jnp.stack(peaks))
+
+
+def safe_scale(largest: jax.Array) -> jax.Array:
+    """``largest``, moved to where it and its reciprocal are normal numbers; NaN stays NaN.
+
+    XLA divides by a scalar by multiplying by its reciprocal, and flushes subnormal numbers to zero.
+    """
+    least = 2 * float(jnp.finfo(largest.dtype).tiny)
+    return jax.lax.stop_gradient(jnp.clip(largest, least, 1 / least))
+
+
+def relative_norm(tree, scale: jax.Array, axis_name: AxisName | None = None) -> jax.Array:
+    """‖tree‖₂ / scale, with a derivative of 0 at zero."""
+    leaves = [widen(leaf) for leaf in jax.tree.leaves(tree)]
     total = sum(
-        _reduce(jax.lax.psum, _sum_of_squares(group, scale, dtype), axes)
-        for axes, group in groups.items()
+        _reduce(jax.lax.psum, _sum_of_squares(group, scale), axes)
+        for axes, group in divided_along(leaves, axis_name).items()
     )
-    zero = total == 0  # and not NaN, which must not pass for zero
-    return scale, jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, total)))
+    return _root(total)
+
+
+def _root(square):
+    zero = square == 0  # and not NaN, which must not pass for zero
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
 
 
 def divided_along(leaves: list[jax.Array], axis_name: AxisName | None) -> dict[tuple, list]:
@@ -103,19 +157,29 @@ def _reduce(collective, x, axes):
     return collective(x, axes) if axes else x
 
 
+def largest_part(x):
+    """|x|, and of a complex entry the larger one of its parts, where |x| may overflow."""
+    if jnp.iscomplexobj(x):
+        return jnp.maximum(jnp.abs(jnp.real(x)), jnp.abs(jnp.imag(x)))
+    return jnp.abs(x)
+
+
 def _largest(leaves, dtype):
-    return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0).astype(dtype) for x in leaves]))
+    return jnp.max(jnp.stack([jnp.max(largest_part(x), initial=0).astype(dtype) for x in leaves]))
 
 
-def _sum_of_squares(leaves, scale, dtype):
-    return sum(jnp.sum(_squared_magnitude(x.astype(_like(x, dtype)) / scale)) for x in leaves)
+def _sum_of_squares(leaves, scale):
+    return sum(jnp.sum(_squared_magnitude(x.astype(like(x, scale.dtype)), scale)) for x in leaves)
 
 
-def _squared_magnitude(x):
-    return jnp.real(x) ** 2 + jnp.imag(x) ** 2 if jnp.iscomplexobj(x) else x**2
+def _squared_magnitude(x, scale):
+    """|x/scale|²."""
+    if jnp.iscomplexobj(x):
+        return (jnp.real(x) / scale) ** 2 + (jnp.imag(x) / scale) ** 2
+    return (x / scale) ** 2
 
 
-def _like(x, dtype):
+def like(x, dtype):
     """The real or complex counterpart of the real ``dtype``, as ``x`` is real or complex."""
     return jnp.promote_types(dtype, jnp.complex64) if jnp.iscomplexobj(x) else dtype
 

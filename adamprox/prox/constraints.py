@@ -6,6 +6,8 @@ signature. Even at t = 0 the result satisfies the constraint. After `adamprox.pr
 the constraint; ``proximal(…, round_inward=True)`` keeps the bounds of `box` to the last bit.
 """
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -14,12 +16,19 @@ import numpy as np
 from adamprox.axes import AxisName
 from adamprox.prox._arithmetic import (
     Tree,
+    cast_like,
     check_between,
     check_real,
     check_weight,
     elementwise,
     is_known,
-    scaled_norm,
+    largest_magnitude,
+    like,
+    relative_norm,
+    safe_scale,
+    scalar,
+    times,
+    widen,
 )
 
 
@@ -137,7 +146,8 @@ def l2_ball(
 
     Returns:
       Pytree like ``tree``; x itself, bit for bit, inside the ball. The norm of the result is r to
-      rounding.
+      rounding. Infinite entries share the radius, and finite ones beside them are 0: the limit of
+      large ones. All of it is NaN when an entry is.
 
     Raises:
       ValueError: ``radius`` is a negative number or NaN.
@@ -155,8 +165,37 @@ def l2_ball(
     check_between("radius", radius, 0, float("inf"), inclusive=True)
     if not jax.tree.leaves(tree):
         return tree
-    scale, relative_norm = scaled_norm(tree, axis_name)
-    relative_radius = jnp.asarray(radius, scale.dtype) / scale
-    outside = relative_norm > relative_radius
-    factor = jnp.where(outside, relative_radius / jnp.where(outside, relative_norm, 1), 1)
-    return elementwise(lambda x, k: x * k, tree, factor)
+    wide = jax.tree.map(widen, tree)
+    largest = largest_magnitude(wide, axis_name)
+    infinite = jnp.isinf(largest)
+    limit = jax.tree.map(lambda x: _limit_direction(x, infinite), wide)
+    scale = jnp.where(infinite, 1, safe_scale(largest))
+    norm = relative_norm(limit, scale, axis_name)
+    radius = scalar(radius, scale.dtype)
+    inside = jnp.where(infinite, jnp.isinf(radius), norm <= radius / scale)  # not where it is NaN
+    factors = _descending_factors(*(jnp.where(inside, 1, a) for a in (radius, scale, norm)))
+
+    def project(x, direction):
+        direction = direction.astype(like(x, scale.dtype))
+        return jnp.where(inside, x, functools.reduce(times, factors, direction))
+
+    return cast_like(jax.tree.map(project, wide, limit), tree)
+
+
+def _limit_direction(x, infinite):
+    """x, or where the vector is infinite its direction: ±1 for an infinite part, 0 for a finite one."""
+    if jnp.iscomplexobj(x):
+        parts = (_limit_direction(part, infinite) for part in (jnp.real(x), jnp.imag(x)))
+        return jax.lax.complex(*parts)
+    direction = jnp.where(jnp.isinf(x), jnp.sign(x), jnp.where(jnp.isnan(x), x, 0))
+    return jnp.where(infinite, direction, x)
+
+
+def _descending_factors(radius, scale, norm):
+    """Factors whose product is radius/(scale · norm) ≤ 1, to be applied to x one after the other.
+
+    Each is a normal number, and no product of x and the first of them is subnormal unless the result
+    is: a quotient of two numbers at the ends of the range is not formed.
+    """
+    ratio = jnp.maximum(radius, 1) / scale
+    return jnp.minimum(ratio, 1), jnp.maximum(ratio, 1) / norm, jnp.minimum(radius, 1)

@@ -12,6 +12,7 @@ from adamprox.prox._arithmetic import (
     check_weight,
     elementwise,
     soft_threshold,
+    times,
 )
 
 
@@ -39,8 +40,7 @@ def l0(tree: Tree, t: chex.Numeric) -> Tree:
     Source: Blumensath and Davies, *Iterative Thresholding for Sparse Approximations*, 2008.
     """
     check_weight(t)
-    # 2√(t/2) is √(2t), rounded alike, without leaving the range.
-    return elementwise(lambda x, t: _hard_threshold(x, 2 * jnp.sqrt(t / 2)), tree, t)
+    return elementwise(lambda x, t: _hard_threshold(x, _root_of_twice(t)), tree, t)
 
 
 def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Numeric = 1.0) -> Tree:
@@ -80,6 +80,12 @@ def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Nume
     return elementwise(_firm_threshold, tree, t, gamma, scale)
 
 
+def _root_of_twice(t):
+    """√(2t), from 2√(t/2) where 2t might overflow: rounded alike."""
+    large = t > 1
+    return jnp.where(large, 2, 1) * jnp.sqrt(jnp.where(large, t / 2, 2 * t))
+
+
 def _hard_threshold(x, threshold):
     kept = jnp.where(jnp.abs(x) <= threshold, 0, x)
     return jnp.where(jnp.isnan(threshold), jnp.nan, kept)
@@ -88,6 +94,6 @@ def _hard_threshold(x, threshold):
 def _firm_threshold(x, t, gamma, scale):
     convex = t < gamma
     ratio = gamma / jnp.where(convex, gamma - t, 1)
-    firm = jnp.where(jnp.abs(x) > gamma * scale, x, soft_threshold(x, t * scale) * ratio)
+    firm = jnp.where(jnp.abs(x) > gamma * scale, x, times(soft_threshold(x, t * scale), ratio))
     # γ√(t/γ) is √(γt), and exactly γ at t = γ, where both cases agree.
     return jnp.where(convex, firm, _hard_threshold(x, scale * gamma * jnp.sqrt(t / gamma)))

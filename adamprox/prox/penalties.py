@@ -10,10 +10,13 @@ from adamprox.prox._arithmetic import (
     cast_like,
     check_between,
     check_weight,
+    divide,
     elementwise,
     keep_fraction,
+    scalar,
     scaled_norm,
     soft_threshold,
+    times,
     weighted,
     widen,
 )
@@ -74,8 +77,8 @@ def l2(tree: Tree, t: chex.Numeric, *, axis_name: AxisName | None = None) -> Tre
     if not jax.tree.leaves(tree):
         return tree
     scale, relative_norm = scaled_norm(tree, axis_name)
-    keep = keep_fraction(relative_norm, jnp.asarray(t, scale.dtype) / scale)
-    return elementwise(lambda x, k: x * k, tree, keep)
+    keep = keep_fraction(relative_norm, scalar(t, scale.dtype) / scale)
+    return elementwise(times, tree, keep)
 
 
 def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
@@ -101,7 +104,7 @@ def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
     Source: eq. (5) of the paper, AdamProx.
     """
     check_weight(t)
-    return elementwise(lambda x, t: x / (1 + t), tree, t)
+    return elementwise(lambda x, t: divide(x, 1 + t), tree, t)
 
 
 def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tree:
@@ -133,7 +136,7 @@ def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tr
     check_between("l1_ratio", l1_ratio, 0, 1, inclusive=True)
 
     def shrink(x, t, ratio):
-        return soft_threshold(x, weighted(t, ratio)) / (1 + weighted(t, 1 - ratio))
+        return divide(soft_threshold(x, weighted(t, ratio)), 1 + weighted(t, 1 - ratio))
 
     return elementwise(shrink, tree, t, l1_ratio)
 
@@ -206,6 +209,6 @@ def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
 
     def shrink(x, t, delta):
         small = jnp.abs(x) <= delta * (1 + t)
-        return jnp.where(small, x / (1 + t), soft_threshold(x, t * delta))
+        return jnp.where(small, divide(x, 1 + t), soft_threshold(x, t * delta))
 
     return elementwise(shrink, tree, t, delta)

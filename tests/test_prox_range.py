@@ -1,0 +1,141 @@
+"""Every operator at both ends of the range: scaled inputs, infinite entries, NaN."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adamprox import prox
+from tests.penalties import REGULARIZERS
+
+LENGTHS = {
+    "l1": prox.l1,
+    "l2": prox.l2,
+    "sparse_group": prox.sparse_group,
+    "sized": prox.size_weighted(prox.l2),
+    "leaves": prox.per_leaf(prox.l2),
+    "channels": prox.per_output_channel(prox.l2),
+    "nonnegative_l1": prox.nonnegative_l1,
+    "ball": lambda x, t: prox.l2_ball(x, 0.0, radius=t),
+    "box": lambda x, t: prox.box(x, 0.0, lower=-t, upper=t),
+    "huber": lambda x, t: prox.huber(x, 0.5, delta=t),
+    "mcp": lambda x, t: prox.mcp(x, 0.5, scale=t),
+    "mcp_steep": lambda x, t: prox.mcp(x, 8.0, scale=t),
+}
+"""Operators of a length t: scaling x and t by s scales the result by s."""
+
+REAL_ONLY = ("nonnegative_l1", "box")
+COUPLED = ("l2", "sparse_group", "sized", "ball")
+X = np.array([1.0, -0.75, 0.5, 0.0, 0.25, -1.75])
+
+
+def traced(operator):
+    return jax.jit(operator)
+
+
+def constant(operator):
+    """The weight is a constant of the program, which XLA may fold into others."""
+    return lambda x, t: jax.jit(lambda x: operator(x, t))(x)
+
+
+WAYS = {"eager": lambda operator: operator, "traced": traced, "constant": constant}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "complex64"])
+def test_scaling_by_powers_of_two_up_to_the_ends_of_the_range(name, dtype, way, x64):
+    if dtype == "complex64" and name in REAL_ONLY:
+        pytest.skip("refuses complex leaves")
+    x = X * (0.6 + 0.8j) if dtype == "complex64" else X
+    operator, limits = WAYS[way](LENGTHS[name]), jnp.finfo(dtype)
+    rounding = 8 * float(max(limits.eps, jnp.finfo("float32").eps if dtype == "bfloat16" else 0))
+    for t in (0.3, 1.0):
+        unit = np.asarray(operator(jnp.asarray(x, dtype), t)).astype(complex)
+        for exponent in (
+            limits.minexp + 6,
+            limits.minexp + 20,
+            limits.maxexp - 2,
+            limits.maxexp - 1,
+        ):
+            scale = 2.0**exponent
+            out = operator(jnp.asarray(x, dtype) * jnp.asarray(scale, dtype), t * scale)
+            np.testing.assert_allclose(
+                np.asarray(out).astype(complex) / scale,
+                unit,
+                rtol=rounding,
+                atol=2.0 ** max(limits.minexp + 1 - exponent, -40),
+                err_msg=f"t={t}, 2^{exponent}",
+            )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+def test_far_apart_lengths(dtype, way, x64):
+    """A small weight changes nothing at the top; a small ball is reached from there."""
+    top, bottom = (2.0**k for k in (jnp.finfo(dtype).maxexp - 1, jnp.finfo(dtype).minexp + 3))
+    x = jnp.asarray(X, dtype) * jnp.asarray(top, dtype)
+    for name in ("l1", "l2", "sparse_group", "sized"):
+        assert np.array_equal(WAYS[way](LENGTHS[name])(x, 0.1), x), name
+    for radius in (bottom, 1.0, top / 4):
+        out = np.asarray(WAYS[way](LENGTHS["ball"])(x, radius)).astype(float)
+        direction = X / np.linalg.norm(X)
+        np.testing.assert_allclose(
+            out / radius,
+            direction,
+            rtol=2 * float(jnp.finfo(dtype).eps),
+            atol=0.15 * (radius == bottom),
+        )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_shrinkage_by_weights_up_to_the_end_of_the_range(dtype, way, x64):
+    limits = jnp.finfo(dtype)
+    x = np.array([1.75, -1.0, 2.0**-20]) * 2.0 ** (limits.maxexp - 1)
+    for exponent in (limits.maxexp - 4, limits.maxexp - 2, limits.maxexp - 1):
+        t = 1.75 * 2.0**exponent
+        for operator, factor in (
+            (prox.squared_l2, 1.0),
+            (functools.partial(prox.elastic_net, l1_ratio=0), 1.0),
+            (functools.partial(prox.huber, delta=16.0), 1.0),
+        ):
+            out = WAYS[way](operator)(jnp.asarray(x, dtype), t)
+            np.testing.assert_allclose(out, factor * x / t, rtol=8 * float(limits.eps))
+
+
+def test_l0_with_the_smallest_weights():
+    t = np.float32(2.0**-126)
+    assert np.array_equal(prox.l0(jnp.array([1e-19, 2e-19]), t), jnp.array([0.0, 2e-19], "float32"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_infinite_entries_take_their_limits(way):
+    ball = WAYS[way](LENGTHS["ball"])
+    x = jnp.array([jnp.inf, -5.0, -jnp.inf, 3e38])
+    assert np.array_equal(ball(x, 0.0), np.zeros(4))
+    np.testing.assert_allclose(ball(x, 2.0), np.array([1, 0, -1, 0]) * 2**0.5, rtol=1e-6)
+    np.testing.assert_allclose(
+        ball(x, 1e-30), np.array([1, 0, -1, 0]) * 0.5**0.5 * 1e-30, rtol=1e-6
+    )
+    assert np.array_equal(ball(x, np.inf), x)
+    z = jnp.array([complex(np.inf, 1), 1j])
+    np.testing.assert_allclose(ball(z, 2.0), [2, 0], rtol=1e-6)
+    for name in ("l2", "sized"):
+        assert np.array_equal(WAYS[way](LENGTHS[name])(x, 1.0), x)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("name", {**LENGTHS, **REGULARIZERS})
+def test_what_is_not_a_number_stays_so(name, dtype, x64):
+    """A norm passes it on to its whole group; anything else keeps it where it was."""
+    operator = LENGTHS.get(name) or REGULARIZERS[name][0]
+    for entries in ([np.nan, 1.0, 0.0], [np.nan, np.inf, -1.0]):
+        x = jnp.asarray(entries, dtype)
+        for run in (operator, jax.jit(operator)):
+            for t in (1e-30, 0.5, 1e30):
+                missing = np.isnan(np.asarray(run({"x": x}, t)["x"]).astype(float))
+                coupled = name in (*COUPLED, "leaves", "size_weighted_l2")
+                assert np.array_equal(missing, [True, coupled, coupled])
