@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.checks import positive_integer
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     check_nonnegative,
@@ -145,8 +146,7 @@ def adagrad_with_restarts(
     Source: Algorithm 3 and Theorem 3 of the paper; the constant is derived in docs/adagrad.md.
     """
     check_nonnegative(radius=radius)
-    if not isinstance(steps_per_round, int) or steps_per_round < 1:
-        raise ValueError(f"steps_per_round must be a positive integer, got {steps_per_round!r}")
+    steps_per_round = positive_integer("steps_per_round", steps_per_round)
 
     def update(updates, state, params=None, **extra_args):
         del extra_args

@@ -13,10 +13,13 @@ import optax
 from jax.sharding import PartitionSpec
 
 from adamprox.axes import AxisName, has_explicit_axes, vary_like
+from adamprox.checks import positive_integer
+from adamprox.prox._arithmetic import scalar
 from adamprox.transforms import Schedule, at_count, is_static_number
 
 LOWEST_LOG2 = -27
 NUM_BINS = 28
+BEYOND = 10_000  # an exponent that no number has
 
 
 class UpdateHistogramState(NamedTuple):
@@ -48,7 +51,8 @@ def log2_histogram(
     Args:
       tree: Pytree of real or complex arrays.
       scale: What the magnitudes are divided by, ≥ 0; usually the learning rate. 0/0 is 0, so the
-        first step of a warmup from 0 lies in the first bin.
+        first step of a warmup from 0 lies in the first bin. It takes the dtype of a leaf, float32
+        for half precision; the count is exact for the two as they are then, over the whole range.
       axis_name: The mapped axis or axes that all leaves are divided along, inside ``shard_map``: the
         counts are then those of the whole arrays. None counts what this device holds. Arrays that
         are sharded under ``jit``, on automatic or explicit meshes, need none.
@@ -74,18 +78,38 @@ def log2_histogram(
             # A scatter has no unambiguous sharding; the compiler knows what to do.
             whole = jax.sharding.NamedSharding(jax.typeof(leaf).sharding.mesh, PartitionSpec())
             count = jax.sharding.auto_axes(out_sharding=whole)(_count)
-        counts += count(leaf, jnp.asarray(scale, jnp.float32))
+        magnitude = jnp.abs(leaf) if jnp.iscomplexobj(leaf) else leaf
+        magnitude = magnitude.astype(jnp.promote_types(magnitude.dtype, jnp.float32))
+        counts += count(magnitude, scalar(scale, magnitude.dtype))
     return counts if axis_name is None else jax.lax.psum(counts, axis_name)
 
 
 def _count(leaf, scale):
-    """The histogram of one array."""
-    magnitude = jnp.abs(leaf).astype(jnp.float32).ravel()
-    magnitude = jnp.where(magnitude == 0, 0, magnitude / scale)
-    # The exponent bits are ⌊log2⌋, exactly; those of inf and NaN are above all others.
-    exponent = (jax.lax.bitcast_convert_type(magnitude, jnp.int32) >> 23) - 127
+    """The histogram of one array of real numbers, ``scale`` being in its dtype."""
+    numerator, significand = _split(leaf.ravel())
+    denominator, unit = _split(scale)
+    # ⌊log2 of the quotient⌋ without a division, which would round and leave the range.
+    exponent = numerator - denominator - (significand < unit)
+    exponent = jnp.where((numerator == BEYOND) | (denominator == -BEYOND), BEYOND, exponent)
+    exponent = jnp.where(numerator == -BEYOND, -BEYOND, exponent)
     counts = vary_like(jnp.zeros([NUM_BINS], jnp.int32), exponent)
     return counts.at[jnp.clip(exponent - LOWEST_LOG2, 0, NUM_BINS - 1)].add(1)
+
+
+def _split(x):
+    """Exponent int32 and significand of |x| = m · 2^e, 1 ≤ m < 2; ±`BEYOND` for inf and NaN, and 0.
+
+    Bits are integers here: XLA flushes subnormal numbers to zero, but no integers.
+    """
+    limits = jnp.finfo(x.dtype)
+    kind = jnp.dtype(f"int{limits.bits}")
+    bits = jax.lax.bitcast_convert_type(x, kind) & jnp.iinfo(kind).max
+    field, fraction = bits >> limits.nmant, bits & ((1 << limits.nmant) - 1)
+    significand = fraction | jnp.where(field > 0, 1 << limits.nmant, 0).astype(kind)
+    shift = jax.lax.clz(significand) - (limits.bits - 1 - limits.nmant)
+    exponent = (jnp.maximum(field, 1) - shift + limits.minexp - 1).astype(jnp.int32)
+    exponent = jnp.where(field > limits.maxexp - limits.minexp, BEYOND, exponent)
+    return jnp.where(bits == 0, -BEYOND, exponent), significand << shift
 
 
 def _check_scale(scale):
@@ -182,8 +206,7 @@ def update_histogram(
 
     Source: the update histograms of the paper's §4 and appendix.
     """
-    if not isinstance(every, int) or every < 1:
-        raise ValueError(f"every must be a positive integer, got {every!r}")
+    every = positive_integer("every", every)
     _check_scale(scale)
     inner = optax.with_extra_args_support(optax.identity() if regularizer is None else regularizer)
 

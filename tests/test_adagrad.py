@@ -123,7 +123,7 @@ def test_radius_may_be_batched():
     np.testing.assert_allclose(jax.vmap(step)(jnp.array([1.0, 2.0]))[:, 0], [-1.0, -2.0])
 
 
-@pytest.mark.parametrize("steps", [0, -1, 2.5])
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True, np.float64(2), np.int32(0)])
 def test_bad_arguments_are_named(steps):
     with pytest.raises(ValueError, match="steps_per_round must be a positive integer, got"):
         adamprox.adagrad_with_restarts(1.0, steps)

@@ -87,7 +87,31 @@ def test_scale_must_not_be_negative(scale):
             call()
 
 
-@pytest.mark.parametrize("every", [0, -1, 1.5, "2"])
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2", True, np.float32(2), np.int64(0)])
 def test_every_must_be_a_positive_integer(every):
     with pytest.raises(ValueError, match="every must be a positive integer, got"):
         adamprox.update_histogram(every=every)
+
+
+def exact_bins(values, scale):
+    """Bins from NumPy's division, which rounds correctly, in the type of the values."""
+    with np.errstate(all="ignore"):
+        quotient = np.abs(values) / np.asarray(scale).astype(values.dtype)
+    exponents = np.where(np.isfinite(quotient), np.frexp(quotient)[1] - 1, 99)
+    exponents = np.where((values == 0) | (quotient == 0), -99, exponents)
+    return np.bincount(np.clip(exponents, -27, 0) + 27, minlength=NUM_BINS)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3e-3, 1e-50, 1e300, 1e-300, 0.0, 3e38, 2e-38, np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bins_are_exact_at_every_edge_over_the_whole_range(dtype, scale, x64):
+    """Edges, their neighbors, and what lies between; a reciprocal of the scale misses some."""
+    with np.errstate(all="ignore"):
+        unit = np.asarray(scale if 0 < scale < np.inf else 1.0).astype(dtype)
+        edges = unit * np.exp2(np.arange(-32, 5)).astype(dtype)
+        near = [np.nextafter(edges, np.asarray(end, dtype)) for end in (0, np.inf)]
+        between = edges * np.random.default_rng(0).uniform(1, 2, edges.size).astype(dtype)
+        values = np.concatenate([edges, *near, between, [0, np.inf, np.nan]]).astype(dtype)
+    for count in (log2_histogram, jax.jit(log2_histogram)):
+        counts = count({"a": jnp.asarray(values)}, scale)
+        assert np.array_equal(counts, exact_bins(values, scale))

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from adamprox.checks import as_integer, positive_integer
 from adamprox.models.layers import Conv1x1, Conv3x3, classify, norm
 
 # Plain normal of variance 2/(k²·out), and U(±1/√fan_in).
@@ -118,8 +119,8 @@ class DenseNet(nn.Module):
 
 def check_densenet(depth: object, growth_rate: object, num_classes: object) -> None:
     """Raise ValueError unless ``depth`` is 6n + 4 with n ≥ 1, and the others are positive."""
-    if not isinstance(depth, int) or depth < 10 or depth % 6 != 4:
+    number = as_integer(depth)
+    if number is None or number < 10 or number % 6 != 4:
         raise ValueError(f"depth must be 6n + 4 (10, 16, 22, 28, 40, 100, …), got {depth!r}")
     for name, value in (("growth_rate", growth_rate), ("num_classes", num_classes)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        positive_integer(name, value)

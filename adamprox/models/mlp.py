@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from adamprox.checks import positive_integer
 from adamprox.models.layers import norm, uniform
 
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -54,9 +55,7 @@ class MLP(nn.Module):
     def __post_init__(self):
         """Refuse what no such network has, before anything is built."""
         for name in ("depth", "width"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+            positive_integer(name, getattr(self, name))
         super().__post_init__()
 
     @nn.compact

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from adamprox.checks import as_integer
 from adamprox.models.layers import Conv3x3, classify, norm
 from adamprox.models.repeat import repeat
 
@@ -129,5 +130,6 @@ class ResNet(nn.Module):
 
 def check_depth(depth: object) -> None:
     """Raise ValueError unless ``depth`` is 6n + 2 with n ≥ 1."""
-    if not isinstance(depth, int) or depth < 8 or depth % 6 != 2:
+    number = as_integer(depth)
+    if number is None or number < 8 or number % 6 != 2:
         raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 26, 32, 44, 56, …), got {depth!r}")

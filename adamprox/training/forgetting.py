@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.checks import positive_integer
 from adamprox.optimizers import adam_direction
 
 RESET_AFTER = 20
@@ -54,8 +55,7 @@ def restart_once(
 
     Source: a control experiment of this project.
     """
-    if not isinstance(after, int) or after < 1:
-        raise ValueError(f"after must be a positive integer, got {after!r}")
+    after = positive_integer("after", after)
     inner = optax.with_extra_args_support(inner)
 
     def init(params):
