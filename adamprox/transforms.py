@@ -260,12 +260,14 @@ def scale_by_adam(
 
     m_t = β₁ m_{t−1} + (1−β₁) g_t,  v_t = β₂ v_{t−1} + (1−β₂) g_t²,  hats divide by 1 − β^t.
 
-    With a plain number ``eps > 0`` this is ``optax.scale_by_adam``. The plain number ``eps=0.0``
+    With a plain number ``eps > 0`` this is ``optax.scale_by_adam``, except that a quotient by zero is
+    0 where the dtype of a leaf cannot hold ε. The plain number ``eps=0.0``
     (with ``eps_root=0.0``) keeps √v instead of v and updates it by a hypotenuse: gradients from
     1e-30 to 1e30 are in range, 0/0 is 0 (a coordinate that never saw a gradient does not move), and
     multiplying a coordinate's gradients by a power of two changes no bit of the result. A *traced*
     ε, as under ``optax.inject_hyperparams``, cannot choose the state and keeps v: 0/0 is 0 then too,
-    but g² must be in range. Pass ``static_args=("eps",)`` to inject around ``eps=0.0``.
+    but g² must be in range. Pass ``static_args=("eps",)`` to inject around ``eps=0.0``. At ε = 0 keep
+    β₁² ≤ β₂, or the steps after a lone gradient grow without bound.
 
     Args:
       b1: β₁ in [0, 1), decay of the first moment.
@@ -292,25 +294,36 @@ def scale_by_adam(
     """
     check_nonnegative(eps=eps, eps_root=eps_root)
     check_decay_rates(b1=b1, b2=b2)
-    if not is_static_number(eps):
-        eps = _never_zero(eps)
-    elif eps == 0 and not (is_static_number(eps_root) and float(eps_root) > 0):
+    if is_static_number(eps) and eps == 0 and not (is_static_number(eps_root) and eps_root > 0):
         # A known zero costs nothing; an array may hold any value, and zero must be right too.
         added = None if is_static_number(eps_root) else eps_root
         return _scale_by_range_safe_adam(b1, b2, added, mu_dtype, nesterov)
-    return optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    adam = optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    return _nothing_over_nothing(adam, eps, eps_root)
 
 
-def _never_zero(eps):
-    """A traced ε as it is, and 0 as a tiny number: 0/tiny is 0 where 0/0 would be NaN."""
-    eps = jnp.asarray(eps)
-    if not jnp.issubdtype(eps.dtype, jnp.floating):
-        eps = eps.astype(float)
-    limits = jnp.finfo(eps.dtype)
-    # float16 is computed in float32, where its subnormal numbers are not flushed to zero.
-    # XLA turns m/(1 − β₁ᵗ)/(√v̂ + ε) into m/((1 − β₁ᵗ)(√v̂ + ε)): the product must be normal, too.
-    smallest = limits.smallest_subnormal if eps.dtype == jnp.float16 else limits.tiny * 2**24
-    return jnp.maximum(eps, jnp.asarray(smallest, eps.dtype))
+def _nothing_over_nothing(adam, eps, eps_root):
+    """Optax's Adam with 0 for a quotient by zero, in leaves whose dtype may hold neither constant."""
+
+    def on_leaf(u, nu):
+        if any(_is_held(constant, nu.dtype) for constant in (eps, eps_root)):
+            return u
+        return jnp.where((nu == 0) & ~jnp.isfinite(u), 0, u)
+
+    def update(updates, state, params=None):
+        updates, state = adam.update(updates, state, params)
+        return _map(on_leaf, updates, state.nu), state
+
+    return optax.GradientTransformation(adam.init, update)
+
+
+def _is_held(constant, dtype):
+    """Whether a constant in a denominator is known to be no zero in ``dtype``.
+
+    XLA flushes subnormal numbers to zero, and turns m/(1 − β₁ᵗ)/(√v̂ + ε) into
+    m/((1 − β₁ᵗ)(√v̂ + ε)): that product must be normal, too.
+    """
+    return is_static_number(constant) and float(constant) >= float(jnp.finfo(dtype).tiny) * 2**24
 
 
 def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):

@@ -409,3 +409,32 @@ def test_a_traced_zero_epsilon_keeps_silent_coordinates_when_compiled(x64, name,
             x = optax.apply_updates(x, updates)
         ends.append(x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *ends)
+
+
+@pytest.mark.parametrize("eps", [0.0, 5e-324, 1e-60, 1e-40, 1e-38, 1e-8])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "options", [{}, {"nesterov": True}, {"mu_dtype": "float32"}, {"eps_root": 1e-60}]
+)
+def test_a_coordinate_without_gradients_does_not_move_whatever_epsilon(dtype, eps, options, x64):
+    """And wherever Optax's step is finite, a plain ε > 0 gives the same bits."""
+    gradient = jnp.asarray([0.0, 0.0, 1.0, 1e-6], dtype)
+    tx = adamprox.scale_by_adam(eps=eps, **options)
+    theirs = optax.scale_by_adam(eps=eps, **options)
+    for wrap in (jax.jit, lambda f: f):
+        a, b = tx.init(gradient), theirs.init(gradient)
+        for _ in range(3):
+            u, a = wrap(tx.update)(gradient, a)
+            v, b = wrap(theirs.update)(gradient, b)
+            assert np.all(np.isfinite(u)) and np.all(u[:2] == 0) and u[2] > 0
+            assert eps == 0 or np.array_equal(u[np.isfinite(v)], v[np.isfinite(v)])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("eps", [1e-60, 1e-8])
+def test_no_optimizer_makes_nan_of_zero_gradients(name, eps):
+    for dtype in ("float16", "float32"):
+        x = jnp.ones(3, dtype)
+        tx = getattr(adamprox, name)(0.1, eps=eps, weight_decay=0.0)
+        updates, _ = tx.update(jnp.zeros(3, dtype), tx.init(x), x)
+        assert np.all(updates == 0)
