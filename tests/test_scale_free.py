@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,11 @@ import optax.contrib
 import pytest
 
 import adamprox
-from adamprox.scale_free import Verdict
+from adamprox.scale_free import Verdict, probe
 from adamprox.scale_free.__main__ import main
 from adamprox.scale_free.catalogue import entries, optax_aliases
 from adamprox.scale_free.explanations import EXPLANATIONS
+from adamprox.scale_free.probe import default_params
 from adamprox.scale_free.result import matters_below
 from adamprox.scale_free.scorecard import markdown, scorecard
 
@@ -75,7 +77,7 @@ def test_known_answers(name):
     ],
 )
 def test_what_cannot_be_tested_says_why(tx, reason):
-    result = adamprox.scale_freeness(tx)
+    result = adamprox.scale_freeness(tx, params={"w": jnp.ones((4, 3)), "b": jnp.ones(3)})
     assert result.verdict is NOT_TESTED and result.global_rescaling is NOT_TESTED
     assert any(part in result.reason for part in reason.split("|")), result.reason
 
@@ -128,6 +130,171 @@ def test_even_in_the_gradient_is_not_blind_to_it(function, verdict):
     result = adamprox.scale_freeness(tx)
     assert result.verdict is verdict
     assert ("not by the gradient" in result.reason) == (verdict is NOT_TESTED)
+
+
+HALF = ("bfloat16", "float16")
+STATES = {
+    "adamw": (lambda d: adamprox.adamw(0.01, eps=0.0, mu_dtype=d), EXACT),
+    "adamprox_l2": (lambda d: adamprox.adamprox_l2(0.01, eps=0.0, mu_dtype=d), EXACT),
+    "scale_by_adam": (
+        lambda d: optax.chain(optax.scale_by_adam(eps=0.0, mu_dtype=d), optax.scale(-0.01)),
+        EXACT,
+    ),
+    "lion": (lambda d: optax.lion(0.01, mu_dtype=d), EXACT),
+    "adam": (lambda d: optax.adam(0.01, mu_dtype=d), TOLERANCE),
+    "adam_l2": (lambda d: adamprox.adam_l2(0.01, eps=0.0, mu_dtype=d), NO),
+    "sgd": (lambda d: optax.sgd(0.01, momentum=0.9, accumulator_dtype=d), NO),
+    "mantissa": (lambda d: momentum(lambda m: jnp.frexp(m)[0], dtype=d), NO),
+}
+
+
+def momentum(function, beta=0.9, dtype="float32"):
+    """A function of the average of gradients, which is kept in a type of its own."""
+
+    def update(updates, state, params=None):
+        state = jax.tree.map(
+            lambda m, g: (beta * m.astype(g.dtype) + (1 - beta) * g).astype(dtype), state, updates
+        )
+        return jax.tree.map(lambda m: -0.01 * function(m.astype(jnp.float32)), state), state
+
+    return optax.GradientTransformation(
+        lambda params: optax.tree.zeros_like(params, dtype=dtype), update
+    )
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("name", STATES)
+def test_rounding_of_the_state_is_no_scale(name, dtype):
+    make, verdict = STATES[name]
+    result = adamprox.scale_freeness(make(dtype))
+    assert result.verdict is verdict, result.reason
+    assert (result.deviation <= result.tolerance) == (verdict is not NO)
+    assert result.rounding > 1e-4
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2"])
+def test_three_bits_of_mantissa_are_enough(dtype):
+    assert adamprox.scale_freeness(momentum(jnp.sign, dtype=dtype)).verdict is EXACT
+    assert adamprox.scale_freeness(momentum(lambda m: m, dtype=dtype)).verdict is NO
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize(
+    ("tx", "verdict"),
+    [
+        (adamprox.adamprox(0.01, eps=0.0), EXACT),
+        (optax.lion(0.01), EXACT),
+        (adamprox.adam_l2(0.01, eps=0.0, weight_decay=0.1), NO),
+        (optax.sgd(0.01), NO),
+    ],
+)
+def test_parameters_of_half_precision(tx, verdict, dtype):
+    params = jax.tree.map(lambda x: x.astype(dtype), default_params())
+    result = adamprox.scale_freeness(tx, params=params)
+    assert result.verdict is verdict, result.reason
+    assert result.untested or verdict is NO  # they resolve no deviation of 0.001
+
+
+def test_rounding_inside_of_the_update_is_no_scale():
+    through = optax.stateless(
+        lambda g, p: jax.tree.map(lambda x: x.astype(jnp.bfloat16).astype(x.dtype), g)
+    )
+    adamw = adamprox.adamw(0.01, eps=0.0)
+    for tx in (optax.chain(through, adamw), optax.chain(adamw, through)):
+        assert adamprox.scale_freeness(tx).verdict is EXACT
+
+
+def test_a_leaf_that_starts_at_zero_is_tested():
+    """LARS takes the gradient as it is where the parameters are zero."""
+    params = {"w": jnp.ones((4, 3)), "b": jnp.zeros(3)}
+    for given in (None, params):
+        result = adamprox.scale_freeness(optax.lars(0.01), params=given)
+        assert (result.verdict, result.global_rescaling) == (NO, NO)
+    result = adamprox.scale_freeness(optax.lars(0.01), params={"w": jnp.ones((4, 3))})
+    assert result.global_rescaling is EXACT
+
+
+def nan_on(name):
+    def update(updates, params):
+        return {k: -jnp.sign(g) * (jnp.nan if k == name else 0.01) for k, g in updates.items()}
+
+    return optax.stateless(update)
+
+
+MASKED = optax.multi_transform(
+    {"move": adamprox.adamw(0.01, eps=0.0), "stay": optax.set_to_zero()}, {"w": "move", "b": "stay"}
+)
+DECAYED = optax.multi_transform(
+    {
+        "move": adamprox.adamw(0.01, eps=0.0),
+        "decay": optax.chain(optax.set_to_zero(), optax.add_decayed_weights(-0.1)),
+    },
+    {"w": "move", "b": "decay"},
+)
+
+
+@pytest.mark.parametrize(
+    ("tx", "b", "reason"),
+    [
+        (MASKED, jnp.ones(3), "never moves in 12 steps"),
+        (adamprox.adamw(0.01, eps=0.0), jnp.full(3, 1e9), "too little for the precision"),
+        (optax.adam(0.01, eps=0.0), jnp.full(3, 1e9), "never moves in 12 steps"),
+        (DECAYED, jnp.ones(3), "moves, but not by the gradient"),
+        (adamprox.adamw(0.01, eps=0.0), jnp.full(3, 1e5), "too little for the precision"),
+        (nan_on("b"), jnp.ones(3), "not finite after step 1"),
+        (
+            optax.adam(0.01, eps=0.0),
+            jnp.asarray([1.0, 1e9, 1.0]),
+            "never moves in 12 steps (1 of 3 coordinates)",
+        ),
+    ],
+)
+def test_what_could_not_be_tested_is_listed(tx, b, reason):
+    result = adamprox.scale_freeness(tx, params={"b": b, "w": jnp.ones((4, 3))})
+    assert result.verdict is EXACT, result.reason
+    ((path, why),) = result.untested
+    assert path == "['b']" and reason in why and f"['b'] {why}" in result.reason
+    assert adamprox.scale_freeness(tx, params={"w": jnp.ones(2), "b": b}, seed=5).untested
+
+
+def test_float16_beside_float32_hides_no_epsilon():
+    """A leaf with little range limits its own gradients, not those of others."""
+    params = {"a": jnp.ones(4, jnp.float16), "b": jnp.ones(3)}
+    result = adamprox.scale_freeness(adamprox.adamw(0.01, eps=1e-14), params=params)
+    assert result.verdict is TOLERANCE, result.reason
+    huge = adamprox.scale_freeness(adamprox.adamw(0.01, eps=0.0), params=params, gradient_scale=1e6)
+    assert huge.verdict is EXACT and ("['a']", "leaves the range") in [
+        (path, why[:16]) for path, why in huge.untested
+    ]
+
+
+def test_no_verdict_depends_on_the_seed():
+    """m/(|m| + ε) deviates by any amount where m passes zero, which is in another place a seed."""
+    for eps, verdict in ((1e-8, TOLERANCE), (1e-5, NO)):
+        tx = momentum(lambda m, eps=eps: m / (abs(m) + eps))
+        found = [adamprox.scale_freeness(tx, seed=seed) for seed in (0, 1, 2)]
+        assert [r.verdict for r in found] == [verdict] * 3, found
+        assert len({r.deviation for r in found}) == 1 < len({r.seeded_deviation for r in found})
+
+
+@pytest.mark.parametrize("design", [1, 2, 3])
+def test_verdicts_are_no_accident_of_the_sequences(design, monkeypatch):
+    monkeypatch.setattr(probe, "DESIGN", design)
+    tx = momentum(lambda m: m / (abs(m) + 1e-8))
+    assert adamprox.scale_freeness(tx).verdict is TOLERANCE
+
+
+@pytest.mark.parametrize("index", [(0, 0), (3, 2), (7, 5)])
+def test_one_coordinate_is_caught(index):
+    good = adamprox.scale_by_adam(eps=0.0)
+
+    def update(updates, state, params=None):
+        out: Any
+        out, state = good.update(updates, state, params)
+        one = out["matrix"].at[index].set(updates["matrix"][index])
+        return jax.tree.map(lambda u: -0.01 * u, {**out, "matrix": one}), state
+
+    assert adamprox.scale_freeness(optax.GradientTransformation(good.init, update)).verdict is NO
 
 
 def test_even_and_scale_free():

@@ -141,9 +141,7 @@ def _entry(name: str, function: Callable[..., Any], arguments: dict[str, Any]) -
         for key, value in arguments.items()
     )
     plain = {k: v.value if isinstance(v, _Written) else v for k, v in arguments.items()}
-    params = (
-        {k: v for k, v in default_params(0).items() if k != "scalar"} if name == "sm3" else None
-    )
+    params = {k: v for k, v in default_params().items() if k != "scalar"} if name == "sm3" else None
     return Entry(name, text, lambda: function(**plain), params)
 
 

@@ -39,11 +39,10 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     ("adan", ""): "eps_root = 1e-8 inside the root acts as an ε of 1e-4.",
     ("fromage", ""): _NORMS,
     ("lamb", ""): "Adam's ε is 1e-6 here: a hundred times Adam's.",
-    ("lars", "learning_rate=0.01, weight_decay=0.0"): _NORMS,
     (
         "lars",
-        "learning_rate=0.01, weight_decay=0.01",
-    ): "The decay is added to the gradient before its norm is taken, so not even one constant cancels.",
+        "",
+    ): "Where all parameters of a tensor are zero, as in a new bias, LARS takes the gradient as it is. Elsewhere it divides by its norm.",
     (
         "lbfgs",
         "",
@@ -134,6 +133,10 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
         "adamprox.adam_l2",
         "learning_rate=0.01, eps=0.0, weight_decay=0.01",
     ): "Not ε but λx in the moments breaks it: compare the row without decay.",
+    (
+        "adamprox.adamprox_l1",
+        "learning_rate=0.01, eps=1e-08, weight_decay=0.01",
+    ): "A λ as large as the learning rate takes nearly all of each step from zero, and ε shows in the little that is left.",
     (
         "contrib.dog",
         "init_step=('heuristic', 0.01), weight_decay=0.01",

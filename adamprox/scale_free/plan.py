@@ -6,43 +6,76 @@ import math
 import numpy as np
 
 from adamprox.scale_free import probe as probing
-from adamprox.scale_free.probe import Probe
+from adamprox.scale_free.probe import SEEDED, Probe
 
 CONSTANTS = (3.0, 1 / 7, 1000.0, 0.001)
+CURVE_SEQUENCES = 5
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two runs, the exponent to report, and whether equal bits are to be expected."""
+    """Two runs for every gradient sequence, the exponent to report, and whether equal bits are expected."""
 
-    base: int
-    other: int
+    base: np.ndarray
+    other: np.ndarray
     exponent: float
     exact: bool
 
 
 class Rows:
-    """Rescalings to run, in order."""
+    """Runs, in order."""
 
     def __init__(self, size: int):
         """Of ``size`` coordinates."""
         self._size = size
-        self._rows: list[np.ndarray] = []
+        self._rescalings: list[np.ndarray] = []
+        self._sequences: list[int] = []
+        self._noise: list[int] = []
 
-    def add(self, rescaling: np.ndarray | float) -> int:
-        """The number of the run with this rescaling."""
-        self._rows.append(np.broadcast_to(np.float64(rescaling), (self._size,)))
-        return len(self._rows) - 1
+    def add(self, rescaling: np.ndarray | float, sequences: range, noise: int = 0) -> np.ndarray:
+        """The numbers of the runs with this rescaling, one a sequence."""
+        first = len(self._sequences)
+        for s in sequences:
+            self._rescalings.append(np.broadcast_to(np.float64(rescaling), (self._size,)))
+            self._sequences.append(s)
+            # Another number for every sequence, odd or even as ``noise`` is.
+            self._noise.append(noise + 2 * s if noise else 0)
+        return np.arange(first, len(self._sequences))
 
-    def compare(
-        self, base: int, rescaling: np.ndarray | float, exponent: float, exact: bool
-    ) -> Comparison:
-        """Run ``rescaling``, to be compared with run ``base``."""
-        return Comparison(base, self.add(rescaling), exponent, exact)
+    @property
+    def rescalings(self) -> np.ndarray:
+        """What gradients are multiplied by, float64[number of runs, number of coordinates]."""
+        return np.stack(self._rescalings)
 
-    def stacked(self) -> np.ndarray:
-        """float64[number of runs, number of coordinates]."""
-        return np.stack(self._rows)
+    @property
+    def sequences(self) -> np.ndarray:
+        """Which gradient sequence each run is fed, int32."""
+        return np.asarray(self._sequences, np.int32)
+
+    @property
+    def noise(self) -> np.ndarray:
+        """Numbers of the perturbations of roundings, int32; 0 for none."""
+        return np.asarray(self._noise, np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Comparisons at the probe's gradient scale.
+
+    Attributes:
+      first: The runs that are not rescaled.
+      coordinates: Factors of their own for every coordinate.
+      constants: One factor for all coordinates.
+    """
+
+    first: np.ndarray
+    coordinates: list[Comparison]
+    constants: list[Comparison]
+
+    @property
+    def everything(self) -> list[Comparison]:
+        """All comparisons: one constant is a vector of factors too."""
+        return [*self.coordinates, *self.constants]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,51 +83,59 @@ class Plan:
     """Runs, and what is compared.
 
     Attributes:
-      rows: float64[number of runs, number of coordinates], what gradients are multiplied by.
-      first: The run that is not rescaled.
-      again: The same once more.
-      mirrored: The run with all signs changed.
-      coordinates: Factors of their own for every coordinate, at the probe's gradient scale.
-      constants: One factor for all coordinates, at that scale.
+      rows: The runs.
+      here: Comparisons that decide.
+      seeded: The same on the sequences drawn from the caller's seed.
+      again: The first run once more.
+      roundings: Runs whose state is perturbed by a rounding a step.
       curve: The widest factors, one comparison a gradient scale.
       global_curve: The largest constant, one comparison a gradient scale.
     """
 
-    rows: np.ndarray
-    first: int
-    again: int
-    mirrored: int
-    coordinates: list[Comparison]
-    constants: list[Comparison]
+    rows: Rows
+    here: Scale
+    seeded: Scale
+    again: Comparison
+    roundings: list[Comparison]
     curve: list[Comparison]
     global_curve: list[Comparison]
 
 
-def make_plan(probe: Probe, exponents: list[int], seed: int) -> Plan:
+def make_plan(probe: Probe, exponents: list[int]) -> Plan:
     """The whole plan for one transformation; ``exponents`` ascend."""
     rows = Rows(probe.start.size)
-    first, again, mirrored = rows.add(1.0), rows.add(1.0), rows.add(-1.0)
-    own = {
-        powers: [probing.factors(probe, k, seed, powers=powers) for k in exponents]
-        for powers in (True, False)
-    }
-    coordinates = [
-        rows.compare(first, f, k, powers)
-        for powers, fs in own.items()
-        for k, f in zip(exponents, fs, strict=True)
+    count = probe.sequences
+    here = _scale(rows, probe, exponents, range(count))
+    seeded = _scale(rows, probe, exponents, range(count, count + SEEDED))
+    again = Comparison(here.first[:1], rows.add(1.0, range(1)), 0.0, True)
+    roundings = [
+        Comparison(here.first, rows.add(1.0, range(count), noise), 0.0, False) for noise in (1, 2)
     ]
-    constants = [rows.compare(first, 2.0**k, k, True) for j in exponents for k in (-j, j)]
-    constants += [rows.compare(first, c, math.log2(c), False) for c in CONSTANTS]
-    curves = _curves(rows, probe, exponents[-1], widest=own[True][-1])
-    return Plan(rows.stacked(), first, again, mirrored, coordinates, constants, *curves)
+    return Plan(rows, here, seeded, again, roundings, *_curves(rows, probe, exponents[-1]))
 
 
-def _curves(
-    rows: Rows, probe: Probe, top: int, widest: np.ndarray
-) -> tuple[list[Comparison], list[Comparison]]:
+def _scale(rows: Rows, probe: Probe, exponents: list[int], sequences: range) -> Scale:
+    """Comparisons at the gradient scale of the probe."""
+    first = rows.add(1.0, sequences)
+    coordinates = [
+        Comparison(first, rows.add(probing.factors(probe, k, powers=p), sequences), k, p)
+        for p in (True, False)
+        for k in exponents
+    ]
+    powers = [2.0**k for j in exponents for k in (-j, j)]
+    constants = [
+        Comparison(first, rows.add(c, sequences), math.log2(c), c in powers)
+        for c in (*powers, *CONSTANTS)
+    ]
+    return Scale(first, coordinates, constants)
+
+
+def _curves(rows: Rows, probe: Probe, top: int) -> tuple[list[Comparison], list[Comparison]]:
     """Comparisons at every gradient scale: factors up to 2^top a coordinate, and 2^top for all."""
     # What the gradients are multiplied by to be of each scale: powers of two.
     shifts = [round(s - math.log2(probe.gradient_scale)) for s in probe.log2_scales]
-    base = {s: rows.add(2.0**s) for s in (*shifts, *(s + top for s in shifts))}
-    curve = [rows.compare(base[s], 2.0**s * widest, top, True) for s in shifts]
+    sequences = range(min(CURVE_SEQUENCES, probe.sequences))
+    widest = probing.factors(probe, top, powers=True)
+    base = {s: rows.add(2.0**s, sequences) for s in {*shifts, *(s + top for s in shifts)}}
+    curve = [Comparison(base[s], rows.add(2.0**s * widest, sequences), top, True) for s in shifts]
     return curve, [Comparison(base[s], base[s + top], top, True) for s in shifts]

@@ -54,6 +54,12 @@ class ScaleFreeness:
         than the tolerance; 0.0 if nowhere in the tested range, inf if everywhere.
       global_matters_below: The same for one constant.
       tolerance: What a deviation is held against.
+      untested: (path of a leaf, reason) of what could not be tested, in whole or in part; no other
+        attribute speaks of these coordinates.
+      rounding: Relative deviation that is allowed for between powers of two, where roundings of
+        gradients, state and updates differ; none is under powers of two. Twice what one more unit
+        of rounding a step leads to.
+      seeded_deviation: ``deviation`` on three sequences drawn from ``seed``. No verdict looks at it.
     """
 
     verdict: Verdict
@@ -69,13 +75,19 @@ class ScaleFreeness:
     matters_below: float
     global_matters_below: float
     tolerance: float
+    untested: tuple[tuple[str, str], ...] = ()
+    rounding: float = math.nan
+    seeded_deviation: float = math.nan
 
 
-def not_tested(reason: str, tolerance: float) -> ScaleFreeness:
+def not_tested(
+    reason: str, tolerance: float, untested: tuple[tuple[str, str], ...] = ()
+) -> ScaleFreeness:
     """The result of an optimizer that nothing can be said of, and why."""
     nan, unknown = math.nan, Deviation(math.nan)
     return ScaleFreeness(
-        Verdict.NOT_TESTED, reason, nan, nan, 0, Verdict.NOT_TESTED, unknown, (), (), (), nan, nan, tolerance
+        Verdict.NOT_TESTED, reason, nan, nan, 0, Verdict.NOT_TESTED, unknown, (), (), (), nan, nan,
+        tolerance, untested,
     )  # fmt: skip
 
 

@@ -22,8 +22,8 @@ Written by `python -m adamprox.scale_free` for optax {version}: every public opt
 the members of `adamprox`, at a learning rate of 0.01 unless the arguments say otherwise.
 
 * **scale-free**: each gradient coordinate is multiplied by its own positive constant, from 2⁻¹⁰ to 2¹⁰. *exact*: no bit of
-  the parameters changes under powers of two, at any gradient scale from 2⁻⁴⁰ to 2³⁰. *to tolerance*: the largest deviation,
-  relative to the path of its coordinate, is at most {tolerance:g} at gradients of about 1. *no*: it is more.
+  the parameters changes under powers of two, at any gradient scale from 2⁻⁴⁰ to 2³⁰. *to tolerance*: the largest deviation of
+  a coordinate, relative to its path and the median of 15 gradient sequences, is at most {tolerance:g} at gradients of about 1. *no*: it is more.
 * **one constant**: the same with one constant for all coordinates, the weaker property of norm methods.
 * **ε matters below**: the gradient scale under which an ε, or any other constant, moves the iterates by more than the
   tolerance. *never*: nowhere in the range. *everywhere*: at every scale. *(one constant)*: under rescaling by one constant.

@@ -1,0 +1,119 @@
+"""How far runs part, coordinate by coordinate, and what rounding explains of it."""
+
+import dataclasses
+
+import numpy as np
+
+from adamprox.scale_free.plan import Comparison
+from adamprox.scale_free.probe import Probe
+from adamprox.scale_free.runs import Runs
+
+QUANTILE = 0.75  # of deviations by rounding alone; the median is what is held against it
+MULTIPLE = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """One comparison, on R gradient sequences of n coordinates; all float64[R, n] but ``equal``.
+
+    Attributes:
+      values: Relative deviations: inf where the rescaled run alone is not finite, NaN where the
+        coordinate does not move or cannot be compared.
+      steps: The steps where they are largest, 1 for the first.
+      resolutions: Deviations that rounding of the parameters may hide; NaN where ``values`` is.
+      differs: 1.0 where a bit differs, 0.0 where none does; NaN where ``values`` is.
+      paths: Lengths of the longer of the two paths.
+      equal: Coordinates whose bits are equal, bool[n]: in all sequences until a number leaves its
+        range, and in most of them after that.
+    """
+
+    values: np.ndarray
+    steps: np.ndarray
+    resolutions: np.ndarray
+    differs: np.ndarray
+    paths: np.ndarray
+    equal: np.ndarray
+
+
+def measure(probe: Probe, runs: Runs, c: Comparison) -> Measurement:
+    """How far two trajectories part, relative to the path of each coordinate.
+
+    max over t of (|x'_t − x_t| − r_t)⁺ / max(Σ_t |Δx_t|, Σ_t |Δx'_t|), where r_t is what t roundings
+    of the parameters add up to: √t of their units, about twice a random walk.
+    """
+    base, other = runs.parameters(c.base), runs.parameters(c.other)
+    usable = np.isfinite(base) & runs.usable(c.base) & runs.usable(c.other)
+    usable = np.logical_and.accumulate(usable, axis=1)
+    clean = usable.all(axis=2, keepdims=True)
+    # Coordinates may be coupled: a number that left its range may be what made another infinite.
+    usable &= clean | np.isfinite(other)
+    good = usable & np.isfinite(other)
+    unequal, broken = usable & (base != other), usable & ~good
+    differs = unequal.any(axis=1)
+    equal = ~(unequal & clean).any(axis=(0, 1)) & (2 * differs.sum(axis=0) <= len(differs))
+    base, other = np.where(good, base, 0.0), np.where(good, other, 0.0)
+    moves = [_moves(probe, run, good) for run in (base, other)]
+    path = np.maximum(*(abs(m).sum(axis=1) for m in moves))
+    # What decay alone moves shows no dependence on the gradient: all sequences share it.
+    driven = np.maximum(*(abs(m - m.mean(axis=0)).sum(axis=1).mean(axis=0) for m in moves))
+    root = np.sqrt(np.arange(1, base.shape[1] + 1))[:, None]
+    blur = root * probe.rounding * np.maximum(abs(base), abs(other)).max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.maximum(abs(other - base) - blur, 0) / path[:, None]
+        resolution = blur[:, -1] / driven
+    stuck = broken.any(axis=1)
+    values = np.where(stuck, np.inf, relative.max(axis=1))
+    steps = np.where(stuck, broken.argmax(axis=1), relative.argmax(axis=1)) + 1
+    values[(path == 0) & ~stuck] = np.nan
+    nothing = np.isnan(values)
+    return Measurement(
+        values, steps, np.where(nothing, np.nan, resolution), np.where(nothing, np.nan, differs),
+        path, equal,
+    )  # fmt: skip
+
+
+def typical(m: Measurement, exact: bool, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """The median over sequences of every coordinate's deviation, where it says something.
+
+    Where the precision of the parameters hides deviations of the tolerance, only equal bits and
+    larger deviations say something.
+
+    Returns:
+      float64[n] with NaN where nothing is said, and where bits differ by what precision hides, bool[n].
+    """
+    values, differs = middle(m.values), middle(m.differs)
+    with np.errstate(invalid="ignore"):
+        shown = (middle(m.resolutions) < tolerance) | (values > tolerance)
+        shown |= exact & (differs == 0)
+        hidden = exact & ~shown & (differs == 1)
+    return np.where(shown, values, np.nan), hidden
+
+
+def middle(values: np.ndarray, quantile: float = 0.5) -> np.ndarray:
+    """A quantile of the numbers of every column of float64[R, n], the larger of two; NaN for none."""
+    ranked = np.sort(values, axis=0)
+    count = (~np.isnan(ranked)).sum(axis=0)
+    index = np.ceil(quantile * (np.maximum(count, 1) - 1)).astype(int)
+    return np.take_along_axis(ranked, index[None], axis=0)[0]
+
+
+def rounding_allowance(probe: Probe, roundings: list[Measurement]) -> np.ndarray:
+    """What factors that are no powers of two may move a coordinate by, relative to its path; float64[n].
+
+    Twice the deviation that one more unit of rounding of gradient, state and update a step leads to,
+    of the worst coordinate of the leaf, and a unit of the parameters themselves. Rounding itself is
+    half a unit at most. Sign methods flip rarely and by much, so a quantile over runs is taken, not
+    an average.
+    """
+    values = np.concatenate([m.values for m in roundings])
+    usual = np.nan_to_num(middle(values, QUANTILE), nan=0.0)
+    allowance = probe.rounding
+    for _, part, _ in probe.parts:
+        allowance[part] += MULTIPLE * usual[part].max()
+    return allowance
+
+
+def _moves(probe: Probe, run: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """x_t − x_{t−1} of float64[R, T, n] while it is good."""
+    start = np.broadcast_to(probe.start, (len(run), 1, run.shape[-1]))
+    return np.where(good, np.diff(run, axis=1, prepend=start), 0.0)

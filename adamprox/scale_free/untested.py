@@ -1,0 +1,85 @@
+"""Which parts of the parameters a certificate says nothing about, and why."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from adamprox.scale_free.deviations import Measurement, middle, typical
+from adamprox.scale_free.plan import Comparison, Scale
+from adamprox.scale_free.probe import Probe
+from adamprox.scale_free.runs import Runs
+
+
+def untested_leaves(
+    probe: Probe,
+    runs: Runs,
+    measured: Callable[[Comparison], Measurement],
+    here: Scale,
+    tolerance: float,
+) -> tuple[tuple[tuple[str, str], ...], np.ndarray]:
+    """Leaves, or parts of leaves, that could not be tested.
+
+    Args:
+      probe: Start and gradients.
+      runs: All runs.
+      measured: What a comparison amounts to.
+      here: Comparisons at the gradient scale of the probe.
+      tolerance: The largest deviation that is let pass.
+
+    Returns:
+      (path, reason) of each, and the coordinates that no comparison may look at, bool[n].
+    """
+    first = runs.parameters(here.first)
+    found = [measured(c) for c in here.everything]
+    broken = np.mean(~np.isfinite(first).all(axis=1), axis=0) > 0.5
+    away = np.logical_not(runs.usable(here.first)[:, 0].any(axis=0))
+    still = ~np.any([(m.paths > 0).any(axis=0) for m in found], axis=0)
+    alike = (first == first[:1]).all(axis=(0, 1)) & np.all([m.equal for m in found], axis=0)
+    coarse, hidden = _precision(here, found, tolerance)
+    reasons = (
+        (away, "leaves the range of its type, or of its state's"),
+        (broken, f"is not finite after step {_first_broken(first, broken)}"),
+        (still, f"never moves in {first.shape[1]} steps"),
+        (alike, "moves, but not by the gradient"),
+        (hidden, "deviates by less than the precision of {dtype} shows"),
+        (coarse, "moves too little for the precision of {dtype}"),
+    )
+    silent = still | alike | hidden
+    # Where nothing shows the tolerance, equal bits elsewhere are not enough.
+    return _by_leaf(probe, reasons), silent | (hidden.any() & (silent | coarse).all())
+
+
+def _first_broken(first: np.ndarray, broken: np.ndarray) -> int:
+    """The first step after which a number is not finite."""
+    infinite = (~np.isfinite(first[:, :, broken])).any(axis=(0, 2))
+    return int(infinite.argmax()) + 1
+
+
+def _precision(
+    here: Scale, found: list[Measurement], tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates whose precision would hide the tolerance, and those where it hides differing bits."""
+    coarse, hidden, far = (np.full(found[0].equal.shape, x) for x in (True, False, False))
+    for m, c in zip(found, here.everything, strict=True):
+        values, unclear = typical(m, c.exact, tolerance)
+        with np.errstate(invalid="ignore"):
+            far |= c.exact & (values > tolerance)
+            coarse &= ~(c.exact & (middle(m.resolutions) < tolerance))
+        hidden |= unclear
+    return coarse & ~far, hidden & ~far
+
+
+def _by_leaf(
+    probe: Probe, reasons: tuple[tuple[np.ndarray, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """(path, reason) of every leaf with coordinates that have one; the first reason counts."""
+    entries = []
+    for path, part, dtype in probe.parts:
+        left, size = np.ones(part.stop - part.start, bool), part.stop - part.start
+        for chosen, reason in reasons:
+            count = int((chosen[part] & left).sum())
+            left &= ~chosen[part]
+            if count:
+                share = "" if count == size else f" ({count} of {size} coordinates)"
+                entries.append((path, reason.format(dtype=dtype) + share))
+    return tuple(entries)
