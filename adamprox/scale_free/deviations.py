@@ -47,6 +47,11 @@ def measure(probe: Probe, runs: Runs, c: Comparison) -> Measurement:
     clean = usable.all(axis=2, keepdims=True)
     # Coordinates may be coupled: a number that left its range may be what made another infinite.
     usable &= clean | np.isfinite(other)
+    if c.exact:  # nor do bits say anything that first differ beside an infinite one, as in a norm
+        apart = base != other
+        alone = np.isfinite(other).all(axis=2, keepdims=True)
+        earlier = np.logical_or.accumulate(apart & alone, axis=1)
+        usable &= ~np.logical_or.accumulate(apart, axis=1) | earlier
     good = usable & np.isfinite(other)
     unequal, broken = usable & (base != other), usable & ~good
     differs = unequal.any(axis=1)
