@@ -26,8 +26,8 @@ def as_integer(value: object) -> int | None:
 
 
 def positive_integer(name: str, value: object) -> int:
-    """``value`` as an int; ValueError if it is not a whole number ≥ 1."""
+    """Return ``value`` as an int; ValueError if it is no whole number from 1 to 2³¹ − 1, as counters are."""
     number = as_integer(value)
-    if number is None or number < 1:
+    if number is None or not 1 <= number < 2**31:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return number

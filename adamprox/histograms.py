@@ -52,7 +52,8 @@ def log2_histogram(
       tree: Pytree of real or complex arrays.
       scale: What the magnitudes are divided by, ≥ 0; usually the learning rate. 0/0 is 0, so the
         first step of a warmup from 0 lies in the first bin. It takes the dtype of a leaf, float32
-        for half precision; the count is exact for the two as they are then, over the whole range.
+        for fewer bits; the count is exact for the two as they are then. A traced scale, or the modulus
+        of a complex number, may count as 0 where it is subnormal.
       axis_name: The mapped axis or axes that all leaves are divided along, inside ``shard_map``: the
         counts are then those of the whole arrays. None counts what this device holds. Arrays that
         are sharded under ``jit``, on automatic or explicit meshes, need none.
@@ -79,7 +80,8 @@ def log2_histogram(
             whole = jax.sharding.NamedSharding(jax.typeof(leaf).sharding.mesh, PartitionSpec())
             count = jax.sharding.auto_axes(out_sharding=whole)(_count)
         magnitude = jnp.abs(leaf) if jnp.iscomplexobj(leaf) else leaf
-        magnitude = magnitude.astype(jnp.promote_types(magnitude.dtype, jnp.float32))
+        if jnp.finfo(magnitude.dtype).bits < 32:
+            magnitude = magnitude.astype(jnp.float32)
         counts += count(magnitude, scalar(scale, magnitude.dtype))
     return counts if axis_name is None else jax.lax.psum(counts, axis_name)
 

@@ -256,7 +256,7 @@ def scale_by_adam(
     *,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """Adam's direction m̂ / (√v̂ + ε); with ``eps=0.0``, ε-free and safe at any gradient scale.
+    """Adam's direction m̂ / (√v̂ + ε); with ``eps=0.0``, ε-free and safe from 1e-30 to 1e30.
 
     m_t = β₁ m_{t−1} + (1−β₁) g_t,  v_t = β₂ v_{t−1} + (1−β₂) g_t²,  hats divide by 1 − β^t.
 
@@ -294,6 +294,8 @@ def scale_by_adam(
     """
     check_nonnegative(eps=eps, eps_root=eps_root)
     check_decay_rates(b1=b1, b2=b2)
+    # NumPy's float64 would make the updates float64; a plain number takes the type of a leaf.
+    eps, eps_root = (float(x) if is_static_number(x) else x for x in (eps, eps_root))
     if is_static_number(eps) and eps == 0 and not (is_static_number(eps_root) and eps_root > 0):
         # A known zero costs nothing; an array may hold any value, and zero must be right too.
         added = None if is_static_number(eps_root) else eps_root
@@ -344,9 +346,10 @@ def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
         mu_hat = optax.tree.bias_correction(mu, b1, count)
         if nesterov:
             mu_hat = _map(
-                lambda m, g: b1 * m + (1 - b1) * g,
+                # The factor of g is at most 1: g / (1 − β₁ᵗ) would leave the range.
+                lambda m, g: b1 * m + ((1 - b1) / (1 - b1**count)).astype(g.dtype) * g,
                 optax.tree.bias_correction(mu, b1, optax.safe_increment(count)),
-                optax.tree.bias_correction(updates, b1, count),
+                updates,
             )
         root_correction = jnp.sqrt(1 - b2**count)
         updates = _map(

@@ -14,9 +14,10 @@ from rich.text import Text
 from adamprox.output import obstacle
 from adamprox.report.page import Section, save_figures, write_page
 from adamprox.report.plots import style
-from adamprox.report.tables import write_claims, write_records
+from adamprox.report.tables import CLAIMS_LOCK, write_claims, write_records
 from adamprox.sweep import Cell, Record, Results, cell_key
 from adamprox.sweep.provenance import origin, provenance
+from adamprox.training import TrainingCell
 from experiments.cost import estimate, in_words
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
@@ -261,8 +262,8 @@ def check_writable(out: pathlib.Path, page: str) -> None:
     for folder in (out, out / "records", out / "figures", out / "tables"):
         if reason := obstacle(folder):
             raise _unwritable(out, reason)
-    for file in (page, "claims.json", "claims.csv"):
-        if (out / file).is_dir():
+    for file in (page, "claims.json", "claims.csv", CLAIMS_LOCK):
+        if (out / file).is_dir() and not (out / file).is_symlink():
             raise _unwritable(out, f"{out / file}: is a directory")
 
 
@@ -294,7 +295,8 @@ def _finished(records: Sequence[Record]) -> list[str]:
 
 
 def _training_seconds(records) -> float:
-    return sum({r["key"]: r.get("seconds", 0.0) for r in records}.values())
+    own = (r for r in records if r["kind"] == TrainingCell.kind)
+    return sum({r["key"]: r["seconds"] for r in own}.values())
 
 
 def _text(value: object) -> str:

@@ -153,3 +153,23 @@ def test_an_interrupted_writer_does_not_go_on(tmp_path, monkeypatch):
 def test_another_runs_state_is_not_used(tmp_path, identity, like):
     save(tmp_path / "c")
     assert Checkpoints(tmp_path / "c", identity).restore(like) is None
+
+
+NOT_PLAIN = {
+    "a named pipe": os.mkfifo,
+    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "a sparse file": lambda path: (path.touch(), os.truncate(path, 2**40)),
+}
+
+
+@pytest.mark.parametrize("name", NOT_PLAIN)
+def test_a_checkpoint_with_what_is_no_file_is_passed_over_at_once(tmp_path, name):
+    state = {"a": jnp.arange(6.0)}
+    Checkpoints(tmp_path, "x", every=0).save(1, state, [])
+    Checkpoints(tmp_path, "x", every=0).save(2, state, [])
+    path = next((tmp_path / "2").rglob("manifest.ocdbt"))
+    path.unlink()
+    NOT_PLAIN[name](path)
+    with pytest.warns(UserWarning, match="2 is damaged or of another run"):
+        assert Checkpoints(tmp_path, "x").restore(state) is not None
+    assert not (tmp_path / "2").exists()

@@ -20,10 +20,12 @@ from adamprox.report.claims import Verdict
 from adamprox.report.tables import _csv, read_claims, write_claims
 from adamprox.scale_free.__main__ import main as scale_free
 from adamprox.sweep import LostCellsError, Results, local, run_cells
+from adamprox.sweep.lock import locked
 from experiments import run as run_module
 from experiments.__main__ import main
 from experiments.doctor import OK, Check, show
 from experiments.overview import write_overview
+from tests.cifar_archives import good
 from tests.squares import QUIET, Square
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -195,3 +197,38 @@ def test_an_interpreter_that_cannot_run_is_named(tmp_path, monkeypatch):
             run_cells([Square(1.0)], Results(tmp_path), workers=1, console=QUIET)
     finally:
         context.set_executable(before)
+
+
+@pytest.mark.parametrize("name", ["\udcff", "a#b", "é", "[x]"])
+def test_an_overview_has_runs_of_any_name(tmp_path, name):
+    (tmp_path / "good").mkdir()
+    for folder, page in ((tmp_path / "good", "\ud800.html"), (tmp_path / name, "fig01.html")):
+        write_claims(folder, {"fig01": [CLAIM]}, {"preset": "demo", "page": page})
+    text = write_overview(tmp_path).read_text()
+    assert text.count("href=") == 2
+
+
+def test_a_lock_that_is_never_free_ends_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr("adamprox.report.tables._PATIENCE", 0.2)
+    with locked(tmp_path / ".claims.lock"), pytest.raises(TimeoutError, match=r"claims\.lock"):
+        write_claims(tmp_path, {"one": [CLAIM]}, {})
+
+
+def test_a_lock_is_no_link(tmp_path, capsys):
+    target = tmp_path / "target"
+    target.write_text("kept")
+    (tmp_path / ".claims.lock").symlink_to(target)
+    write_claims(tmp_path, {"one": [CLAIM]}, {})
+    assert target.read_text() == "kept" and read_claims(tmp_path)
+    (tmp_path / ".claims.lock").mkdir()
+    assert main(["fig01", "--preset", "smoke", "--out", str(tmp_path)]) == 2
+    assert ".claims.lock: is a directory" in capsys.readouterr().err
+    assert not (tmp_path / "records").exists()
+
+
+def test_a_data_dir_of_bytes_is_refused_before_any_work(tmp_path, capsys):
+    archive = good(tmp_path / "a.tar.gz")
+    argv = ["prepare", "cifar10", "--archive", str(archive), "--data-dir", str(tmp_path / "\udcff")]
+    assert data(argv) == 2
+    assert "must be a path in UTF-8" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["a.tar.gz"]

@@ -388,3 +388,19 @@ def test_list_says_what_is_there(prepared, run, monkeypatch):
     code, out, _ = run("list", "--data-dir", prepared)
     assert code == 0 and load("cifar10", prepared).fingerprint in out
     assert "SHA-256 is" in out and "cifar100 is not prepared" in out and f"in {prepared}" in out
+
+
+def test_a_data_set_is_replaced_only_by_a_whole_one(prepared, run, tmp_path, monkeypatch):
+    before = load("cifar10", prepared).fingerprint
+
+    def fail(self, part):
+        raise OSError(28, "No space left on device")
+
+    archive = good(tmp_path / "other.tar.gz", count=4)
+    command_line = ("prepare", "cifar10", "--archive", archive, "--data-dir", prepared, "--force")
+    with monkeypatch.context() as patch:
+        patch.setattr(cifar.Cifar10Binary, "_generate_examples", fail)
+        assert run(*command_line)[0] == 2
+    loading_module.forget()
+    assert load("cifar10", prepared).fingerprint == before
+    assert [path.name for path in (prepared / "cifar10_binary").iterdir()] == ["1.0.0"]

@@ -438,3 +438,18 @@ def test_no_optimizer_makes_nan_of_zero_gradients(name, eps):
         tx = getattr(adamprox, name)(0.1, eps=eps, weight_decay=0.0)
         updates, _ = tx.update(jnp.zeros(3, dtype), tx.init(x), x)
         assert np.all(updates == 0)
+
+
+def test_a_numpy_epsilon_is_a_plain_number(x64):
+    x, g = jnp.ones(2, jnp.float32), jnp.array([0, 8e-30], jnp.float32)
+    for name in ("adamw", "adamprox"):
+        for eps in (1e-300, 1e-8):
+            plain, numpy = (getattr(adamprox, name)(0.01, eps=e) for e in (eps, np.float64(eps)))
+            a, b = (tx.update(g, tx.init(x), x)[0] for tx in (plain, numpy))
+            assert a.dtype == b.dtype == x.dtype and np.array_equal(a, b) and np.isfinite(b).all()
+
+
+def test_nesterov_is_in_range_where_adam_is():
+    g = jnp.array([1e-30, 1e30, 3e37, 2e38])
+    tx = adamprox.scale_by_adam(eps=0.0, nesterov=True)
+    np.testing.assert_allclose(tx.update(g, tx.init(g))[0], 1.473684, rtol=2e-5)

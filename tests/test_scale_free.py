@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import optax.contrib
 import pytest
@@ -455,3 +456,41 @@ def test_float64_has_room_for_scales_that_float32_has_not():
             adamprox.adamw(1e-3, eps=0.0), params=params, gradient_scale=1e-60
         )
     assert found.verdict is Verdict.EXACT
+
+
+def test_hyperparameters_in_the_state_are_not_rounded():
+    """One unit of rounding of β₂ = 0.99999 moves 1 − β₂ by a part in a hundred."""
+
+    def make(learning_rate, b2):
+        def depends(gradients, params):
+            return jax.tree.map(lambda g: jnp.sign(g) * (1 + 0.1 * jnp.frexp(g)[0]), gradients)
+
+        adam = optax.scale_by_adam(b2=b2, eps=0.0)
+        return optax.chain(
+            optax.stateless(depends), adam, optax.scale_by_learning_rate(learning_rate)
+        )
+
+    for tx in (make(0.01, 0.99999), optax.inject_hyperparams(make)(0.01, 0.99999)):
+        result = adamprox.scale_freeness(tx)
+        assert result.verdict is NO and result.rounding < 1e-3, result.reason
+
+
+def test_a_deviation_at_other_gradient_scales_is_in_the_reason():
+    tx = optax.stateless(
+        lambda g, p: jax.tree.map(
+            lambda x: -0.01 * jnp.sign(x) * jnp.where(abs(x) > 1e6, 2.0, 1.0), g
+        )
+    )
+    result = adamprox.scale_freeness(tx)
+    assert result.verdict is TOLERANCE and "at gradient scales from 3e+01 to 1e+09" in result.reason
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_exponents_are_integers_of_any_type(kind):
+    params = jnp.ones(2)
+    given = [kind(2), kind(3)]
+    results = [
+        adamprox.scale_freeness(optax.sign_sgd(0.1), params=params, exponents=e)
+        for e in (given, np.array(given), (2, 3))
+    ]
+    assert len({repr(r) for r in results}) == 1

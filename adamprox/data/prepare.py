@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pathlib
+import secrets
 import shutil
 import sys
 
@@ -52,6 +53,10 @@ def prepare(
     if is_prepared(directory) and not force:
         return False
     root = resolve_data_dir(data_dir)
+    try:
+        os.fspath(root).encode()
+    except UnicodeEncodeError:  # ArrayRecord takes texts alone
+        raise ValueError(f"data dir must be a path in UTF-8, got {root}") from None
     if archive is None:
         path = _download(layout, root)
     elif os.fspath(archive):
@@ -61,15 +66,35 @@ def prepare(
     contents = read_archive(path, layout)
     _check_room(root, contents.size * _ROOM)
     try:
-        if directory.exists():  # replaced, or what is left of a damaged one
-            shutil.rmtree(directory)
-        builder = BUILDERS[name](archive=contents, data_dir=os.fspath(root))
-        with _as_quiet_as_a_pipe():
-            builder.download_and_prepare()
+        with _set_aside(directory):
+            builder = BUILDERS[name](archive=contents, data_dir=os.fspath(root))
+            with _as_quiet_as_a_pipe():
+                builder.download_and_prepare()
     except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError where a disk is full
         raise PrepareError(f"cannot write {directory}: {_one_line(error)}") from error
     forget()
     return True
+
+
+@contextlib.contextmanager
+def _set_aside(directory: pathlib.Path):
+    """Make room for a data set in place of the one, perhaps damaged, that is there.
+
+    The old one is removed when the new one is whole, and put back if it does not become so.
+    """
+    old = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}.old")
+    there = os.path.lexists(directory)
+    if there:
+        os.rename(directory, old)
+    try:
+        yield
+    except BaseException:
+        if there:
+            shutil.rmtree(directory, ignore_errors=True)
+            os.rename(old, directory)
+        raise
+    if there:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _download(layout: Layout, root: pathlib.Path) -> pathlib.Path:

@@ -4,6 +4,7 @@ import base64
 import functools
 import html
 import io
+import os
 import pathlib
 import urllib.parse
 from collections.abc import Sequence
@@ -73,7 +74,10 @@ def save_figures(figures: Sequence[Figure], directory: pathlib.Path) -> None:
 def _drawn(canvas: Canvas, kind: str) -> bytes:
     """Return the picture, drawn once for the file and the page."""
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format=kind, dpi=150 if kind == "png" else "figure")
+    if kind == "png":
+        canvas.savefig(buffer, format=kind, dpi=150)
+    else:  # without the time: a figure drawn again is the same file
+        canvas.savefig(buffer, format=kind, metadata={"Date": None})
     return buffer.getvalue()
 
 
@@ -138,10 +142,18 @@ def _claim_row(claim: Claim) -> str:
 
 def _links(links: Sequence[tuple[str, str]]) -> str:
     items = (
-        f'<li><a href="{html.escape(urllib.parse.quote(path))}">{html.escape(name)}</a></li>'
+        f'<li><a href="{html.escape(urllib.parse.quote(_bytes(path)))}">{html.escape(name)}</a></li>'
         for name, path in links
     )
     return f"<ul>{''.join(items)}</ul>"
+
+
+def _bytes(path: str) -> bytes:
+    """Return the bytes of a path, also where they, or its characters, are no text."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return path.encode(errors="backslashreplace")
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:

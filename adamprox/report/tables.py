@@ -19,6 +19,9 @@ from adamprox.sweep.lock import locked
 from adamprox.sweep.results import Record
 
 _CLAIMS = "claims.json"
+CLAIMS_LOCK = ".claims.lock"
+"""Name of the file that whoever writes claims holds a lock on."""
+_PATIENCE = 60.0  # seconds; claims are written in a hundredth of one
 _LARGEST = 2**24  # bytes; the claims of all experiments have 40,000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -82,7 +85,7 @@ def write_claims(
     Raises:
       OSError: A file cannot be written, or the one that is there cannot be read.
     """
-    with locked(out / ".claims.lock", wait=True):
+    with locked(out / CLAIMS_LOCK, wait=_PATIENCE):
         before = read_claims(out)
         if before is None and os.path.lexists(out / _CLAIMS):
             gone = "the claims of other experiments are gone until they are drawn again"

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adamprox.checks import as_integer
+
 
 def check_transformation(name: str, tx: Any) -> None:
     """Raise TypeError unless ``tx`` has what Optax's transformations have."""
@@ -30,8 +32,8 @@ def check_numbers(
     """Raise ValueError for a number out of its range."""
 
     def whole(value, low, high=math.inf):
-        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        return integer and low <= value <= high
+        number = as_integer(value)
+        return number is not None and low <= number <= high
 
     def real(value, low, high):
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -45,7 +47,7 @@ def check_numbers(
         (
             "exponents",
             exponents,
-            isinstance(exponents, Sequence) and len(exponents) > 0 and all(whole(k, 1, 20) for k in exponents),
+            isinstance(exponents, Sequence | np.ndarray) and len(exponents) > 0 and all(whole(k, 1, 20) for k in exponents),
             "a non-empty sequence of integers from 1 to 20",
         ),
     )  # fmt: skip

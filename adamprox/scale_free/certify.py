@@ -46,19 +46,20 @@ def scale_freeness(
     powers of two up to 2^±exponent (floating point multiplies by them without error, so a scale-free
     optimizer does not change a bit) and factors between them. Compared are the parameters after
     every step, relative to the length of the path that each coordinate takes. The whole is repeated
-    with all gradients of about 2⁻⁴⁰ … 2³⁰, which shows where an ε begins to matter and lets no ε above
-    1e-23 pass as none. With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰
-    and no ε above 1e-120 does; in float32 the squares of smaller gradients are out of range. In the same
+    with all gradients of about 2⁻⁴⁰ … 2³⁰, which shows where an ε begins to matter: no ε above 1e-23
+    can pass as zero. With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰,
+    and no ε above 1e-120 can; in float32 the squares of smaller gradients are out of range. In the same
     runs *one* factor for all coordinates tests the weaker property of sign and norm methods,
     ``global_rescaling``.
 
     A coordinate's deviation is its median over 15 gradient sequences (fewer for more than 2,000
-    coordinates, down to 3), so no verdict hangs on what happens in a rare sequence. These sequences, the factors
+    coordinates, down to 3), so no verdict depends on a rare sequence. These sequences, the factors
     and the default parameters are the same in every call: no verdict depends on ``seed``, which draws
-    three further sequences for ``seeded_deviation``. Between powers of two a state, gradient or update
-    of little precision rounds differently: twice the deviation that one more unit of rounding a step
-    leads to, ``rounding``, is allowed for there. Numbers near an end of the range of float16 or float8
-    are not compared. Leaves that could not be tested are listed in ``untested`` and ``reason``.
+    three further sequences for ``seeded_deviation``. With factors that are no powers of two a state,
+    gradient or update of little precision rounds differently. There the verdict tolerates ``rounding``:
+    twice the deviation that one more unit of rounding a step causes. Numbers near an end of the range
+    of float16 or float8 are not compared. Leaves that could not be tested are listed in ``untested``
+    and ``reason``.
 
     EXACT: equal bits under powers of two at every gradient scale that can be compared, and within
     ``tolerance`` between them. TOLERANCE: within ``tolerance`` at ``gradient_scale``. NO: not even
@@ -73,7 +74,7 @@ def scale_freeness(
       make: ``ε -> transformation``, to be tested at ε of 0 and 1e-16 … 1e-4 too.
       params: Pytree of real floating-point arrays to start from; a matrix, a vector, a scalar and a
         vector of zeros if None. Give your own where a mask or labels of ``tx`` expect them.
-      gradient_scale: What the smallest typical |g| is about, in units of the gradient; from 1e-30 to
+      gradient_scale: Typical |g| of the coordinate with the smallest gradients, in units of the gradient; from 1e-30 to
         1e30, to 1e±250 where all of ``params`` are float64.
       exponents: Positive integers k up to 20; factors are 2^−k … 2^k.
       steps: Gradients in the sequence, at least 2.
@@ -102,6 +103,7 @@ def scale_freeness(
     check_transformation("tx", tx)
     check_callables(make=make, extra_args=extra_args)
     check_numbers(gradient_scale, exponents, steps, tolerance, seed)
+    exponents, steps, seed = [*map(int, exponents)], int(steps), int(seed)
     start = probing.default_params() if params is None else real_arrays(params)
     check_room(float(gradient_scale), start)
     probe = probing.make_probe(start, steps, float(gradient_scale), seed)
@@ -141,6 +143,7 @@ def _examine(
         return not_tested(_nothing(untested), tolerance, untested)
     worst, below = everything.worst, matters_below(everything.curve, tolerance)
     reason = _reason(everything.verdict, worst, below, tolerance)
+    reason += _elsewhere(everything.curve, everything.verdict, tolerance)
     reason += _gaps(everything.curve) + _rounding(judge.rounding, tolerance)
     reason += f"; not tested: {_listed(untested)}" if untested else ""
     return ScaleFreeness(
@@ -157,12 +160,22 @@ def _reason(verdict: Verdict, worst: Deviation, below: float, tolerance: float) 
         return "no bit changes under powers of two at any tested gradient scale"
     if math.isinf(worst.largest):
         return f"rescaled gradients make the parameters non-finite at step {worst.step}"
-    where = f"the largest relative deviation is {worst.largest:.1e}"
+    where = f"the largest relative deviation at the given gradient scale is {worst.largest:.1e}"
     if worst.step:
         where += f" at step {worst.step}, factors up to 2^{worst.exponent:g}"
     if 0 < below < math.inf:
         where += f"; it is under {tolerance:g} at gradient scales of {below:.1e} and more"
     return where
+
+
+def _elsewhere(curve: tuple[tuple[float, float], ...], verdict: Verdict, tolerance: float) -> str:
+    """Return the gradient scales at which what passes here does not pass, for the reason."""
+    scales = [scale for scale, value in curve if value > tolerance]
+    if verdict is Verdict.NO or not scales or math.isinf(2.0 ** scales[-1]):
+        return ""
+    largest = max(value for _, value in curve if value > tolerance)
+    span = f"{2.0 ** scales[0]:.0e} to {2.0 ** scales[-1]:.0e}"
+    return f"; at gradient scales from {span} it is up to {largest:.0e}"
 
 
 def _gaps(curve: tuple[tuple[float, float], ...]) -> str:
@@ -175,10 +188,7 @@ def _rounding(rounding: float, tolerance: float) -> str:
     """What rounding alone does, for the reason, where it exceeds the tolerance."""
     if rounding <= tolerance:
         return ""
-    return (
-        f"; rounding in half precision explains deviations of up to {rounding:.0e} between powers "
-        "of two"
-    )
+    return f"; rounding explains deviations of up to {rounding:.0e} between powers of two"
 
 
 def _listed(untested: tuple[tuple[str, str], ...], most: int = 3) -> str:

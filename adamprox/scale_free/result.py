@@ -51,7 +51,7 @@ class ScaleFreeness:
       global_curve: The same for one constant, 2 to the largest exponent.
       epsilon_curve: (ε, deviation) of coordinate-wise rescaling if a factory was given.
       matters_below: Gradient scale under which ε, or another constant, moves the iterates by more
-        than the tolerance; 0.0 if nowhere in the tested range, inf if everywhere.
+        than the tolerance; 0.0 if nowhere in the tested range, inf if also at the largest.
       global_matters_below: The same for one constant.
       tolerance: What a deviation is held against.
       untested: (path of a leaf, reason) of what could not be tested, in whole or in part; no other

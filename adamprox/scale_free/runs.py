@@ -67,8 +67,10 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
         gradients, number = inputs
         gradients = jax.tree.map(_times, gradients, jax.tree.unflatten(structure, rescaling))
         gradients = perturb(gradients, noise, number, unit) if half else gradients
-        updates, state = update(gradients, state, params)
-        state = perturb(state, noise, number)
+        updates, new = update(gradients, state, params)
+        # A leaf that the update leaves alone is a hyperparameter, and is not rounded.
+        changed = jax.tree.map(lambda a, b: jnp.any(a != b), new, state)
+        state = jax.tree.map(jnp.where, changed, perturb(new, noise, number), new)
         updates = perturb(updates, noise, number, unit) if half else updates
         params = optax.apply_updates(params, updates)
         escaped = out_of_range(narrow, gradients, state) if any(narrow) else []

@@ -102,8 +102,8 @@ def _types(kind: Any) -> tuple[type, ...]:
 
 
 def _fits(value: Any, shape: tuple[int, ...], types: tuple[type, ...]) -> bool:
-    if not shape:
-        return type(value) in types  # a bool is no int here
+    if not shape:  # a bool is no int here, and an int has to be exact as a float
+        return type(value) in types and (type(value) is not int or abs(value) <= 2**53)
     inside = isinstance(value, list) and len(value) == shape[0]
     return inside and all(_fits(v, shape[1:], types) for v in value)
 

@@ -101,6 +101,7 @@ class _Sweep:
         self.jobs: dict[Hashable, _Job] = {}
         self.deaths: collections.Counter[str] = collections.Counter()
         self.lost: list[Cell] = []
+        self.has_waited = False
         self.false_starts = 0
         self.allowed_false_starts = _TRIES * crew.size
 
@@ -168,6 +169,9 @@ class _Sweep:
 
     def finished(self) -> Sequence[Hashable]:
         if not self.jobs:  # every cell that is left is being run by another sweep
+            if not self.has_waited:
+                _log.warning(waiting_for(len(self.elsewhere), self.results))
+            self.has_waited = True
             time.sleep(_PATIENCE)
         done = self.crew.wait(list(self.jobs), _PATIENCE) if self.jobs else []
         self.waiting += self.elsewhere
@@ -249,6 +253,13 @@ def _interruption() -> Iterator[threading.Event]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def waiting_for(count: int, results: Results) -> str:
+    """Return a line that says for whom a sweep waits."""
+    return (
+        f"waiting for {count} cells that another process runs, by its locks in {results.unfinished}"
+    )
 
 
 def _obituary(lost: Sequence[Cell]) -> str:

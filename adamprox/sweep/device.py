@@ -1,6 +1,7 @@
 """The engine for an accelerator: cells run in this process, several at once where that is faster."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -8,10 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 
 from adamprox.sweep.cells import Cell, cell_key
+from adamprox.sweep.crew import waiting_for
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.results import Record, Results
 
 _PATIENCE = 0.2
+_log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -38,7 +41,7 @@ def run_on_device(cells: Sequence[Cell], results: Results) -> Iterator[Record]:
 
     Cells that another sweep runs meanwhile are left to it.
     """
-    waiting = list(cells)
+    waiting, has_waited = list(cells), False
     while waiting:
         group = next_group(waiting, jax.local_device_count())
         waiting = _without(waiting, group)
@@ -50,6 +53,9 @@ def run_on_device(cells: Sequence[Cell], results: Results) -> Iterator[Record]:
                 continue
         yield from found
         if not (ours or waiting):  # the other sweep has all that is left
+            if not has_waited:
+                _log.warning(waiting_for(len(group), results))
+            has_waited = True
             time.sleep(_PATIENCE)
         # What is left of the group makes a new one: another size is another program.
         done = {record["key"] for record in found}

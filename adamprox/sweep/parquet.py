@@ -13,13 +13,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 LARGEST = 2**24
-"""Bytes of a file, and of what it decodes to; the record of 300 epochs has 100,000."""
+"""Bytes of a file; the record of 300 epochs has 100,000."""
 
+_MOST_MEMORY = 2**27  # bytes of Arrow's buffers and Python's objects
 _LARGEST_FOOTER = 2**18
-_LARGEST_HEADER = 2**16
-_BYTES_A_VALUE = 16  # a number and its two levels, in Arrow's buffers
+_LONGEST_LIST = 10_000  # of Thrift, in the footer
+_LARGEST_HEADER = 2**12
+_DEEPEST = 4  # lists or structures within each other
+_BYTES_A_LEVEL = 64  # of a value: its place in Arrow's buffers, and the object or list of Python
 _BYTES_A_PAGE = 2**10
-_COUNTED_IN = {0: 5, 2: 7, 3: 8}  # type of a page to the field of its header that counts values
+_PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = (
+    0,
+    2,
+    3,
+    8,
+)  # encodings bounded by a page's header
+_PAGES = {
+    0: (5, {_PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY}),
+    2: (7, {_PLAIN, _PLAIN_DICTIONARY}),
+}
+"""Type of a page to the field of its header that describes it, and the encodings it may have."""
 
 
 class NotARowError(ValueError):
@@ -37,7 +50,8 @@ def encode(row: Mapping[str, Any]) -> bytes:
     """
     buffer = io.BytesIO()
     try:
-        pq.write_table(pa.Table.from_pylist([dict(row)]), buffer)
+        table = pa.Table.from_pylist([dict(row)])
+        pq.write_table(table, buffer, compression="snappy", data_page_version="1.0")
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise NotARowError(_one_line(error)) from error
     return buffer.getvalue()
@@ -48,7 +62,7 @@ def decode(data: bytes) -> dict[str, Any]:
 
     Raises:
       NotARowError: It is damaged, has another number of rows or other types than JSON has, or
-        decodes to more than `LARGEST` bytes.
+        needs more than 128 MiB to decode.
 
     Example:
       >>> decode(encode({"error": [0.5, None], "seed": 0}))
@@ -57,7 +71,8 @@ def decode(data: bytes) -> dict[str, Any]:
     try:
         if len(data) > LARGEST or int.from_bytes(data[-8:-4], "little") > _LARGEST_FOOTER:
             raise NotARowError("it is too large")
-        file = pq.ParquetFile(pa.BufferReader(data))
+        source = pa.BufferReader(data)
+        file = pq.ParquetFile(source, thrift_container_size_limit=_LONGEST_LIST)
         _check_types(file)
         _check_size(file.metadata, data)
         (row,) = file.read(use_threads=False).to_pylist()
@@ -82,34 +97,37 @@ def _check_types(file: pq.ParquetFile) -> None:
             raise NotARowError(f"its column {field.name!r} has values of type {field.type}")
 
 
-def _is_json(kind: pa.DataType) -> bool:
-    """Return whether values of a type are those of JSON; dates may be out of Python's range."""
+def _is_json(kind: pa.DataType, depth: int = 0) -> bool:
+    """Return True for a type whose values are those of JSON; dates may be out of Python's range."""
     types = pa.types
-    if types.is_list(kind):
-        return _is_json(kind.value_type)
-    if types.is_struct(kind):
-        return all(_is_json(kind.field(i).type) for i in range(kind.num_fields))
+    if types.is_list(kind) and depth < _DEEPEST:
+        return _is_json(kind.value_type, depth + 1)
+    if types.is_struct(kind) and depth < _DEEPEST:
+        return all(_is_json(kind.field(i).type, depth + 1) for i in range(kind.num_fields))
     number = types.is_integer(kind) or types.is_float32(kind) or types.is_float64(kind)
     return number or types.is_null(kind) or types.is_boolean(kind) or types.is_string(kind)
 
 
 def _check_size(about: pq.FileMetaData, data: bytes) -> None:
-    """Refuse what Arrow would need more than `LARGEST` bytes for."""
+    """Refuse a file that needs too much memory, or whose memory the headers of its pages do not bound."""
     if not about.created_by.startswith("parquet-cpp-arrow"):  # Arrow reads others past their end
         raise NotARowError(f"it was written by {about.created_by[:40]!r}")
     total, group = 0, about.row_group(0)
     for column in map(group.column, range(group.num_columns)):
+        if column.compression not in ("SNAPPY", "UNCOMPRESSED"):
+            raise NotARowError(f"a column is compressed by {column.compression}")
         is_text = column.physical_type.endswith("BYTE_ARRAY")
+        a_value = _BYTES_A_LEVEL * (2 + column.path_in_schema.count("."))
         values = largest = 0
         for page in _pages(column, data):
             values += page.values
             largest = max(largest, page.size)
             # A text is stored once, in the dictionary, and may be repeated by every value.
-            needed = values * (_BYTES_A_VALUE + is_text * largest)
+            needed = values * (a_value + is_text * largest)
             total += page.size + _BYTES_A_PAGE
-            if total + needed > LARGEST:
-                raise NotARowError(f"it decodes to more than {LARGEST:,} bytes")
-        total += values * (_BYTES_A_VALUE + is_text * largest)
+            if total + needed > _MOST_MEMORY:
+                raise NotARowError(f"it needs more than {_MOST_MEMORY:,} bytes to decode")
+        total += values * (a_value + is_text * largest)
 
 
 class _Page(NamedTuple):
@@ -119,18 +137,23 @@ class _Page(NamedTuple):
 
 
 def _pages(column: pq.ColumnChunkMetaData, data: bytes) -> Iterator[_Page]:
-    starts = column.data_page_offset, column.dictionary_page_offset
-    place = min(start for start in starts if start)
+    place, dictionary = column.data_page_offset, column.dictionary_page_offset
+    if dictionary and 0 < dictionary < place:  # as Arrow chooses
+        place = dictionary
     end = place + column.total_compressed_size
-    if not 0 < place <= end <= len(data):
+    if not 4 <= place <= end <= len(data):
         raise NotARowError("a column lies outside of it")
     while place < end:
         thrift = _Thrift(data, place)
         header = thrift.struct()
-        body = header[_COUNTED_IN[header[1]]]
+        field, encodings = _PAGES[header[1]]
+        body = header[field]
         page = _Page(body[1], header[2], thrift.place + header[3])
-        if min(page.values, page.size, header[3]) < 0:
-            raise NotARowError("a page has a negative size")
+        levels = {body.get(3, _RLE), body.get(4, _RLE)}
+        if body[2] not in encodings or levels != {_RLE}:
+            raise NotARowError("a page has an encoding of its own")
+        if min(page.values, page.size, header[3]) < 0 or page.end > end:
+            raise NotARowError("a page has a size that cannot be")
         yield page
         place = page.end
 
@@ -138,7 +161,8 @@ def _pages(column: pq.ColumnChunkMetaData, data: bytes) -> Iterator[_Page]:
 class _Thrift:
     """The page headers of Parquet, in Thrift's compact protocol: 32-bit integers and structures.
 
-    Other types are passed over, as Arrow does, wherever they stand.
+    Whatever Arrow's reader and this one could understand differently is refused: fields that are not in
+    ascending order, fields with a number in the long form, and integers with superfluous bits.
 
     Source: the compact protocol specification of Apache Thrift; parquet.thrift of Apache Parquet.
     """
@@ -153,7 +177,9 @@ class _Thrift:
         number = 0
         while kind_and_delta := self.byte():
             kind, delta = kind_and_delta & 15, kind_and_delta >> 4
-            number = number + delta if delta else self.integer(16)
+            number += delta
+            if not delta or number > 100:
+                raise NotARowError("a page's header has a field of an odd number")
             value = self.value(kind, depth)
             if value is not None:
                 fields[number] = value
@@ -163,34 +189,29 @@ class _Thrift:
         """Return an integer of 32 bits or a structure, None for anything else."""
         if kind == 12 and depth < 4:
             return self.struct(depth + 1)
-        if kind in (4, 5, 6):
-            number = self.integer(32)
-            return number if kind == 5 else None
+        if kind == 5:
+            number = self.varint(2**32)
+            return (number >> 1) ^ -(number & 1)
         if kind == 8:
-            length = self.varint()
+            length = self.varint(2**32)
             self.place += length
-        elif kind == 7:
-            self.place += 8
-        elif kind == 3:
-            self.place += 1
+        elif kind == 6:
+            self.varint(2**64)
         elif kind not in (1, 2):  # booleans, which have no value of their own
             raise NotARowError(f"a page's header has a field of type {kind}")
         return None
 
-    def integer(self, bits: int) -> int:
-        """Return a signed integer."""
-        number = self.varint() % 2**bits
-        return (number >> 1) ^ -(number & 1)
-
-    def varint(self) -> int:
-        """Return an unsigned integer of at most 64 bits."""
+    def varint(self, limit: int) -> int:
+        """Return an unsigned integer below ``limit``."""
         number = 0
         for shift in range(0, 70, 7):
             byte = self.byte()
             number |= (byte & 127) << shift
             if byte < 128:
+                if number >= limit:
+                    break
                 return number
-        raise NotARowError("a number in a page's header has no end")
+        raise NotARowError("a page's header has a number that is too large")
 
     def byte(self) -> int:
         """Return the next byte."""

@@ -92,13 +92,19 @@ class Results:
         address = self._address(cell)
         # An option that is younger than the record had what is its default now.
         record = {name: default(cell, name) for name in address} | record
-        ours = all(record[name] == value for name, value in address.items())
+        ours = all(_same(record[name], value) for name, value in address.items())
+        ours = ours and isinstance(record.get("provenance"), str)
         accepts = getattr(cell, "accepts", None)
         return record if ours and (accepts is None or accepts(record)) else None
 
     def scratch(self, cell: Cell) -> pathlib.Path:
         """Where an unfinished run of ``cell`` may keep what lets it go on; absolute."""
-        return self.directory.absolute() / "unfinished" / cell_key(cell)
+        return self.unfinished / cell_key(cell)
+
+    @property
+    def unfinished(self) -> pathlib.Path:
+        """Folder of what unfinished cells keep, and of their locks; absolute."""
+        return self.directory.absolute() / "unfinished"
 
     @contextlib.contextmanager
     def claim(self, cell: Cell) -> Iterator[bool]:
@@ -107,7 +113,7 @@ class Results:
         False where another sweep into this directory runs it. The claim of a process that is killed
         ends with it.
         """
-        with locked(self.scratch(cell).with_suffix(".lock"), wait=False) as ours:
+        with locked(self.scratch(cell).with_suffix(".lock")) as ours:
             yield ours
 
     def finish(self, cell: Cell, columns: Record, provenance: Record) -> Record:
@@ -154,6 +160,13 @@ def _load(path: pathlib.Path) -> Record | None:
     except (FileNotFoundError, NotADirectoryError, NotAFileError, NotARowError):
         return None
     return record if record.pop("digest", None) == _digest(record) else None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return True for equal JSON; True is not 1."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _digest(record: Record) -> str:
