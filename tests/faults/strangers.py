@@ -58,8 +58,8 @@ def not_a_record(setting: Setting) -> Iterator[Finding]:
         "another key": [{**address, "key": "../../etc"}],
         "numbers as text": [{**address, "key": "x", "epoch": "many", "seconds": "long"}],
         "epochs without an end": [{**address, "key": "x", "epoch": [], "seconds": 0.0}],
-        "a repeated value of 17 MB": [
-            {**address, "key": cell_key(cell), "text": "x" * (17 * 10**6)}
+        "a repeated value of 200 MB": [
+            {**address, "key": cell_key(cell), "text": ["x" * 10**6] * 200}
         ],
     }
     for what, rows in bad.items():
