@@ -1,6 +1,9 @@
-"""What a number given by a caller is, asked without touching traced values."""
+"""Checks of values that a caller or a file gives, without touching traced ones."""
 
 import operator
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def as_integer(value: object) -> int | None:
@@ -31,3 +34,36 @@ def positive_integer(name: str, value: object) -> int:
     if number is None or not 1 <= number < 2**31:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return number
+
+
+def fits(record: Mapping[str, Any], columns: Mapping[str, tuple[Sequence[int], Any]]) -> bool:
+    """Return True if a record has columns of these shapes and types.
+
+    Args:
+      record: Any record.
+      columns: By name, the lengths of nested lists, () for a plain value, and the type of what is in
+        them: ``float`` allows integers too, and a union allows None.
+
+    Example:
+      >>> record = {"error": [0.5, None], "seed": 0}
+      >>> fits(record, {"error": ((2,), float | None), "seed": ((), int)})
+      True
+      >>> fits(record, {"error": ((3,), float | None)}), fits(record, {"loss": ((), float)})
+      (False, False)
+    """
+    return all(
+        name in record and _fits(record[name], tuple(shape), _types(kind))
+        for name, (shape, kind) in columns.items()
+    )
+
+
+def _types(kind: Any) -> tuple[type, ...]:
+    types = typing.get_args(kind) or (kind,)
+    return (*types, int) if float in types else types
+
+
+def _fits(value: Any, shape: tuple[int, ...], types: tuple[type, ...]) -> bool:
+    if not shape:  # a bool is no int here, and an int has to be exact as a float
+        return type(value) in types and (type(value) is not int or abs(value) <= 2**53)
+    inside = isinstance(value, list) and len(value) == shape[0]
+    return inside and all(_fits(v, shape[1:], types) for v in value)

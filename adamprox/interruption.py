@@ -1,9 +1,13 @@
-"""Ctrl-C and SIGTERM, which Python raises wherever it happens to be."""
+"""Ctrl-C and SIGTERM, which Python raises wherever it happens to be; and time limits."""
 
 import os
 import signal
 import sys
 from typing import NoReturn
+
+
+class OutOfTimeError(Exception):
+    """A sweep ended at its time limit; what is unfinished goes on with the same command."""
 
 
 def was_interrupted(error: BaseException | None) -> bool:

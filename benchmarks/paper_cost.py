@@ -63,7 +63,7 @@ def measured_program(cell: TrainingCell) -> Program:
     data = cell.program.images.load()
     size = min(BATCHES * cell.batch_size, len(data.train))
     images = cell.program.images._replace(train_size=size)
-    return cell.program._replace(images=images, optimizer="adamw")
+    return cell.program._replace(images=images, optimizers=("adamw",))
 
 
 def steps(cell: TrainingCell) -> float:
@@ -79,7 +79,7 @@ def seconds_a_step(program: Program) -> float:
     """Measured on this device with one cell at a time, the best of a few epochs of some batches."""
     (measurement,) = measure(program, counts=(1,))
     count = program.images.train_size or len(program.images.load().train)
-    return measurement.seconds / -(-count // program.batch_size)
+    return count / measurement.images_per_second / -(-count // program.batch_size)
 
 
 def network_name(program: Program) -> str:

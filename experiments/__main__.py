@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from rich.table import Column, Table
 from adamprox.command_line import begin, console, directory, parse
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import one_line
-from adamprox.sweep import Results, cell_key, run_cells
+from adamprox.sweep import OutOfTimeError, Results, cell_key, run_cells
 from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.sweep.run import ENGINES
 from adamprox.training import TrainingCell
@@ -49,6 +50,8 @@ class Arguments:
     """Where cells run: processes or devices of this machine, or a Ray cluster."""
     address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
     """Of a Ray cluster, or auto; Ray is started on this machine by default."""
+    time_limit: Annotated[str | None, tyro.conf.arg(metavar="12m")] = None
+    """Stop in time, as in 90s, 12m or 3h: finished cells have records, and the same command goes on."""
     depth: Annotated[int | None, tyro.conf.arg(metavar="6n+2")] = None
     """Depth of the ResNet, in place of the preset's."""
     epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -110,7 +113,7 @@ def _obey(arguments: Arguments) -> int:
 def _run(
     arguments: Arguments, experiments: Sequence[Experiment], chosen: Protocol, out: pathlib.Path
 ) -> None:
-    started, shown_on = time.perf_counter(), console(stderr=True)
+    started, shown_on = time.monotonic(), console(stderr=True)
     check_writable(out, page_name(experiments))
     if arguments.engine == "ray":
         check_cluster(arguments.address)
@@ -119,11 +122,12 @@ def _run(
         workers=arguments.workers,
         engine=arguments.engine,
         address=arguments.address,
+        deadline=_deadline(arguments.time_limit, started),
         view=live_grids,
         console=shown_on,
     )
     report = run(experiments, chosen, out, runner=runner, console=shown_on)
-    shown_on.print(f"done in {time.perf_counter() - started:.0f} s; the report is at")
+    shown_on.print(f"done in {time.monotonic() - started:.0f} s; the report is at")
     print(report)
 
 
@@ -132,6 +136,8 @@ def _explain(error: BaseException) -> int:
     prefix = "python -m experiments: "
     if was_interrupted(error):
         code, line = 130, "\ninterrupted; finished cells are kept, the same command goes on"
+    elif isinstance(error, OutOfTimeError):
+        code, line = 75, "out of time; finished cells are kept, the same command goes on"
     elif isinstance(error, ValueError):
         code, line = 2, f"{prefix}{one_line(error)}"
     elif isinstance(error, OSError):
@@ -157,8 +163,19 @@ def _check(arguments: Arguments) -> None:
     given = [name for name in OVERRIDES if getattr(arguments, name) is not None]
     if given and arguments.experiment in ("list", "overview", "doctor"):
         raise ValueError(f"{given[0]} must be given with an experiment, got {arguments.experiment}")
+    _deadline(arguments.time_limit, 0.0)
     if arguments.workers is not None and arguments.workers < 0:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
+
+
+def _deadline(limit: str | None, started: float) -> float | None:
+    """Return when to stop by `time.monotonic`; ValueError for what is no time."""
+    if limit is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smh])", limit, re.ASCII)
+    if not found:
+        raise ValueError(f"time_limit must be a number of s, m or h, as in 12m, got {limit!r}")
+    return started + float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 OVERRIDES = ("depth", "epochs", "seed", "validation_size", "learning_rates", "weight_decays")

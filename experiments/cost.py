@@ -2,6 +2,7 @@
 
 import functools
 import math
+import pathlib
 import statistics
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from adamprox.sweep import Cell, Record
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingCell, throughput
 from adamprox.training.specs import Program
 
 # Of one core, forward and backward, as ResNet-20 was measured; an accelerator does some thousands.
@@ -17,17 +18,42 @@ _GFLOPS_A_CORE = 50.0
 _OTHER_KINDS = 5.0  # seconds: experiments without a network
 
 
-def estimate(cells: Sequence[Cell], records: Sequence[Record]) -> float:
-    """Return the seconds of one core that ``cells`` will take, compilation aside.
+def estimate(
+    cells: Sequence[Cell], records: Sequence[Record], folder: pathlib.Path | None = None
+) -> float:
+    """Return the seconds of one core, or of one accelerator, that ``cells`` will take.
+
+    Compilation is left out.
 
     Args:
       cells: Cells that have not been run.
       records: Finished cells, perhaps of the same programs.
+      folder: Place of the throughput that was measured on this accelerator; it is what counts then.
     """
     known = _measured(records)
     return sum(
-        _seconds(cell, known) if isinstance(cell, TrainingCell) else _OTHER_KINDS for cell in cells
+        _seconds(cell, known, folder) if isinstance(cell, TrainingCell) else _OTHER_KINDS
+        for cell in cells
     )
+
+
+def at_once(cells: Sequence[Cell], folder: pathlib.Path) -> list[str]:
+    """Return a line for every network whose throughput was measured on this device."""
+    programs = {
+        c.program._replace(optimizers=("adamw",)) for c in cells if isinstance(c, TrainingCell)
+    }
+    lines = []
+    for program in sorted(programs, key=repr):
+        if rates := throughput.rates_of(program, folder):
+            best = max(rates, key=lambda runs: rates[runs])
+            name = (
+                f"{program.network.family}-{program.network.depth}, {program.network.compute_dtype}"
+            )
+            lines.append(
+                f"{name}: {best} runs at once, {rates[best]:,.0f} images/s "
+                f"({rates.get(1, math.nan):,.0f} by one run)"
+            )
+    return lines
 
 
 def reckoned(cell: TrainingCell) -> float:
@@ -51,16 +77,23 @@ def _like(record: Record) -> tuple:
     return tuple(record.get(name) for name in names + data)
 
 
-def _seconds(cell: TrainingCell, known: dict[tuple, float]) -> float:
+def _seconds(
+    cell: TrainingCell, known: dict[tuple, float], folder: pathlib.Path | None = None
+) -> float:
+    if folder and (rates := throughput.rates_of(cell.program, folder)):
+        return _passes(cell) / 3 / max(rates.values())
     if measured := known.get(_like(cell.config())):
         return measured * cell.epochs
+    return _passes(cell) * _forward_flops(cell.program) / (1e9 * _GFLOPS_A_CORE)
+
+
+def _passes(cell: TrainingCell) -> int:
+    """Return the number of forward passes of an image; a backward pass costs two of them."""
     data = cell.program.images.load()
     size = cell.train_size or len(data.train)
     visits = -(-cell.epochs // cell.evaluate_every)
     visited = len(data.test) + len(data.validation or ()) + cell.evaluate_train * size
-    # A backward pass costs two forward passes.
-    passes = 3 * size * cell.epochs + visited * visits
-    return passes * _forward_flops(cell.program) / (1e9 * _GFLOPS_A_CORE)
+    return 3 * size * cell.epochs + visited * visits
 
 
 @functools.cache

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 import adamprox
+from adamprox.checks import fits
 from adamprox.problems import quadratic
-from adamprox.sweep.cells import fits
 
 START = (-1.0, 2.0)
 MINIMIZER = (1.0, 1.0)

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 import adamprox
+from adamprox.checks import fits
 from adamprox.problems import quadratic
-from adamprox.sweep.cells import fits
 
 
 @dataclasses.dataclass(frozen=True)

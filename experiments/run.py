@@ -18,7 +18,7 @@ from adamprox.report.tables import CLAIMS_LOCK, write_claims, write_records
 from adamprox.sweep import Cell, Record, Results, cell_key
 from adamprox.sweep.provenance import origin, provenance
 from adamprox.training import TrainingCell
-from experiments.cost import estimate, in_words
+from experiments.cost import at_once, estimate, in_words
 from experiments.experiment import Experiment
 from experiments.protocol import Protocol
 
@@ -115,7 +115,7 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
     for name, cells in wanted.items():
         missing = {key: cell for key, cell in cells.items() if key not in done}
         new = [cell for key, cell in missing.items() if key not in left]  # others are shared
-        cost = in_words(estimate(new, records))
+        cost = in_words(estimate(new, records, results.directory))
         table.add_row(name, f"{len(cells)}", f"{len(cells) - len(missing)}", cost)
         left.update(missing)
     if not any(wanted.values()):
@@ -125,9 +125,10 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
             "its network out (as --depth leaves out all others)"
         )
     table.caption = (
-        f"{len(left)} cells to run, about {in_words(estimate(list(left.values()), records))} of one "
+        f"{len(left)} cells to run, about {in_words(estimate([*left.values()], records, results.directory))} of one "
         "core without compilation; best cells on edges and repetitions add more"
     )
+    table.caption = "\n".join([table.caption, *at_once(list(left.values()), results.directory)])
     return table
 
 

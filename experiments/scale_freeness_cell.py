@@ -12,9 +12,9 @@ import numpy as np
 import optax
 
 import adamprox
+from adamprox.checks import fits
 from adamprox.data import load
 from adamprox.models import ResNet
-from adamprox.sweep.cells import fits
 from adamprox.training.step import count, normalize
 
 OPTIMIZERS = ("adam_l2", "adamw", "adamprox", "adamprox_l2", "adamprox_l1")

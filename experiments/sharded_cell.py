@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import jax
 
+from adamprox.checks import fits
 from adamprox.data import load
-from adamprox.sweep.cells import fits
 from adamprox.training.loop import Schedule, train
 from adamprox.training.sharding import batch_mesh
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
@@ -87,7 +87,7 @@ class ShardedCell:
         program = Program(
             ImageSpec("digits", train_size=self.train_size),
             NetworkSpec(self.network, self.depth, batch_norm=False),
-            "adamw",
+            ("adamw",),
             self.batch_size,
         )
         hp = Hyperparameters(1e-3, 1e-3, 1.0)

@@ -16,7 +16,7 @@ from adamprox.training.sharding import batch_mesh
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import Hyperparameters
 
-PROGRAM = Program(ImageSpec("digits", train_size=64), NetworkSpec(depth=8), "adamw", 32)
+PROGRAM = Program(ImageSpec("digits", train_size=64), NetworkSpec(depth=8), ("adamw",), 32)
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
 
 

@@ -21,15 +21,15 @@ def main(directory: str, record: str) -> None:
     trained = None
     for trained in epochs(
         CELL.program,
-        CELL.hyperparameters,
+        [CELL.hyperparameters],
         CELL.schedule,
-        seed=CELL.seed,
+        seeds=[CELL.seed],
         init_seed=CELL.init_seed,
         checkpoints=Checkpoints(directory, repr(CELL), every=0),
     ):
-        print(len(trained.history), flush=True)
+        print(trained.epoch, flush=True)
     assert trained is not None
-    pathlib.Path(record).write_text(json.dumps(CELL.columns(trained)))
+    pathlib.Path(record).write_text(json.dumps(CELL.columns(trained.run(0))))
 
 
 if __name__ == "__main__":

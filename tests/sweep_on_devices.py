@@ -8,20 +8,21 @@ from rich.console import Console
 
 from adamprox.sweep import Results, run_cells
 from adamprox.training import TrainingCell, cell
-from adamprox.training.together import train_together
+from adamprox.training.loop import epochs
 
 calls = []
 
 
 def noted(program, hps, schedule, **options):
-    """`train_together`, noting the number of cells and of devices."""
-    calls.append((len(hps), options["mesh"].size))
-    return train_together(program, hps, schedule, **options)
+    """`epochs`, noting the number of cells and of devices."""
+    if options["mesh"]:
+        calls.append((len(hps), options["mesh"].size))
+    return epochs(program, hps, schedule, **options)
 
 
 if __name__ == "__main__":
     assert jax.device_count() == 8
-    cell.train_together = noted
+    cell.epochs = noted
     cells = [
         TrainingCell(depth=8, train_size=32, batch_size=32, learning_rate=1e-3 * (k + 1), seed=k)
         for k in range(10)
@@ -31,7 +32,7 @@ if __name__ == "__main__":
     assert [record["seed"] for record in records] == list(range(10))
     # As each alone, wherever in a group it was; that this is what `run` gives is tested elsewhere.
     for k in (0, 9):
-        (alone,) = TrainingCell.run_together([cells[k]])
+        alone = cells[k].run()
         for name in ("train_loss", "test_loss", "test_error"):
             np.testing.assert_allclose(records[k][name], alone[name], rtol=1e-6)
     losses = [record["test_loss"][0] for record in records]

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from adamprox.models import MLP, ResNet
@@ -126,7 +127,7 @@ def test_zero_shares_counts_entries_and_channels():
 
 def test_a_channel_shrinks_by_its_weight_times_the_root_of_its_size():
     x = {"kernel": jnp.ones((4, 2)), "bias": jnp.ones(2)}
-    tx = RECIPES["adamprox_group"](0.1, 0.25, 1)
+    tx = optax.chain(*RECIPES["adamprox_group"](0.1, 0.25))
     gradient = jax.tree.map(jnp.zeros_like, x)
     updates, _ = tx.update(gradient, tx.init(x), x)
     np.testing.assert_allclose(updates["kernel"], -0.25, rtol=1e-6)  # norm 2, shrunk by 0.25 · √4

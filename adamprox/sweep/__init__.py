@@ -1,5 +1,6 @@
 """Sweeps: many cells, each run once, whatever happens in between."""
 
+from adamprox.interruption import OutOfTimeError as OutOfTimeError
 from adamprox.sweep.cells import Cell as Cell
 from adamprox.sweep.cells import cell_key as cell_key
 from adamprox.sweep.crew import LostCellsError as LostCellsError

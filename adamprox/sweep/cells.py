@@ -3,8 +3,7 @@
 import hashlib
 import json
 import pathlib
-import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable
 from typing import Any, ClassVar, Protocol
 
 
@@ -16,7 +15,7 @@ class Cell(Protocol):
       version: Raised when a change of the code changes what a cell computes.
 
     A cell may also have a method ``accepts(record) -> bool`` that refuses records without the
-    columns that figures and claims read; see `fits`.
+    columns that figures and claims read; see `adamprox.checks.fits`.
     """
 
     kind: ClassVar[str]
@@ -73,39 +72,6 @@ def _told(cell: Cell) -> dict[str, Any]:
 def default(cell: Cell, name: str, otherwise: Any = None) -> Any:
     """The default of one of the cell's options, ``otherwise`` where it has none."""
     return getattr(type(cell), name, otherwise)
-
-
-def fits(record: Mapping[str, Any], columns: Mapping[str, tuple[Sequence[int], Any]]) -> bool:
-    """Return True if a record has columns of these shapes and types.
-
-    Args:
-      record: Any record.
-      columns: By name, the lengths of nested lists, () for a plain value, and the type of what is in
-        them: ``float`` allows integers too, and a union allows None.
-
-    Example:
-      >>> record = {"error": [0.5, None], "seed": 0}
-      >>> fits(record, {"error": ((2,), float | None), "seed": ((), int)})
-      True
-      >>> fits(record, {"error": ((3,), float | None)}), fits(record, {"loss": ((), float)})
-      (False, False)
-    """
-    return all(
-        name in record and _fits(record[name], tuple(shape), _types(kind))
-        for name, (shape, kind) in columns.items()
-    )
-
-
-def _types(kind: Any) -> tuple[type, ...]:
-    types = typing.get_args(kind) or (kind,)
-    return (*types, int) if float in types else types
-
-
-def _fits(value: Any, shape: tuple[int, ...], types: tuple[type, ...]) -> bool:
-    if not shape:  # a bool is no int here, and an int has to be exact as a float
-        return type(value) in types and (type(value) is not int or abs(value) <= 2**53)
-    inside = isinstance(value, list) and len(value) == shape[0]
-    return inside and all(_fits(v, shape[1:], types) for v in value)
 
 
 _NO_DEFAULT = object()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from adamprox.interruption import OutOfTimeError
 from adamprox.sweep.cells import Cell, cell_key, describe
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
@@ -105,7 +106,9 @@ class _Sweep:
         self.false_starts = 0
         self.allowed_false_starts = _TRIES * crew.size
 
-    def records(self, interrupted: threading.Event) -> Iterator[Record]:
+    def records(
+        self, interrupted: threading.Event, deadline: float | None = None
+    ) -> Iterator[Record]:
         for place in range(self.crew.size):
             self.start(place)
         while self.waiting or self.elsewhere or any(job.cell for job in self.jobs.values()):
@@ -114,6 +117,8 @@ class _Sweep:
                 yield from self.collect(handle)
             if interrupted.is_set():
                 raise KeyboardInterrupt
+            if deadline is not None and time.monotonic() > deadline:
+                raise OutOfTimeError
         if self.lost:
             raise LostCellsError(_obituary(self.lost))
 
@@ -220,17 +225,21 @@ class _Sweep:
             job.claim.close()
 
 
-def dispatch(cells: Sequence[Cell], results: Results, crew: Crew) -> Iterator[Record]:
+def dispatch(
+    cells: Sequence[Cell], results: Results, crew: Crew, deadline: float | None = None
+) -> Iterator[Record]:
     """Run ``cells`` on a crew and yield their records; each is on disk before it is yielded.
 
     Raises:
+      OutOfTimeError: The deadline, by `time.monotonic`, has come; what is unfinished goes on from
+        its last checkpoint.
       KeyboardInterrupt: On Ctrl-C or SIGTERM, after the workers have been stopped.
       LostCellsError: A cell's worker died each of three times; all other cells have been run.
     """
     sweep = _Sweep(cells, results, crew)
     try:
         with _interruption() as interrupted:
-            yield from sweep.records(interrupted)
+            yield from sweep.records(interrupted, deadline)
     finally:
         sweep.end()
 

@@ -1,55 +1,75 @@
-"""The engine for an accelerator: cells run in this process, several at once where that is faster."""
+"""The engine for an accelerator: cells run in this process, as many at once as pay."""
 
+import collections
 import contextlib
+import dataclasses
+import hashlib
+import json
 import logging
+import pathlib
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 
+from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.sweep.cells import Cell, cell_key
 from adamprox.sweep.crew import waiting_for
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.results import Record, Results
 
-_PATIENCE = 0.2
+_PATIENCE = 0.2  # seconds between two looks at what another sweep runs
+_LARGEST = 2**20  # bytes of the list of a group's cells
 _log = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class Batchable(Protocol):
-    """A cell that devices can run at once with others of its kind."""
+    """A cell that devices can run at once with others of its kind; a dataclass."""
 
-    @property
-    def at_once(self) -> int:
-        """How many a device, this one included; 1 where one after the other is as good."""
-        ...
+    optimizer: str
+    seed: int
 
     def fits(self, other: Any) -> bool:
-        """Whether ``other`` can be run at once with this one."""
+        """Return True if ``other`` can be run at once with this one."""
+        ...
+
+    def at_once(self, folder: pathlib.Path) -> int:
+        """Return how many a device runs fastest; what was measured for that is kept in ``folder``."""
         ...
 
     @staticmethod
-    def run_together(cells: Sequence[Any]) -> list[dict[str, Any]]:
-        """The columns of the record of each, computed on all devices of this process."""
+    def run_together(
+        cells: Sequence[Any], scratch: pathlib.Path | None, deadline: float | None
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Yield each cell and the columns of its record, as soon as it ends."""
         ...
 
 
-def run_on_device(cells: Sequence[Cell], results: Results) -> Iterator[Record]:
+def run_on_device(
+    cells: Sequence[Cell], results: Results, deadline: float | None = None
+) -> Iterator[Record]:
     """Run ``cells`` on all devices of this process, and yield their records, which are on disk then.
 
-    Cells that another sweep runs meanwhile are left to it.
+    Cells that another sweep runs meanwhile are left to it. Groups that an interrupted sweep left go
+    on first.
+
+    Raises:
+      OutOfTimeError: Not all are done at the ``deadline``; unfinished groups have checkpoints.
     """
-    waiting, has_waited = list(cells), False
+    waiting, has_waited, groups = list(cells), False, _Groups(results)
     while waiting:
-        group = next_group(waiting, jax.local_device_count())
-        waiting = _without(waiting, group)
+        group = groups.next(waiting)
+        keys = {cell_key(cell) for cell in group}
+        asked = [cell for cell in waiting if cell_key(cell) in keys]
+        waiting = _without(waiting, asked)
         with contextlib.ExitStack() as stack:
-            ours = [cell for cell in group if stack.enter_context(results.claim(cell))]
+            ours = [cell for cell in asked if stack.enter_context(results.claim(cell))]
             found = results.read_all(ours)
-            if len(ours) == len(group) and not found:
-                yield from _run(group, results)
+            if len(ours) == len(asked) and not found:
+                waiting = [*(yield from groups.run(group, deadline)), *waiting]
                 continue
         yield from found
         if not (ours or waiting):  # the other sweep has all that is left
@@ -60,33 +80,158 @@ def run_on_device(cells: Sequence[Cell], results: Results) -> Iterator[Record]:
         # What is left of the group makes a new one: another size is another program.
         done = {record["key"] for record in found}
         mine = [cell for cell in ours if cell_key(cell) not in done]
-        waiting = [*mine, *waiting, *_without(group, ours)]
+        waiting = [*mine, *waiting, *_without(asked, ours)]
 
 
-def _run(group: Sequence[Cell], results: Results) -> Iterator[Record]:
-    if len(group) == 1:
-        columns = [group[0].run(results.scratch(group[0]))]
-    else:
-        columns = type(group[0]).run_together(group)  # pyright: ignore[reportAttributeAccessIssue]
-    for cell, row in zip(group, columns, strict=True):
-        yield results.finish(cell, row, provenance())
+class _Groups:
+    """The groups of one sweep: which cells go together, and where their state is kept."""
+
+    def __init__(self, results: Results):
+        self.results = results
+        self.devices = jax.local_device_count()
+        self.most: list[tuple[Batchable, int]] = []  # where a device was out of memory
+        self.compiled: list[tuple[Batchable, Composition]] = []
+
+    def next(self, waiting: Sequence[Cell]) -> Sequence[Cell]:
+        """Return an unfinished group, or a new one with the first of ``waiting``.
+
+        An unfinished group may have cells that are done; they take their places again.
+        """
+        first: Any = waiting[0]
+        if not isinstance(first, Batchable):
+            return [first]
+        if left := self._unfinished(first, waiting):
+            return left
+        fitting = [c for c in waiting if type(c) is type(first) and first.fits(c)]
+        known = [composition for cell, composition in self.compiled if cell.fits(first)]
+        group = next_group(fitting, self._size(first), self.devices, known)
+        self.compiled.append((first, composition(group)))
+        return group
+
+    def _size(self, cell: Any) -> int:
+        limits = [size for other, size in self.most if other.fits(cell)]
+        return min(limits) if limits else cell.at_once(self.results.directory)
+
+    def run(
+        self, group: Sequence[Any], deadline: float | None
+    ) -> Generator[Record, None, list[Cell]]:
+        """Run a group and yield records; return the cells that the device had no memory for."""
+        if not isinstance(group[0], Batchable):
+            columns = group[0].run(self.results.scratch(group[0]))
+            yield self.results.finish(group[0], columns, provenance())
+            return []
+        files = _Files(self.results, group)
+        try:
+            for cell, columns in type(group[0]).run_together(group, files.begin(), deadline):
+                if self.results.read(cell) is None:
+                    yield self.results.write(cell, columns, provenance())
+        except jax.errors.JaxRuntimeError as error:
+            each = len(group) // self.devices
+            if each < 2 or "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            _log.warning("no memory for %d runs at once: %d from now on", each, each // 2)
+            self.most.append((group[0], each // 2))
+            files.end()
+            return [cell for cell in group if self.results.read(cell) is None]
+        files.end()
+        return []
+
+    def _unfinished(self, like: Any, waiting: Sequence[Cell]) -> list[Any]:
+        """Return the cells of a group with checkpoints all of which wait or are done; [] for none."""
+        keys = {cell_key(cell): cell for cell in waiting}
+        for path in sorted(self.results.unfinished.glob("group-*.json")):
+            cells = _listed(path, like)
+            missing = [cell for cell in cells if self.results.read(cell) is None]
+            if cells and not missing:
+                _Files(
+                    self.results, cells
+                ).end()  # a process was killed right after the last record
+            elif cells and all(cell_key(cell) in keys for cell in missing):
+                return cells
+        return []
 
 
-def next_group(waiting: Sequence[Cell], devices: int = 1) -> list[Cell]:
-    """The first of ``waiting``, and what runs at once with it.
+Composition = collections.Counter[str]
+"""How many runs of a group have each optimizer."""
+
+
+def composition(group: Sequence[Any]) -> Composition:
+    """Return the composition of a group."""
+    return collections.Counter(cell.optimizer for cell in group)
+
+
+def next_group(
+    fitting: Sequence[Any], size: int, devices: int = 1, known: Sequence[Composition] = ()
+) -> list[Any]:
+    """Return cells to run at once, those of one optimizer next to each other.
+
+    Every composition is a program of its own to compile, so one that is known is taken again, and a
+    new one is chosen so that the cells make as many equal groups as possible. Several devices run
+    cells of one optimizer, the same number each: the last cell is repeated where some lack.
 
     Args:
-      waiting: At least one cell.
-      devices: How many devices a group is divided over, each of which takes ``at_once`` cells.
+      fitting: Cells that fit each other, at least one.
+      size: Number of cells that a device takes at once.
+      devices: Number of devices.
+      known: Compositions that have been compiled.
     """
-    first = waiting[0]
-    if not isinstance(first, Batchable):
-        return [first]
-    fitting: list[Cell] = [c for c in waiting if type(c) is type(first) and first.fits(c)]
-    size = first.at_once * devices
-    # On one device too few cells would be a program of another size to compile; where there are
-    # many, they would leave all but one idle, and a short group is filled up.
-    return fitting[:size] if len(fitting) >= size or devices > 1 else fitting[:1]
+    own = [cell for cell in fitting if cell.optimizer == fitting[0].optimizer]
+    if devices > 1:
+        each = min(size, -(-len(own) // devices))
+        chosen = own[: each * devices]
+        return [*chosen, *[chosen[-1]] * (each * devices - len(chosen))]
+    alike = [cell for cell in fitting if cell.seed == fitting[0].seed]  # they share their images
+    fitting = alike if len(alike) >= size else fitting
+    counts = composition(fitting)
+    full = [c for c in known if c.total() == size and c <= counts]
+    chosen = full[0] if full else _balanced(counts, size)
+    return [
+        cell
+        for name, count in chosen.items()
+        for cell in [c for c in fitting if c.optimizer == name][:count]
+    ]
+
+
+def _balanced(counts: Composition, size: int) -> Composition:
+    """Return a composition of at most ``size`` that can be taken as often as the counts allow."""
+    groups = max(1, counts.total() // size)
+    chosen = collections.Counter({name: count // groups for name, count in counts.items()})
+    while chosen.total() > size:
+        chosen[max(chosen, key=lambda name: chosen[name])] -= 1
+    return +chosen
+
+
+class _Files:
+    """The checkpoints of a group, and beside them the list of its cells."""
+
+    def __init__(self, results: Results, group: Sequence[Any]):
+        keys = [cell_key(cell) for cell in group]
+        name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:20]
+        self.group = group
+        self.scratch = results.unfinished / f"group-{name}"
+        if len(group) == 1:
+            self.scratch = results.scratch(group[0])
+        self.list = self.scratch.with_suffix(".json")
+
+    def begin(self) -> pathlib.Path:
+        if len(self.group) > 1:
+            options = [dataclasses.asdict(cell) for cell in self.group]
+            write_atomically(self.list, json.dumps(options))
+        return self.scratch
+
+    def end(self) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.list.unlink(missing_ok=True)
+
+
+def _listed(path: pathlib.Path, like: Any) -> list[Any]:
+    """Return the cells of a list, [] if it is no list of cells of the kind of ``like``."""
+    try:
+        options = json.loads(read_file(path, _LARGEST))
+        cells = [dataclasses.replace(like, **one) for one in options]
+    except (FileNotFoundError, NotAFileError, ValueError, TypeError, RecursionError):
+        return []
+    return cells if all(like.fits(cell) for cell in cells) else []
 
 
 def _without(cells: Sequence[Cell], taken: Sequence[Cell]) -> list[Cell]:

@@ -31,6 +31,7 @@ def run_local(
     results: Results,
     workers: int | None = None,
     address: str | None = None,
+    deadline: float | None = None,
 ) -> Iterator[Record]:
     """Run ``cells`` and yield their records as they finish; each is on disk before it is yielded.
 
@@ -40,24 +41,26 @@ def run_local(
       workers: Processes, no more than cores; one a core by default, and none (this process, on all
         its devices) on an accelerator.
       address: None; this engine is here.
+      deadline: `time.monotonic` at which to stop; None for no limit.
 
     Yields:
       One record a cell.
 
     Raises:
       ValueError: There is an address.
+      OutOfTimeError: Not all are done at the deadline.
     """
     if address is not None:
         raise ValueError(f"address is for the engine ray, the engine is local; got {address!r}")
     if workers is None:
         workers = len(cores()) if jax.default_backend() == "cpu" else 0
     if workers == 0:
-        yield from run_on_device(cells, results)
+        yield from run_on_device(cells, results, deadline)
     else:
         if workers > len(cores()):
             _log.warning("%s workers are too many: %s cores", workers, len(cores()))
         size = min(workers, len(cells), len(cores()))
-        yield from dispatch(cells, results, _Processes(size))
+        yield from dispatch(cells, results, _Processes(size), deadline)
 
 
 class _Processes:

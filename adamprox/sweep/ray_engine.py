@@ -22,6 +22,7 @@ def run_ray(
     results: Results,
     workers: int | None = None,
     address: str | None = None,
+    deadline: float | None = None,
 ) -> Iterator[Record]:
     """The records of ``cells``, run on a Ray cluster; each is on disk before it is yielded.
 
@@ -35,6 +36,7 @@ def run_ray(
       address: None or ``local`` starts Ray on this machine, for this machine and behind a token;
         ``auto`` finds the cluster that this machine is part of; ``host:port`` is a cluster's head.
         A connection that there is already is used instead, and kept.
+      deadline: `time.monotonic` at which to stop; None for no limit.
 
     Returns:
       One record a cell, as they finish.
@@ -44,10 +46,10 @@ def run_ray(
 
     Source: P. Moritz et al., Ray: a distributed framework for emerging AI applications, OSDI 2018.
     """
-    return _run(load(), cells, results, workers, address)  # without Ray nothing is begun
+    return _run(load(), cells, results, workers, address, deadline)  # without Ray nothing is begun
 
 
-def _run(ray: Any, cells, results: Results, workers, address) -> Iterator[Record]:
+def _run(ray: Any, cells, results: Results, workers, address, deadline) -> Iterator[Record]:
     with connected(ray, workers, address):
         available = int(ray.cluster_resources().get("CPU", 0))
         if available < 1:

@@ -19,8 +19,8 @@ from adamprox.sweep.local import run_local
 from adamprox.sweep.ray_engine import run_ray
 from adamprox.sweep.results import Record, Results
 
-Engine = Callable[[Sequence[Cell], Results, int | None, str | None], Iterator[Record]]
-"""(cells, results, workers, address) -> the records as they finish, each on disk before that."""
+Engine = Callable[[Sequence[Cell], Results, int | None, str | None, float | None], Iterator[Record]]
+"""(cells, results, workers, address, deadline) -> the records as they finish, on disk by then."""
 
 View = Callable[[Sequence[Cell], Sequence[Record]], RenderableType]
 
@@ -35,6 +35,7 @@ def run_cells(
     workers: int | None = None,
     engine: str = "local",
     address: str | None = None,
+    deadline: float | None = None,
     view: View | None = None,
     console: Console | None = None,
 ) -> list[Record]:
@@ -49,6 +50,7 @@ def run_cells(
       workers: How many cells at once, 0 for this process itself, None for what suits the machine.
       engine: A key of `ENGINES`: ``local`` or ``ray``.
       address: Of a Ray cluster; see `adamprox.sweep.ray_engine.run_ray`.
+      deadline: `time.monotonic` at which to stop; None for no limit.
       view: What is shown above the progress bar of a terminal, of all cells and the records so far.
       console: Where progress is shown; standard error by default.
 
@@ -58,6 +60,8 @@ def run_cells(
     Raises:
       ValueError: There is no such engine, or not here, or no such number of workers; nothing has
         been run.
+      OutOfTimeError: The deadline has come; finished cells have records, and the rest goes on with
+        the next call.
       LostCellsError: A cell ended its worker every time it was tried; all others have been run.
       KeyboardInterrupt: On Ctrl-C, after the workers have been stopped.
 
@@ -84,7 +88,7 @@ def run_cells(
         console.print(line, soft_wrap=True)
     console.print(f"{len(wanted)} cells, {len(wanted) - len(missing)} already done")
     if missing:
-        finished = ENGINES[engine](missing, results, workers, address)
+        finished = ENGINES[engine](missing, results, workers, address, deadline)
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))
             records = results.read_all(wanted)

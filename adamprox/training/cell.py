@@ -5,23 +5,22 @@ import math
 import numbers
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, get_type_hints
 
 import jax
 
+from adamprox.checks import fits
 from adamprox.data import load
 from adamprox.histograms import NUM_BINS
-from adamprox.sweep.cells import fits
+from adamprox.training import throughput
 from adamprox.training.checkpoints import Checkpoints, digest
-from adamprox.training.loop import EpochResult, Schedule, Trained, train
+from adamprox.training.loop import EpochResult, Schedule, Trained, epochs
 from adamprox.training.recipes import RECIPES
-from adamprox.training.sharding import cell_mesh
+from adamprox.training.sharding import run_mesh
 from adamprox.training.sparsity import zero_shares
 from adamprox.training.specs import FAMILIES, ImageSpec, NetworkSpec, Program
 from adamprox.training.step import Hyperparameters
-from adamprox.training.throughput import choice
-from adamprox.training.together import train_together
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,7 +174,7 @@ class TrainingCell:
             self.width,
             self.statistics_groups,
         )
-        return Program(images, network, self.optimizer, self.batch_size, self.augment)
+        return Program(images, network, (self.optimizer,), self.batch_size, self.augment)
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -202,60 +201,70 @@ class TrainingCell:
         Returns:
           One list an epoch-wise column, and the outcome.
         """
-        start = time.perf_counter()
-        kept = Checkpoints(scratch, repr(self)) if scratch else None
-        with jax.enable_x64(False):  # a key has one result
-            trained = train(
-                self.program,
-                self.hyperparameters,
-                self.schedule,
-                seed=self.seed,
-                init_seed=self.init_seed,
-                checkpoints=kept,
-            )
-        seconds = kept.seconds if kept else time.perf_counter() - start
-        return self.columns(trained) | {"seconds": seconds}
-
-    @property
-    def at_once(self) -> int:
-        """How many cells of this program one device should train at once."""
-        return choice(self.program).cells
+        (row,) = (columns for _, columns in self.run_together([self], scratch))
+        return row
 
     def fits(self, other: "TrainingCell") -> bool:
-        """Whether ``other`` can be trained at once with this one."""
-        mine = self.program, self.schedule, self.init_seed
-        return mine == (other.program, other.schedule, other.init_seed)
+        """Return True if ``other`` can be trained at once with this one, whatever its optimizer."""
+        mine, its = (
+            (c.program._replace(optimizers=()), c.schedule, c.init_seed) for c in (self, other)
+        )
+        return mine == its
 
     @staticmethod
-    def run_together(cells: Sequence["TrainingCell"]) -> list[dict[str, Any]]:
+    def run_together(
+        cells: Sequence["TrainingCell"],
+        scratch: pathlib.Path | None = None,
+        deadline: float | None = None,
+    ) -> Iterator[tuple["TrainingCell", dict[str, Any]]]:
         """Train cells that fit each other at once on all devices, to what `run` gives for each.
 
-        The time of each is its share.
+        Args:
+          cells: Cells, those of one optimizer next to each other; with several devices, first those
+            of one device, then those of the next with the same optimizers.
+          scratch: As in `run`, for all of them.
+          deadline: `time.monotonic` at which training has to be over; None for no limit.
+
+        Yields:
+          A cell and its columns as soon as it ends; its time is its share of that of all.
+
+        Raises:
+          OutOfTimeError: Not all have ended in time; ``scratch`` has their state.
+        """
+        first, devices = cells[0], jax.local_devices() if len(cells) > 1 else [None]
+        each = len(cells) // len(devices)
+        program = first.program._replace(
+            optimizers=tuple(cell.optimizer for cell in cells[:each]),
+            one_order=len({cell.seed for cell in cells}) == 1,
+        )
+        kept = Checkpoints(scratch, repr(list(cells))) if scratch else None
+        clock, running = time.perf_counter(), dict(enumerate(cells))
+        trainings = epochs(
+            program,
+            [cell.hyperparameters for cell in cells],
+            first.schedule,
+            seeds=[cell.seed for cell in cells],
+            init_seed=first.init_seed,
+            checkpoints=kept,
+            mesh=run_mesh(devices) if len(devices) > 1 else None,
+            deadline=deadline,
+        )
+        while running:
+            with jax.enable_x64(False):  # a key has one result
+                training = next(trainings)
+            for k, cell in list(running.items()):
+                if training.has_ended(k, first.schedule):
+                    del running[k]
+                    seconds = kept.seconds if kept else time.perf_counter() - clock
+                    yield cell, cell.columns(training.run(k)) | {"seconds": seconds / len(cells)}
+
+    def at_once(self, folder: pathlib.Path) -> int:
+        """Return how many runs of this network one device should train at once.
 
         Args:
-          cells: No more than every device can take ``at_once``.
+          folder: Place of the measurement; it is made where there is none of this device and network.
         """
-        start = time.perf_counter()
-        first = cells[0]
-        devices = jax.local_devices()
-        # Every device trains as many; a short group is filled up, so that one program serves all.
-        size = max(len(cells), first.at_once * len(devices)) if len(devices) > 1 else len(cells)
-        filled = [*cells, *[cells[-1]] * (size - len(cells))]
-        with jax.enable_x64(False):  # as in `run`
-            together = train_together(
-                first.program,
-                [cell.hyperparameters for cell in filled],
-                first.schedule,
-                seeds=[cell.seed for cell in filled],
-                init_seed=first.init_seed,
-                batching=choice(first.program).batching,
-                mesh=cell_mesh(devices) if len(devices) > 1 else None,
-            )[: len(cells)]
-        share = (time.perf_counter() - start) / len(cells)
-        return [
-            cell.columns(trained) | {"seconds": share}
-            for cell, trained in zip(cells, together, strict=True)
-        ]
+        return throughput.runs_at_once(self.program, folder)
 
     def accepts(self, record: Mapping[str, Any]) -> bool:
         """Return True if a record has what `run` returns: one list entry an epoch, and the outcome."""
@@ -282,8 +291,8 @@ class TrainingCell:
             "final_validation_error": None if last.diverged_step else last.validation_error,
             "final_test_error": None if last.diverged_step else last.test_error,
             "test_examples": len(self.program.images.load().test.labels),
-            **zero_shares(trained.state.variables["params"]),
-            "parameters_digest": digest(trained.state.variables),
+            **zero_shares(trained.variables["params"]),
+            "parameters_digest": digest(trained.variables),
         }
 
 

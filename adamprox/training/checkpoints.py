@@ -52,13 +52,13 @@ class Checkpoints:
         """How long the run has taken, interrupted parts up to their last checkpoint included."""
         return self._before + time.monotonic() - self._start
 
-    def save(self, number: int, state: Any, history: list[dict[str, Any]]) -> None:
-        """Save what there is after epoch ``number``, if it is time to.
+    def save(self, number: int, state: Any, history: list, *, force: bool = False) -> None:
+        """Save what there is after epoch ``number``, if it is time to, or ``force`` says so.
 
         It is there as a whole or not at all. Where it cannot be saved, on a full disk say, that is
         a warning: the run needs no checkpoint to end well, and the next one may succeed.
         """
-        if not self._due():
+        if not (self._due() or force):
             return
         note = {
             "identity": self.identity,
@@ -96,7 +96,7 @@ class Checkpoints:
         # All processes of a run save together, so one clock decides.
         return bool(multihost_utils.broadcast_one_to_all(due)) if jax.process_count() > 1 else due
 
-    def restore(self, like: Any) -> tuple[Any, list[dict[str, Any]]] | None:
+    def restore(self, like: Any) -> tuple[Any, list] | None:
         """The newest state that can be believed, with its history; None when there is none.
 
         Args:

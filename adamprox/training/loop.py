@@ -1,16 +1,18 @@
-"""Training one cell, epoch by epoch, and going on from where an interrupted run was."""
+"""Training epoch by epoch, one run or several at once, and going on after an interruption."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
+from adamprox.interruption import OutOfTimeError
 from adamprox.training.checkpoints import Checkpoints
-from adamprox.training.program import CompiledNetwork, compile_program
-from adamprox.training.sharding import replicate
+from adamprox.training.program import CompiledNetwork, classic_random, compile_program
+from adamprox.training.sharding import RUNS, replicate
 from adamprox.training.specs import Program
 from adamprox.training.step import Hyperparameters, Sums, TrainState
 
@@ -65,10 +67,42 @@ class Schedule(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """The outcome of `train`: the state after the last epoch and one result an epoch."""
+    """A run after its last epoch.
+
+    Attributes:
+      variables: The Flax collections, on the host.
+      history: One result an epoch.
+    """
+
+    variables: Any
+    history: list[EpochResult]
+
+
+class Training(NamedTuple):
+    """Runs that are trained at once, between two epochs.
+
+    Attributes:
+      state: State of all runs, on the device; gone after the next epoch.
+      histories: One result an epoch, of every run; that of a run ends where it diverged.
+    """
 
     state: TrainState
-    history: list[EpochResult]
+    histories: list[list[EpochResult]]
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs that have been trained."""
+        return max(map(len, self.histories))
+
+    def run(self, k: int) -> Trained:
+        """Return one run."""
+        variables = jax.device_get(jax.tree.map(lambda leaf: leaf[k], self.state.variables))
+        return Trained(variables, self.histories[k])
+
+    def has_ended(self, k: int, schedule: Schedule) -> bool:
+        """Return True if there is nothing left to train in a run."""
+        history = self.histories[k]
+        return len(history) >= schedule.epochs or bool(history and history[-1].diverged_step)
 
 
 def train(
@@ -81,79 +115,126 @@ def train(
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
 ) -> Trained:
-    """Train one cell; a diverged epoch is the last.
+    """Train one run; a diverged epoch is the last.
 
     Args:
-      program: What is compiled.
-      hp: What is not.
-      schedule: How long.
-      seed: Of the order of the examples and of their augmentation.
-      init_seed: Of the initial parameters.
-      checkpoints: Where an interrupted run left its state, and where this one leaves its own.
+      program: Program of one optimizer.
+      hp: Numbers that are not compiled.
+      schedule: Length of the run.
+      seed: Seed of the order of the examples and of their augmentation.
+      init_seed: Seed of the initial parameters.
+      checkpoints: Place of the state that an interrupted run left, and of the state that this one
+        leaves.
       mesh: See `compile_program`.
 
     Returns:
-      The final state and the history; the same, bit for bit, whether or not the run was interrupted
-      (on one thread).
+      The outcome; the same, bit for bit, whether or not the run was interrupted (on one thread).
     """
     *_, last = epochs(
-        program, hp, schedule, seed=seed, init_seed=init_seed, checkpoints=checkpoints, mesh=mesh
+        program,
+        [hp],
+        schedule,
+        seeds=[seed],
+        init_seed=init_seed,
+        checkpoints=checkpoints,
+        mesh=mesh,
     )
-    return last
+    return last.run(0)
 
 
 def epochs(
     program: Program,
-    hp: Hyperparameters,
+    hps: Sequence[Hyperparameters],
     schedule: Schedule,
     *,
-    seed: int,
+    seeds: Sequence[int],
     init_seed: int,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
-) -> Iterator[Trained]:
-    """As `train`, but yield after every epoch; the state yielded is gone after the next."""
+    deadline: float | None = None,
+) -> Iterator[Training]:
+    """Train runs at once, each to the results that it has alone, and yield after every epoch.
+
+    Args:
+      program: Program of their optimizers.
+      hps: Numbers of each run; on a mesh, those of one device after the other.
+      schedule: Length of all runs.
+      seeds: Seeds of the order of the examples, one a run.
+      init_seed: Seed of the initial parameters of all.
+      checkpoints: As for `train`.
+      mesh: See `compile_program`.
+      deadline: `time.monotonic` at which training has to be over; None for no limit.
+
+    Yields:
+      All runs. An epoch ends when it ends for all; a run that diverged stays as it is.
+
+    Raises:
+      OutOfTimeError: The next epoch would not end in time; the state has been saved.
+    """
     compiled = compile_program(program, mesh)
     network = compiled.network
-    hp = replicate(Hyperparameters(*(jnp.float32(value) for value in hp)), mesh)
-    variables = replicate(classic_random(network.init, init_seed), mesh)
-    now = Trained(compiled.start(variables, hp), [])
+    columns = jnp.asarray(hps, jnp.float32).reshape(len(hps), -1).T
+    stacked = _divided(Hyperparameters(*columns), mesh)
+    orders = _divided(jnp.asarray(seeds, jnp.int32), mesh)
+    variables = replicate(network.init(init_seed), mesh)
+    now = Training(compiled.start(variables, stacked), [[] for _ in hps])
     del variables
     if checkpoints:
         now = restored(checkpoints, now)
-        if now.history:
+        if now.epoch:
             yield now
-    while not finished(now.history, schedule):
-        number = len(now.history) + 1
-        state, sums = classic_random(compiled.jit_epoch, now.state, hp, seed, number, network.pool)
+    longest = 0.0
+    while not all(now.has_ended(k, schedule) for k in range(len(hps))):
+        began, number = time.monotonic(), now.epoch + 1
+        if deadline is not None and began + longest > deadline:
+            if checkpoints:
+                checkpoints.save(now.epoch, now.state, _rows(now), force=True)
+            raise OutOfTimeError
+        state, sums, histograms = classic_random(
+            compiled.epoch, now.state, stacked, orders, number, network.pool
+        )
         visits = {
-            column: network.evaluate(state.variables, network.pool, *bounds)
+            column: compiled.evaluate(state.variables, network.pool, *bounds)
             for column, bounds in evaluation_ranges(network, schedule, number).items()
         }
-        now = Trained(state, [*now.history, to_host(number, state, sums, visits)])
+        found = jax.device_get((state.diverged_step, histograms, {"train": sums, **visits}))
+        histories = [
+            history
+            if now.has_ended(k, schedule)
+            else [*history, to_host(number, *jax.tree.map(lambda leaf, k=k: leaf[k], found))]
+            for k, history in enumerate(now.histories)
+        ]
+        now = Training(state, histories)
         if checkpoints:
-            checkpoints.save(number, now.state, [r._asdict() for r in now.history])
+            checkpoints.save(number, now.state, _rows(now))
+        longest = max(longest, time.monotonic() - began)
         yield now
 
 
-def finished(history: list[EpochResult], schedule: Schedule) -> bool:
-    """Whether there is no epoch left to train."""
-    return len(history) >= schedule.epochs or bool(history and history[-1].diverged_step)
+def _rows(training: Training) -> list[list[dict[str, Any]]]:
+    return [[result._asdict() for result in history] for history in training.histories]
 
 
-def restored(checkpoints: Checkpoints, start: Trained) -> Trained:
-    """What ``checkpoints`` hold of this run, or its ``start``."""
+def _divided(tree: Any, mesh: Mesh | None) -> Any:
+    """Place arrays with an axis of runs: over the devices of a mesh of runs, else on all."""
+    if mesh is None or RUNS not in mesh.axis_names:
+        return replicate(tree, mesh)
+    return jax.device_put(tree, NamedSharding(mesh, P(RUNS)))
+
+
+def restored(checkpoints: Checkpoints, start: Training) -> Training:
+    """Return what ``checkpoints`` hold of these runs, or their ``start``."""
     found = checkpoints.restore(start.state)
     if found is None:
         return start
-    state, rows = found
-    return Trained(state, [EpochResult(**row) for row in rows])
+    state, histories = found
+    return Training(state, [[EpochResult(**row) for row in rows] for rows in histories])
 
 
 def evaluation_ranges(
     network: CompiledNetwork, schedule: Schedule, number: int
 ) -> dict[str, tuple[int, int]]:
-    """What is visited after epoch ``number``: prefix of the columns to a range of the pool."""
+    """Return what is visited after epoch ``number``: prefix of the columns to a range of the pool."""
     if not schedule.visits(number):
         return {}
     columns = {"validation": "validation", "test": "test"}
@@ -164,12 +245,8 @@ def evaluation_ranges(
     }
 
 
-def to_host(number: int, state: TrainState, train: Sums, visits: dict[str, Sums]) -> EpochResult:
-    """The result of an epoch, from what is on the device."""
-    histogram = optax.tree.get(state.opt_state, "UpdateHistogramState").direction
-    diverged_step, counts, sums = jax.device_get(
-        (state.diverged_step, histogram, {"train": train, **visits})
-    )
+def to_host(number: int, diverged_step: Any, histogram: Any, sums: dict[str, Sums]) -> EpochResult:
+    """Return the result of an epoch of one run, from what was on the device."""
     means: dict[str, Any] = dict.fromkeys(EpochResult._fields)
     for name, total in sums.items():
         means[f"{name}_loss"] = float(total.loss / total.seen)
@@ -178,17 +255,7 @@ def to_host(number: int, state: TrainState, train: Sums, visits: dict[str, Sums]
         **means
         | {
             "epoch": number,
-            "update_histogram": [int(c) for c in counts],
+            "update_histogram": [int(c) for c in histogram],
             "diverged_step": int(diverged_step),
         }
     )
-
-
-def classic_random(function, *args):
-    """Call ``function`` with JAX's classic layout of random counters.
-
-    The newer, partitionable one compiles several times slower on a CPU; what it buys, generation
-    on sharded arrays, is not needed for parameters and permutations.
-    """
-    with jax.threefry_partitionable(False):
-        return function(*args)

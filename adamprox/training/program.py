@@ -1,25 +1,33 @@
-"""Compiled functions of one network, optimizer and data set, shared by all their cells."""
+"""Compiled functions of one network and data set, for one run or for several at once.
+
+Runs are stacked on axis 0 of every array. The number of a step is the same for all of them, so no
+condition depends on a run, and what is needed once an epoch is done outside of the loop over steps.
+"""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from adamprox.data.augmentation import augment, augmentation_key
-from adamprox.training.recipes import RECIPES
-from adamprox.training.sharding import batch_sharder, replicate
+from adamprox.histograms import log2_histogram
+from adamprox.training.sharding import RUNS, batch_sharder, replicate
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import (
     Hyperparameters,
     TrainState,
     count,
-    make_step,
+    finite_runs,
+    frozen_unless,
+    init_optimizers,
+    make_gradient,
     normalize,
+    update_runs,
     zero_sums,
 )
 
@@ -43,16 +51,15 @@ class Pool(NamedTuple):
 
 
 class CompiledNetwork(NamedTuple):
-    """What all programs on one network and data set share.
+    """Everything that all programs on one network and data set share.
 
     Attributes:
       model: The Flax module.
-      pool: On the device, or on every device of the mesh.
-      ranges: Where in the pool ``train``, ``validation`` and ``test`` begin and end.
-      mean: Per channel of the training images, float32[C].
-      std: Likewise.
-      init: init_seed -> variables; the last few are kept.
-      evaluate: (variables, pool, start, stop) -> Sums; one compilation serves every range.
+      pool: Images on the device, or on every device of the mesh.
+      ranges: Begin and end of ``train``, ``validation`` and ``test`` in the pool.
+      mean: Mean per channel of the training images, float32[C].
+      std: Standard deviation per channel, float32[C].
+      init: init_seed -> variables of one run; the last few are kept.
     """
 
     model: nn.Module
@@ -61,29 +68,73 @@ class CompiledNetwork(NamedTuple):
     mean: Any
     std: Any
     init: Callable
-    evaluate: Callable
 
 
 class CompiledProgram(NamedTuple):
-    """The functions of a `Program`.
+    """The functions of a `Program`, jitted, on the stacked arrays of K runs.
 
     Attributes:
-      network: What does not depend on the optimizer.
-      start: (variables, hyperparameters) -> TrainState, jitted.
-      epoch: (TrainState, hyperparameters, seed, number, pool) -> (TrainState, Sums), not jitted.
-      jit_epoch: The same, jitted; the state is donated.
+      network: Everything that does not depend on the optimizers.
+      start: (variables of one run, hyperparameters) -> TrainState.
+      epoch: (TrainState, hyperparameters, seeds int32[K], number, pool) -> (TrainState, Sums,
+        histograms int32[K, 28] of |step|/α at the first step); the state is donated.
+      evaluate: (variables, pool, start, stop) -> Sums; one compilation serves every range.
     """
 
     network: CompiledNetwork
     start: Callable
     epoch: Callable
-    jit_epoch: Callable
+    evaluate: Callable
+
+
+def vectorized(function: Callable, shared: Sequence[bool]) -> Callable:
+    """Have all runs advance in step: convolutions with a kernel a run become grouped ones."""
+    return jax.vmap(function, [None if same else 0 for same in shared])
+
+
+def sequential(function: Callable, shared: Sequence[bool]) -> Callable:
+    """Have one run after the other take its turn."""
+
+    def of_all(*args):
+        def of_one(own):
+            own = iter(own)
+            return function(
+                *(a if same else next(own) for a, same in zip(args, shared, strict=True))
+            )
+
+        return jax.lax.map(of_one, [a for a, same in zip(args, shared, strict=True) if not same])
+
+    return of_all
+
+
+def alone(function: Callable, shared: Sequence[bool]) -> Callable:
+    """Have the only run take its turn, without any trace of an axis of runs."""
+
+    def of_all(*args):
+        own = (a if same else _squeezed(a) for a, same in zip(args, shared, strict=True))
+        return jax.tree.map(lambda leaf: leaf[None], function(*own))
+
+    return of_all
+
+
+def _squeezed(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def batching(runs: int) -> Callable:
+    """Return the way in which this many runs of a device are trained: see `vectorized`.
+
+    On a CPU, where grouped convolutions are slow, they take turns.
+    """
+    if runs == 1:
+        return alone
+    return sequential if jax.default_backend() == "cpu" else vectorized
 
 
 def compile_network(
     images: ImageSpec, network: NetworkSpec, mesh: Mesh | None = None
 ) -> CompiledNetwork:
-    """Build what does not depend on the optimizer, once a process; see `CompiledNetwork`."""
+    """Build what does not depend on the optimizers, once a process; see `CompiledNetwork`."""
     return _network(images, network, mesh)
 
 
@@ -94,29 +145,15 @@ def _network(images: ImageSpec, network: NetworkSpec, mesh: Mesh | None) -> Comp
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     pool, ranges = _pool({name: split for name, split in splits.items() if split is not None})
     shape = jax.ShapeDtypeStruct((1, *data.train.images.shape[1:]), jnp.float32)
-    shard = batch_sharder(mesh)
 
     @functools.lru_cache(maxsize=_INITIALIZATIONS)
     def init(seed):
         # Evaluated layer by layer: layers share their few shapes, and the program of a hundred
         # different random draws takes longer to compile than all of them to run.
-        return model.lazy_init(jax.random.key(seed), shape, train=False)  # pyright: ignore
+        key = jax.random.key(seed)
+        return classic_random(lambda: model.lazy_init(key, shape, train=False))  # pyright: ignore
 
-    def evaluate(variables, pool, start, stop):
-        def on_batch(k, sums):
-            index = start + k * _EVALUATION_BATCH + jnp.arange(_EVALUATION_BATCH)
-            there = index < stop
-            index = shard(jnp.minimum(index, stop - 1))
-            batch = normalize(pool.images[index], data.mean, data.std)
-            logits = model.apply(variables, batch, train=False)
-            return jax.tree.map(jnp.add, sums, count(logits, pool.labels[index], there))
-
-        batches = (stop - start + _EVALUATION_BATCH - 1) // _EVALUATION_BATCH
-        return jax.lax.fori_loop(0, batches, on_batch, zero_sums())
-
-    return CompiledNetwork(
-        model, replicate(pool, mesh), ranges, data.mean, data.std, init, jax.jit(evaluate)
-    )
+    return CompiledNetwork(model, replicate(pool, mesh), ranges, data.mean, data.std, init)
 
 
 def _pool(splits) -> tuple[Pool, dict[str, tuple[int, int]]]:
@@ -129,61 +166,157 @@ def _pool(splits) -> tuple[Pool, dict[str, tuple[int, int]]]:
     return pool, ranges
 
 
-def compile_program(program: Program, mesh: Mesh | None = None) -> CompiledProgram:
+def classic_random(function, *args):
+    """Call ``function`` with JAX's classic layout of random counters.
+
+    The newer, partitionable one compiles several times slower on a CPU; what it buys, generation
+    on sharded arrays, is not needed for parameters and permutations.
+    """
+    with jax.threefry_partitionable(False):
+        return function(*args)
+
+
+def compile_program(
+    program: Program, mesh: Mesh | None = None, way: Callable | None = None
+) -> CompiledProgram:
     """Build the functions of ``program`` once a process; JAX compiles them at their first call.
 
     Args:
-      program: A network, an optimizer and a data set.
-      mesh: Of the devices over which a batch is divided along its axis ``batch``; None for one
-        device. BatchNorm's statistics are those of the whole batch, on any number of devices.
+      program: A network, a data set, and the optimizers of the runs of one device.
+      mesh: Devices over which runs are divided along its axis ``runs``, each as many as ``program``
+        has optimizers, or over which the batches of one run are divided along its axis ``batch``;
+        None for one device. BatchNorm's statistics are those of the whole batch on any number.
+      way: `vectorized`, `sequential` or `alone`; `batching` chooses by default.
     """
-    return _program(program, mesh)
+    return _program(program, mesh, way or batching(len(program.optimizers)))
 
 
 @functools.cache
-def _program(program: Program, mesh: Mesh | None) -> CompiledProgram:
+def _program(program: Program, mesh: Mesh | None, way: Callable) -> CompiledProgram:
     network = compile_network(program.images, program.network, mesh)
-    size = program.images.train_size or network.ranges["train"][1]
-    full, rest = divmod(size, program.batch_size)
-    steps = full + bool(rest)
+
+    def start(variables, hps):
+        runs = len(hps.learning_rate)
+        stacked = jax.tree.map(lambda x: jnp.broadcast_to(x, (runs, *x.shape)), variables)
+        opt_states = init_optimizers(program.optimizers, stacked["params"], hps)
+        return TrainState(stacked, opt_states, jnp.int32(0), jnp.zeros(runs, jnp.int32))
+
+    evaluate = _evaluation(program.images, program.network, mesh, way)
+    epoch = _epoch(program, network, batch_sharder(mesh), way)
+    if mesh is not None and RUNS in mesh.axis_names:
+        spec = jax.tree.map(lambda leaf: P(RUNS) if leaf.ndim else P(), _shapes(start, program))
+        divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
+        start = divide(start, in_specs=(P(), P(RUNS)), out_specs=spec)
+        epoch = divide(
+            epoch,
+            in_specs=(spec, P(RUNS), P(RUNS), P(), P()),
+            out_specs=(spec, P(RUNS), P(RUNS)),
+        )
+    return CompiledProgram(network, jax.jit(start), jax.jit(epoch, donate_argnums=0), evaluate)
+
+
+def _shapes(start: Callable, program: Program) -> TrainState:
+    """Return the shapes of the state of the runs of one device."""
+    network = compile_network(program.images, program.network)
+    one = jax.ShapeDtypeStruct((len(program.optimizers),), jnp.float32)
+    return jax.eval_shape(start, network.init(0), Hyperparameters(one, one, one))
+
+
+@functools.cache
+def _evaluation(
+    images: ImageSpec, network: NetworkSpec, mesh: Mesh | None, way: Callable
+) -> Callable:
+    """Build ``evaluate``, which serves every optimizer."""
+    common = compile_network(images, network, mesh)
     shard = batch_sharder(mesh)
 
-    def make_tx(hp: Hyperparameters) -> optax.GradientTransformation:
-        return RECIPES[program.optimizer](hp.learning_rate, hp.weight_decay, steps)
+    def of_one(variables, pool, start, stop):
+        def on_batch(k, sums):
+            index = start + k * _EVALUATION_BATCH + jnp.arange(_EVALUATION_BATCH)
+            there = index < stop
+            index = shard(jnp.minimum(index, stop - 1))
+            batch = normalize(pool.images[index], common.mean, common.std)
+            logits = common.model.apply(variables, batch, train=False)
+            return jax.tree.map(jnp.add, sums, count(logits, pool.labels[index], there))
 
-    def start(variables, hp):
-        # Distinct buffers: the first epoch is given the state for good, the variables stay ours.
-        variables = jax.tree.map(jnp.copy, variables)
-        zero = jnp.zeros([], jnp.int32)
-        return TrainState(variables, make_tx(hp).init(variables["params"]), zero, zero)
+        batches = (stop - start + _EVALUATION_BATCH - 1) // _EVALUATION_BATCH
+        return jax.lax.fori_loop(0, batches, on_batch, zero_sums())
 
-    step = make_step(network.model, make_tx)
+    evaluate = way(of_one, (False, True, True, True))
+    if mesh is not None and RUNS in mesh.axis_names:
+        evaluate = jax.shard_map(
+            evaluate,
+            mesh=mesh,
+            in_specs=(P(RUNS), P(), P(), P()),
+            out_specs=P(RUNS),
+            check_vma=False,
+        )
+    return jax.jit(evaluate)
 
-    def epoch(state, hp, seed, number, pool):
-        order = jax.random.permutation(jax.random.fold_in(jax.random.key(seed), number), size)
 
-        def on_batch(state, sums, index):
+def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Callable) -> Callable:
+    size = program.images.train_size or network.ranges["train"][1]
+    full, rest = divmod(size, program.batch_size)
+    one_order = program.one_order
+    by_order = alone if one_order else vectorized
+    gradient = way(make_gradient(network.model), (False, False, one_order, one_order))
+
+    def batch(seeds, step, pool, index):
+        """Return the images and labels of a step, [N, …] where all runs see the same, else [K, N, …]."""
+
+        def of_order(seed, index):
             index = shard(index)
             images = pool.images[index]
             if program.augment:
-                key = augmentation_key(seed, state.step)
-                images = augment(key, images, images.shape[1] // _SHIFT)
-            images = shard(normalize(images, network.mean, network.std))
-            state, new = step(state, hp, images, pool.labels[index])
-            return state, jax.tree.map(jnp.add, sums, new)
+                images = augment(augmentation_key(seed, step), images, images.shape[1] // _SHIFT)
+            return shard(normalize(images, network.mean, network.std)), pool.labels[index]
+
+        found = by_order(of_order, (False, False))(seeds, index)
+        return _squeezed(found) if one_order else found
+
+    def take_step(k, carry, hps, images, labels):
+        """Advance all runs that have not diverged; keep the directions of the epoch's first step."""
+        state, sums, first = carry
+        grads, rest, new = gradient(state.variables, hps.loss_multiplier, images, labels)
+        direction, params, opt_states = update_runs(program.optimizers, state, grads, hps)
+        now, alive = state.step + 1, state.diverged_step == 0
+        after = TrainState({"params": params, **rest}, opt_states, now, state.diverged_step)
+        after = frozen_unless(alive, program.optimizers, after, state)
+        diverges = alive & ~finite_runs(program.optimizers, after, new)
+        after = after._replace(diverged_step=jnp.where(diverges, now, state.diverged_step))
+        sums = jax.tree.map(lambda total, more: total + jnp.where(alive, more, 0), sums, new)
+        first = jax.tree.map(lambda old, d: jnp.where(k == 0, d, old), first, direction)
+        return after, sums, first
+
+    def epoch(state, hps, seeds, number, pool):
+        seeds = seeds[:1] if one_order else seeds
+
+        def order(seed):
+            return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), number), size)
+
+        orders = by_order(order, (False,))(seeds)
+
+        def on_batch(k, carry, index):
+            images, labels = batch(seeds, carry[0].step, pool, index)
+            return take_step(k, carry, hps, images, labels)
 
         def go_on(carry):
-            k, state, _ = carry
-            return (k < full) & (state.diverged_step == 0)
+            k, (state, *_) = carry
+            return (k < full) & jnp.any(state.diverged_step == 0)
 
         def on_full_batch(carry):
-            k, state, sums = carry
-            index = jax.lax.dynamic_slice(order, (k * program.batch_size,), (program.batch_size,))
-            return (k + 1, *on_batch(state, sums, index))
+            k, carry = carry
+            begin = (0, k * program.batch_size)
+            index = jax.lax.dynamic_slice(orders, begin, (len(seeds), program.batch_size))
+            return k + 1, on_batch(k, carry, index)
 
-        sums = zero_sums()
+        params = state.variables["params"]
+        carry = state, zero_sums(state.diverged_step.shape), jax.tree.map(jnp.zeros_like, params)
         if full:  # a loop is traced even if it takes no turn
-            _, state, sums = jax.lax.while_loop(go_on, on_full_batch, (0, state, sums))
-        return on_batch(state, sums, order[size - rest :]) if rest else (state, sums)
+            _, carry = jax.lax.while_loop(go_on, on_full_batch, (0, carry))
+        if rest:
+            carry = on_batch(full, carry, orders[:, size - rest :])
+        state, sums, first = carry
+        return state, sums, jax.vmap(log2_histogram)(first, hps.learning_rate)
 
-    return CompiledProgram(network, jax.jit(start), epoch, jax.jit(epoch, donate_argnums=0))
+    return epoch

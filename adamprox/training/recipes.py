@@ -1,32 +1,40 @@
-"""The optimizers a cell can name, each with its update histogram recorded on the way.
+"""The optimizers a cell can name: a direction, and the regularizer that follows it.
 
-A recipe is the chain of `adamprox.optimizers` with `update_histogram` around the regularizer; the
-tests hold every one to the optimizer it is named after.
+Chained, the two are the optimizer of `adamprox.optimizers` that a recipe is named after; the tests
+compare them. Training records the magnitudes of the direction alone.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import optax
 
 from adamprox import prox
-from adamprox.histograms import update_histogram
 from adamprox.metric import proxgen
 from adamprox.optimizers import adam_direction
 from adamprox.training.forgetting import CLIP_AT, restarted, short_memory
 from adamprox.transforms import add_l2_gradient, decay_weights, proximal
 
+
+class Recipe(NamedTuple):
+    """An optimizer in two parts.
+
+    Attributes:
+      direction: Transformation of the gradient into a step, learning rate included.
+      regularizer: Transformation that decays or shrinks the parameters after that step.
+    """
+
+    direction: optax.GradientTransformation
+    regularizer: optax.GradientTransformation = optax.identity()
+
+
 Direction = Callable[[Any], optax.GradientTransformation]
-Recipe = Callable[[Any, Any, int], optax.GradientTransformation]
 
 
-def _l2_then(direction: Direction, *before: optax.GradientTransformation) -> Recipe:
-    """The regularizer in the gradient, after ``before`` has seen that of the loss alone."""
-    return lambda alpha, weight_decay, every: optax.chain(
-        *before,
-        add_l2_gradient(weight_decay),
-        direction(alpha),
-        update_histogram(scale=alpha, every=every),
+def _l2_then(direction: Direction, *before: optax.GradientTransformation):
+    """Return a recipe with the regularizer in the gradient, after ``before`` has seen the loss's own."""
+    return lambda alpha, weight_decay: Recipe(
+        optax.chain(*before, add_l2_gradient(weight_decay), direction(alpha))
     )
 
 
@@ -34,35 +42,26 @@ def _then(
     regularizer: Callable[[Any], optax.GradientTransformation],
     direction: Direction = adam_direction,
     *before: optax.GradientTransformation,
-) -> Recipe:
-    """The regularizer after the step."""
-    return lambda alpha, weight_decay, every: optax.chain(
-        *before,
-        direction(alpha),
-        update_histogram(regularizer(weight_decay), scale=alpha, every=every),
+):
+    """Return a recipe with the regularizer after the step."""
+    return lambda alpha, weight_decay: Recipe(
+        optax.chain(*before, direction(alpha)), regularizer(weight_decay)
     )
 
 
-def _sgd(alpha, weight_decay, every):
-    return optax.chain(
-        add_l2_gradient(weight_decay),
-        optax.trace(decay=0.9),
-        optax.scale_by_learning_rate(alpha),
-        update_histogram(scale=alpha, every=every),
-    )
+def _sgd(alpha) -> optax.GradientTransformation:
+    return optax.chain(optax.trace(decay=0.9), optax.scale_by_learning_rate(alpha))
 
 
-def _proxgen(alpha, weight_decay, every):
-    """AdamProx in Adam's own metric; its histogram counts the decay too, which is inside."""
-    return optax.chain(
-        proxgen(alpha, prox.squared_l2, weight_decay), update_histogram(scale=alpha, every=every)
-    )
+def _proxgen(alpha, weight_decay) -> Recipe:
+    """Return AdamProx in Adam's own metric; its direction includes the decay."""
+    return Recipe(proxgen(alpha, prox.squared_l2, weight_decay))
 
 
 _clip = optax.clip_by_global_norm(CLIP_AT)
 
-RECIPES: dict[str, Recipe] = {
-    "sgd": _sgd,  # with momentum 0.9 and the regularizer in the gradient, as in §4.1
+RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
+    "sgd": _l2_then(_sgd),  # with momentum 0.9 and the regularizer in the gradient, as in §4.1
     "adam_l2": _l2_then(adam_direction),
     "adamw": _then(decay_weights),
     "adamprox": _then(lambda weight: proximal(prox.squared_l2, weight)),
@@ -81,4 +80,4 @@ RECIPES: dict[str, Recipe] = {
     "adamw_clipped": _then(decay_weights, adam_direction, _clip),
     "proxgen": _proxgen,
 }
-"""Name of the optimizer to ``(α, λ, steps between histograms) -> transformation``."""
+"""Name of the optimizer to ``(α, λ) -> Recipe``."""

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-BATCH, CELLS = "batch", "cells"
+BATCH, RUNS = "batch", "runs"
 
 
 def batch_mesh(devices: Sequence[Any] | None = None) -> Mesh:
@@ -23,9 +23,9 @@ def batch_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(np.asarray(devices or jax.devices()), (BATCH,))
 
 
-def cell_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh over which cells of a sweep are divided; as `batch_mesh`, with axis ``cells``."""
-    return Mesh(np.asarray(devices or jax.devices()), (CELLS,))
+def run_mesh(devices: Sequence[Any] | None = None) -> Mesh:
+    """Return a mesh over which runs are divided; as `batch_mesh`, with axis ``runs``."""
+    return Mesh(np.asarray(devices or jax.devices()), (RUNS,))
 
 
 def replicate(tree: Any, mesh: Mesh | None) -> Any:
@@ -42,7 +42,7 @@ def batch_sharder(mesh: Mesh | None) -> Callable[[jax.Array], jax.Array]:
     An array whose length the number of devices does not divide, the last batch of an epoch say, is
     left to the compiler.
     """
-    if mesh is None:
+    if mesh is None or BATCH not in mesh.axis_names:
         return lambda x: x
     sharding = NamedSharding(mesh, P(BATCH))
 

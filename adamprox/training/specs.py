@@ -117,18 +117,23 @@ FAMILIES: dict[str, Callable[[NetworkSpec, int], nn.Module]] = {
 
 
 class Program(NamedTuple):
-    """What is fixed when a training program is compiled: all but `Hyperparameters` and seeds.
+    """Everything that is fixed when a training program is compiled: all but `Hyperparameters` and seeds.
+
+    A program trains one run, or several at once that have all of this in common but the optimizer.
 
     Attributes:
-      images: What it is trained on.
-      network: What is trained.
-      optimizer: A key of `adamprox.training.recipes.RECIPES`.
+      images: Images of all runs.
+      network: Network of all runs.
+      optimizers: One key of `adamprox.training.recipes.RECIPES` a run, equal ones next to each other.
       batch_size: Examples a step; the last batch of an epoch is smaller where they do not divide.
-      augment: Whether training images are flipped and shifted at random.
+      augment: True to flip and shift training images at random.
+      one_order: True if all runs see the images in the same order, so that a batch is gathered and
+        augmented once for all.
     """
 
     images: ImageSpec = ImageSpec()
     network: NetworkSpec = NetworkSpec()
-    optimizer: str = "adamw"
+    optimizers: tuple[str, ...] = ("adamw",)
     batch_size: int = 128
     augment: bool = False
+    one_order: bool = True

@@ -1,22 +1,24 @@
-"""One training step, as pure functions to be compiled."""
+"""One training step of runs that are stacked on axis 0, as pure functions to be compiled."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.training.recipes import RECIPES
+
 
 class Hyperparameters(NamedTuple):
-    """What differs from cell to cell of one compiled program; float32[] each.
+    """Numbers in which runs of one compiled program differ; float32[] each, float32[K] of K runs.
 
     Attributes:
       learning_rate: α.
       weight_decay: λ, per step.
-      loss_multiplier: What the loss is multiplied by before it is differentiated.
+      loss_multiplier: Factor of the loss before it is differentiated.
     """
 
     learning_rate: Any
@@ -25,46 +27,52 @@ class Hyperparameters(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything a step changes.
+    """Everything a step of K runs changes.
 
     Attributes:
-      variables: The Flax collections: ``params`` and, with BatchNorm, ``batch_stats``.
-      opt_state: State of the optimizer.
+      variables: The Flax collections ``params`` and, with BatchNorm, ``batch_stats``, stacked.
+      opt_states: State of every group of neighbours with one optimizer, stacked; its counters of
+        steps are shared, and scalars.
       step: Steps taken, int32[].
       diverged_step: Number of the first step (from 1) after which the loss, a parameter or a second
-        moment was not finite; 0 while there is none. int32[].
+        moment of a run was not finite; 0 while there is none. int32[K]. From then on nothing else
+        of that run changes.
     """
 
     variables: Any
-    opt_state: optax.OptState
+    opt_states: tuple[optax.OptState, ...]
     step: Any
     diverged_step: Any
 
 
 class Sums(NamedTuple):
-    """Running sums over examples: loss (not multiplied) float32[], wrong int32[], seen int32[]."""
+    """Running sums over examples: loss (not multiplied) float32, wrong int32, seen int32; [] or [K]."""
 
     loss: Any
     wrong: Any
     seen: Any
 
 
-def zero_sums() -> Sums:
-    """Sums over no examples."""
-    return Sums(jnp.zeros([], jnp.float32), jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32))
+def zero_sums(shape: tuple[int, ...] = ()) -> Sums:
+    """Return sums over no examples."""
+    return Sums(
+        jnp.zeros(shape, jnp.float32), jnp.zeros(shape, jnp.int32), jnp.zeros(shape, jnp.int32)
+    )
 
 
 def normalize(images: jax.Array, mean: Any, std: Any) -> jax.Array:
-    """uint8[N, H, W, C] to float32[N, H, W, C] of zero mean and unit deviation per channel."""
+    """Return uint8[…, H, W, C] as float32 of zero mean and unit deviation per channel."""
     return (images.astype(jnp.float32) / 255 - mean) / std
 
 
 def count(logits: Any, labels: Any, there: Any = True) -> Sums:
-    """Cross-entropy and errors of logits float[N, K] against labels int32[N], summed.
+    """Return cross-entropy and errors of logits float[N, K] against labels int32[N], summed.
 
     Where ``there``, bool[N], is false an example does not count.
     """
-    loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    # A sum over a mask in place of an index: the gradient of an index is a scatter.
+    of_label = jnp.arange(logits.shape[-1]) == labels[:, None]
+    loss = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(jnp.where(of_label, logits, 0), axis=-1)
     there = jnp.broadcast_to(there, labels.shape)
     wrong = there & (jnp.argmax(logits, -1) != labels)
     return Sums(
@@ -74,39 +82,138 @@ def count(logits: Any, labels: Any, there: Any = True) -> Sums:
     )
 
 
-def all_finite(tree: Any) -> jax.Array:
-    """Whether every entry of every leaf is finite, bool[]."""
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()
+def make_gradient(model: nn.Module) -> Callable:
+    """Build ``gradient(variables, loss_multiplier, images, labels) -> (gradient, variables, sums)``.
 
-
-def make_step(
-    model: nn.Module, make_tx: Callable[[Hyperparameters], optax.GradientTransformation]
-) -> Callable[[TrainState, Hyperparameters, chex.Array, chex.Array], tuple[TrainState, Sums]]:
-    """Build ``step(state, hyperparameters, images, labels) -> (state, sums)``.
-
-    ``images`` are normalized float32[N, H, W, C]. The mean loss times the loss multiplier is what
-    is differentiated; the sums are of the plain loss, before the update.
+    It is that of one run: the mean loss times the multiplier is differentiated, and the sums are of
+    the plain loss. ``images`` are normalized float32[N, H, W, C].
     """
 
-    def loss_fn(params, rest, hp, images, labels):
+    def loss_fn(params, rest, multiplier, images, labels):
         logits, updated = model.apply(
             {"params": params, **rest}, images, train=True, mutable=list(rest)
         )
         sums = count(logits, labels)
-        return hp.loss_multiplier * sums.loss / labels.size, (updated, sums)
+        return multiplier * sums.loss / labels.size, (updated, sums)
 
-    def step(state, hp, images, labels):
-        params = state.variables["params"]
-        rest = {k: v for k, v in state.variables.items() if k != "params"}
-        gradient = jax.grad(loss_fn, has_aux=True)
-        grads, (rest, sums) = gradient(params, rest, hp, images, labels)
-        updates, opt_state = make_tx(hp).update(grads, state.opt_state, params)
-        params = optax.apply_updates(params, updates)
-        second_moment = optax.tree.get_all_with_path(opt_state, "nu")
-        finite = jnp.isfinite(sums.loss) & all_finite([params, [v for _, v in second_moment]])
-        now = optax.safe_increment(state.step)
-        first = (state.diverged_step == 0) & ~finite
-        diverged_step = jnp.where(first, now, state.diverged_step)
-        return TrainState({"params": params, **rest}, opt_state, now, diverged_step), sums
+    def gradient(variables, multiplier, images, labels):
+        rest = {k: v for k, v in variables.items() if k != "params"}
+        differentiate = jax.grad(loss_fn, has_aux=True)
+        grads, (rest, sums) = differentiate(variables["params"], rest, multiplier, images, labels)
+        return grads, rest, sums
 
-    return step
+    return gradient
+
+
+def slices(optimizers: Sequence[str]) -> list[tuple[str, slice]]:
+    """Return the runs of each optimizer as a slice.
+
+    Example:
+      >>> slices(["adamw", "adamw", "adam_l2"])
+      [('adamw', slice(0, 2, None)), ('adam_l2', slice(2, 3, None))]
+    """
+    found, start = [], 0
+    for name, group in itertools.groupby(optimizers):
+        stop = start + len(list(group))
+        found.append((name, slice(start, stop)))
+        start = stop
+    return found
+
+
+def init_optimizers(optimizers: Sequence[str], params: Any, hps: Hyperparameters) -> tuple:
+    """Return the states of the optimizers of stacked runs; see `TrainState`."""
+
+    def of_run(name, params, hp):
+        recipe = RECIPES[name](hp.learning_rate, hp.weight_decay)
+        return tuple(part.init(params) for part in recipe)
+
+    states = []
+    for name, runs in slices(optimizers):
+        mine = _part(runs, (params, hps))
+        one = jax.eval_shape(lambda m, name=name: of_run(name, *_part(0, m)), mine)
+        states.append(
+            jax.vmap(lambda p, h, name=name: of_run(name, p, h), out_axes=jax.tree.map(_axis, one))(
+                *mine
+            )
+        )
+    return tuple(states)
+
+
+def _axis(leaf) -> int | None:
+    """Return the axis of the runs in a leaf of an optimizer's state: a counter has none."""
+    is_counter = leaf.ndim == 0 and jnp.issubdtype(leaf.dtype, jnp.integer)
+    return None if is_counter else 0
+
+
+def update_runs(
+    optimizers: Sequence[str], state: TrainState, grads: Any, hps: Hyperparameters
+) -> tuple[Any, Any, tuple]:
+    """Let each optimizer step on its own runs.
+
+    Returns:
+      Directions, parameters after the step, and the states of the optimizers.
+    """
+
+    def of_run(name, grads, opt_state, params, hp):
+        direction, regularizer = RECIPES[name](hp.learning_rate, hp.weight_decay)
+        step, first = direction.update(grads, opt_state[0], params)
+        updates, second = regularizer.update(step, opt_state[1], params)
+        return step, optax.apply_updates(params, updates), (first, second)
+
+    found = []
+    for (name, runs), opt_state in zip(slices(optimizers), state.opt_states, strict=True):
+        axes = jax.tree.map(lambda leaf: 0 if leaf.ndim else None, opt_state)
+        step = jax.vmap(
+            lambda g, s, p, h, name=name: of_run(name, g, s, p, h), (0, axes, 0, 0), (0, 0, axes)
+        )
+        grads_of, params_of, hps_of = _part(runs, (grads, state.variables["params"], hps))
+        found.append(step(grads_of, opt_state, params_of, hps_of))
+    directions, params, opt_states = zip(*found, strict=True)
+    join = lambda *leaves: leaves[0] if len(leaves) == 1 else jnp.concatenate(leaves)  # noqa: E731
+    return jax.tree.map(join, *directions), jax.tree.map(join, *params), opt_states
+
+
+def finite_runs(optimizers: Sequence[str], state: TrainState, sums: Sums) -> jax.Array:
+    """Return True for runs whose loss, parameters and second moments are finite; bool[K]."""
+    moments = []
+    for (_, runs), opt_state in zip(slices(optimizers), state.opt_states, strict=True):
+        found = [nu for _, nu in optax.tree.get_all_with_path(opt_state, "nu")]
+        some = bool(jax.tree.leaves(found))  # gradient descent has none
+        moments.append(_all_finite(found) if some else jnp.ones(runs.stop - runs.start, bool))
+    finite = jnp.isfinite(sums.loss) & _all_finite(state.variables["params"])
+    return finite & jnp.concatenate(moments)
+
+
+def _all_finite(tree: Any) -> jax.Array:
+    """Return True for runs all of whose entries are finite, bool[K] of stacked leaves."""
+    leaves = jax.tree.leaves(tree)
+    return jnp.stack([jnp.isfinite(x).reshape(len(x), -1).all(1) for x in leaves]).all(0)
+
+
+def frozen_unless(
+    alive: jax.Array, optimizers: Sequence[str], new: TrainState, old: TrainState
+) -> TrainState:
+    """Return ``new`` for the runs that are alive, bool[K], and ``old`` for the others."""
+    opt_states = [
+        _frozen_unless(alive[runs], *states)
+        for (_, runs), *states in zip(
+            slices(optimizers), new.opt_states, old.opt_states, strict=True
+        )
+    ]
+    return new._replace(
+        variables=_frozen_unless(alive, new.variables, old.variables),
+        opt_states=tuple(opt_states),
+    )
+
+
+def _frozen_unless(alive: jax.Array, new: Any, old: Any) -> Any:
+    def choose(after, before):
+        if not after.ndim:  # a counter
+            return after
+        return jnp.where(alive.reshape(-1, *[1] * (after.ndim - 1)), after, before)
+
+    return jax.tree.map(choose, new, old)
+
+
+def _part(runs: Any, tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[runs], tree)

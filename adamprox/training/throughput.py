@@ -1,120 +1,153 @@
-"""How many cells to train at once, and how: measured on the device, remembered, never guessed."""
+"""How many runs to train at once: measured on the device, kept with the records, never guessed."""
 
-import itertools
 import json
-import os
+import logging
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from adamprox.files import write_atomically
+from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.training.loop import classic_random
 from adamprox.training.program import compile_program
 from adamprox.training.specs import Program
 from adamprox.training.step import Hyperparameters
-from adamprox.training.together import BATCHINGS, compile_together
 
-
-class Choice(NamedTuple):
-    """How many cells at once, and a key of `BATCHINGS`."""
-
-    cells: int
-    batching: str
-
-
-ALONE = Choice(1, "sequential")
+COUNTS = (1, 2, 4, 8, 16, 32)
+_BATCHES = 8  # of an epoch that is timed
+_WORTH = 1.05  # times faster that twice as many runs have to be
+_LARGEST = 2**20  # bytes of the file
+_log = logging.getLogger(__name__)
 
 
 class Measurement(NamedTuple):
-    """One way to train cells.
+    """Training of some runs at once.
 
     Attributes:
-      choice: The way.
-      seconds: An epoch, divided by the number of cells, the best of a few.
-      compile_seconds: From the call to the first result, less an epoch.
-      peak_bytes: The largest use of the device's memory so far, None where it is not known.
+      runs: Number of runs.
+      images_per_second: Images that all runs together are trained on in a second.
+      compile_seconds: Time from the call to the first result, less an epoch.
+      peak_bytes: Largest use of the device's memory so far, None where it is not known.
     """
 
-    choice: Choice
-    seconds: float
+    runs: int
+    images_per_second: float
     compile_seconds: float
     peak_bytes: int | None
 
 
 def measure(
-    program: Program, counts: Sequence[int] = (1, 2, 4, 8, 16), repeats: int = 3
+    program: Program, counts: Sequence[int] = COUNTS, repeats: int = 3
 ) -> Iterator[Measurement]:
-    """Time an epoch of every number of cells and every way to batch them, one by one.
+    """Time an epoch of every number of runs.
 
     Args:
-      program: What is trained; give it a ``train_size`` of some batches, an epoch is all of it.
-      counts: Numbers of cells.
-      repeats: Epochs timed, the best of which counts.
+      program: Program of one run, with a ``train_size`` of some batches: an epoch is all of it.
+      counts: Numbers of runs, ascending.
+      repeats: Epochs timed; the best counts.
 
     Yields:
-      A `Measurement` as soon as there is one; a way that runs out of memory is left out.
+      A `Measurement` as soon as there is one, until the device is out of memory.
     """
-    ways = [Choice(k, name) for k, name in itertools.product(counts, BATCHINGS) if k > 1]
-    for choice in [ALONE, *ways] if 1 in counts else ways:
+    for runs in counts:
         try:
-            yield _measure(program, choice, repeats)
-        except jax.errors.JaxRuntimeError:  # out of memory: more cells would be, too
-            continue
+            yield timed(program._replace(optimizers=program.optimizers * runs), repeats)
+        except jax.errors.JaxRuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return
 
 
-def _measure(program: Program, choice: Choice, repeats: int) -> Measurement:
-    compiled = compile_together(program, choice.batching)
-    network = compile_program(program).network
-    hps = Hyperparameters(*jnp.tile(jnp.array([[1e-4], [1e-4], [1.0]]), choice.cells))
-    seeds = jnp.arange(choice.cells, dtype=jnp.int32)
-    states = compiled.start(classic_random(network.init, 0), hps)
+def out_of_memory(error: BaseException) -> bool:
+    """Return True for the error that XLA raises where a device has no memory left."""
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
+def timed(program: Program, repeats: int = 3) -> Measurement:
+    """Time an epoch of all runs of a program, the best of ``repeats`` after the first."""
+    compiled, runs = compile_program(program), len(program.optimizers)
+    network = compiled.network
+    hps = Hyperparameters(*jnp.tile(jnp.array([[1e-4], [1e-4], [1.0]]), runs))
+    seeds = jnp.zeros(runs, jnp.int32)
+    state = compiled.start(network.init(0), hps)
     times = []
     for number in range(1, repeats + 2):
         start = time.perf_counter()
-        states, sums = classic_random(compiled.epoch, states, hps, seeds, number, network.pool)
+        state, *sums = classic_random(compiled.epoch, state, hps, seeds, number, network.pool)
         jax.block_until_ready(sums)
         times.append(time.perf_counter() - start)
     best = min(times[1:])
-    memory = jax.devices()[0].memory_stats() or {}
-    return Measurement(
-        choice, best / choice.cells, times[0] - best, memory.get("peak_bytes_in_use")
-    )
+    size = program.images.train_size or network.ranges["train"][1]
+    memory = jax.local_devices()[0].memory_stats() or {}
+    peak = memory.get("peak_bytes_in_use")
+    return Measurement(runs, runs * size / best, times[0] - best, peak)
 
 
-def remember(program: Program, measurements: Sequence[Measurement]) -> Choice:
-    """Keep the best of ``measurements`` for `choice`, and return it."""
-    best = min(measurements, key=lambda m: m.seconds).choice
-    path = _path()
-    known = _known()
-    known[_name(program)] = list(best)
-    write_atomically(path, json.dumps(known, indent=1, sort_keys=True))
-    return best
+def runs_at_once(program: Program, folder: pathlib.Path) -> int:
+    """Return the number of runs at which a device trains most images a second.
+
+    It is measured once a device and network, and kept in ``folder``. On a CPU, where runs at once
+    gain nothing, it is 1.
+
+    Args:
+      program: Program of one of the runs.
+      folder: Place of ``throughput.json``.
+    """
+    if jax.default_backend() == "cpu":
+        return 1
+    rates = rates_of(program, folder) or _rates(program, folder)
+    return max(rates, key=lambda runs: rates[runs])
 
 
-def choice(program: Program) -> Choice:
-    """What was measured to be best for the network of ``program`` here, else one cell at a time."""
-    found = _known().get(_name(program))
-    return Choice(*found) if found else ALONE
+def rates_of(program: Program, folder: pathlib.Path) -> dict[int, float]:
+    """Return images a second by number of runs, as measured before on this device; {} if not."""
+    known = _known(folder)
+    found = known.get(_name(program), {}) if known else {}
+    return {int(runs): float(rate) for runs, rate in found.items()}
 
 
-def _known() -> dict[str, list]:
+def _rates(program: Program, folder: pathlib.Path) -> dict[int, float]:
+    """Measure until twice as many runs gain nothing, and write what was found."""
+    size = program.batch_size * _BATCHES
+    available = len(program.images.load().train.labels)
+    images = program.images._replace(train_size=min(size, available))
+    rates: dict[int, float] = {}
+    for found in measure(program._replace(images=images)):
+        gains = not rates or found.images_per_second > _WORTH * max(rates.values())
+        rates[found.runs] = found.images_per_second
+        if not gains:
+            break
+    known = {**_known(folder), _name(program): {str(runs): rate for runs, rate in rates.items()}}
+    write_atomically(folder / _FILE, json.dumps(known, indent=1, sort_keys=True))
+    summary = ", ".join(f"{runs}: {rate:,.0f}" for runs, rate in rates.items())
+    _log.warning("images a second by runs at once: %s", summary)
+    return rates
+
+
+_FILE = "throughput.json"
+
+
+def _known(folder: pathlib.Path) -> dict[str, Any]:
     try:
-        return json.loads(_path().read_text())
-    except (OSError, ValueError):
+        found = json.loads(read_file(folder / _FILE, _LARGEST))
+        good = all(
+            int(runs) >= 1 and float(rate) > 0
+            for rates in found.values()
+            for runs, rate in rates.items()
+        )
+    except (FileNotFoundError, NotADirectoryError, NotAFileError):
         return {}
-
-
-def _path() -> pathlib.Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(cache) / "adamprox" / "cells_at_once.json"
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {}  # measured again
+    return found if good else {}
 
 
 def _name(program: Program) -> str:
-    """Device, network, images and batch: what the answer depends on."""
-    device = jax.devices()[0].device_kind
+    """Return what the answer depends on: device, network, images and batch."""
+    device = jax.local_devices()[0].device_kind
     size = program.images.image_size or program.images.load().train.images.shape[1]
-    return f"{device}, {program.network!r}, {size}×{size}, batch {program.batch_size}"
+    augmented = ", augmented" if program.augment else ""
+    return f"{device}, {program.network!r}, {size}×{size}{augmented}, batch {program.batch_size}"

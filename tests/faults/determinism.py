@@ -24,7 +24,7 @@ def result(threads: str) -> dict:
         use_one_thread()
     trained = train(CELL.program, CELL.hyperparameters, CELL.schedule, seed=0, init_seed=0)
     columns = CELL.columns(trained)
-    leaves = [np.ravel(leaf) for leaf in jax.tree.leaves(trained.state.variables["params"])]
+    leaves = [np.ravel(leaf) for leaf in jax.tree.leaves(trained.variables["params"])]
     return {
         "digest": columns["parameters_digest"],
         "train_loss": columns["train_loss"][-1],

@@ -1,0 +1,293 @@
+"""Runs at once: as each alone, whatever their optimizers, seeds and fates; resumed bit for bit."""
+
+import collections
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adamprox.sweep import OutOfTimeError, Results, cell_key, run_cells
+from adamprox.sweep.device import composition, next_group
+from adamprox.training import TrainingCell, throughput
+from adamprox.training.loop import Schedule, epochs, train
+from adamprox.training.program import compile_program, sequential, vectorized
+from adamprox.training.recipes import RECIPES
+from adamprox.training.specs import ImageSpec, NetworkSpec, Program
+from adamprox.training.step import Hyperparameters
+from tests.squares import QUIET
+
+IMAGES = ImageSpec("digits", train_size=70)
+MLP = NetworkSpec("mlp", depth=3)
+SLOW = pytest.mark.slow  # a vectorized convolution takes minutes to compile on a CPU
+NETWORKS = [
+    pytest.param(MLP, id="mlp"),
+    pytest.param(NetworkSpec(depth=8), id="resnet", marks=SLOW),
+    pytest.param(NetworkSpec(depth=8, batch_norm=True), id="resnet with BatchNorm", marks=SLOW),
+]
+
+
+def together(program, hps, seeds, way, monkeypatch, count=2, **options):
+    monkeypatch.setattr("adamprox.training.program.batching", lambda runs: way)
+    *_, last = epochs(program, hps, Schedule(count, **options), seeds=seeds, init_seed=0)
+    monkeypatch.undo()
+    return [last.run(k) for k in range(len(hps))]
+
+
+def check_equal(ours, theirs, rel):
+    assert len(ours.history) == len(theirs.history)
+    for mine, its in zip(ours.history, theirs.history, strict=True):
+        assert mine.diverged_step == its.diverged_step
+        for name in ("train_loss", "test_loss"):
+            assert getattr(mine, name) == pytest.approx(getattr(its, name), rel=rel, nan_ok=True)
+        assert sum(mine.update_histogram) == sum(its.update_histogram)
+        if mine.epoch == 1:  # later, rounding has driven the runs apart
+            moved = np.abs(np.subtract(mine.update_histogram, its.update_histogram)).sum()
+            assert moved <= 0.004 * sum(its.update_histogram)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("way", [vectorized, sequential])
+@pytest.mark.parametrize("one_order", [True, False])
+def test_runs_at_once_are_as_each_alone(network, way, one_order, monkeypatch):
+    """With three optimizers, three losses, augmentation, and one that diverges at its first steps."""
+    optimizers = ("adamw", "adamw", "adam_l2", "adamprox")
+    program = Program(IMAGES, network, optimizers, 32, augment=True, one_order=one_order)
+    hps = [Hyperparameters(a, 1e-3, m) for a, m in ((1e-3, 1), (1e30, 1), (3e-3, 10), (2e-3, 1))]
+    seeds = [3] * 4 if one_order else [0, 1, 0, 2]
+    ours = together(program, hps, seeds, way, monkeypatch)
+    for k, optimizer in enumerate(optimizers):
+        single = program._replace(optimizers=(optimizer,), one_order=True)
+        alone = train(single, hps[k], Schedule(2), seed=seeds[k], init_seed=0)
+        check_equal(ours[k], alone, rel=1e-4)
+        first = alone.history[0], ours[k].history[0]
+        if not first[0].diverged_step:
+            assert first[0].train_loss == pytest.approx(first[1].train_loss, rel=1e-5)
+            distance = jax.tree.map(
+                lambda a, b: np.abs(a - b).max(), alone.variables, ours[k].variables
+            )
+            assert max(jax.tree.leaves(distance)) < 2e-2
+    assert ours[1].history[-1].diverged_step > 0
+
+
+SOME = ("sgd", "adam_l2_restarted", "adamw_clipped", "adamprox_group")
+
+
+@pytest.mark.parametrize(
+    "names", [SOME, pytest.param(tuple(RECIPES), marks=SLOW)], ids=["some", "all"]
+)
+def test_every_recipe_can_be_in_a_group(names, monkeypatch):
+    hps = [Hyperparameters(1e-3, 1e-3, 1.0)] * len(names)
+    program = Program(IMAGES, MLP, names, 32)
+    ours = together(program, hps, [0] * len(names), vectorized, monkeypatch)
+    for k, name in enumerate(names):
+        alone = train(
+            program._replace(optimizers=(name,)), hps[k], Schedule(2), seed=0, init_seed=0
+        )
+        check_equal(ours[k], alone, rel=1e-4)
+
+
+def _equations(jaxpr, inside=False):
+    """Every equation of a traced program, and whether it is inside of a loop."""
+    for equation in jaxpr.eqns:
+        yield equation, inside
+        loops = inside or equation.primitive.name in ("while", "scan")
+        for value in equation.params.values():
+            for item in value if isinstance(value, tuple | list) else (value,):
+                item = getattr(item, "jaxpr", item)
+                if hasattr(item, "eqns"):
+                    yield from _equations(item, loops)
+
+
+@pytest.mark.parametrize("depth", [8, 56])
+def test_the_loop_over_steps_has_no_scatter_and_no_condition_on_a_run(depth):
+    """A scatter's atomics collide in 28 bins; a condition on a run becomes a choice of everything."""
+    program = Program(IMAGES, NetworkSpec(depth=depth), ("adamw", "adamw", "adam_l2"), 32, True)
+    compiled = compile_program(program, way=vectorized)
+    hps = Hyperparameters(*jnp.ones((3, 3)))
+    state = jax.eval_shape(compiled.start, compiled.network.init(0), hps)
+    arguments = state, hps, jnp.zeros(3, jnp.int32), 1, compiled.network.pool
+    found = collections.Counter(
+        (e.primitive.name, inside)
+        for e, inside in _equations(jax.make_jaxpr(compiled.epoch)(*arguments).jaxpr)
+    )
+    assert found["while", False] >= 1 and found["gather", True] >= 1
+    scatters = [name for name, inside in found if "scatter" in name and inside]
+    assert scatters == [] and any("scatter" in name for name, _ in found)
+    counters = [leaf for leaf in jax.tree.leaves(state) if leaf.ndim == 0]
+    assert len(counters) > 1 and {leaf.dtype for leaf in counters} == {jnp.dtype("int32")}
+
+
+GRID = [
+    TrainingCell(
+        network="mlp",
+        depth=3,
+        train_size=64,
+        batch_size=32,
+        epochs=2,
+        optimizer=o,
+        learning_rate=1e-3 * (k + 1),
+    )
+    for o in ("adamw", "adam_l2", "adamprox")
+    for k in range(10)
+]
+
+
+@pytest.fixture
+def by_eights(monkeypatch):
+    monkeypatch.setattr(TrainingCell, "at_once", lambda self, folder: 8)
+
+
+def test_thirty_runs_of_three_optimizers_compile_once_a_group_size(
+    tmp_path, by_eights, monkeypatch
+):
+    programs = []
+
+    def noted(program, *rest, **options):
+        programs.append(program)
+        return epochs(program, *rest, **options)
+
+    monkeypatch.setattr("adamprox.training.cell.epochs", noted)
+    records = run_cells(GRID, Results(tmp_path), workers=0, console=QUIET)
+    assert [r["key"] for r in records] == [cell_key(c) for c in GRID]
+    sizes = collections.Counter(len(p.optimizers) for p in programs)
+    assert sizes == {8: 3, 6: 1} and len(set(programs)) == len(sizes)
+    assert [compile_program(p).epoch._cache_size() for p in set(programs)] == [1, 1]
+    alone = GRID[13].run()
+    assert records[13]["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
+    assert not list((tmp_path / "unfinished").iterdir())
+
+
+def members(**counts):
+    cells = [
+        c
+        for name, count in counts.items()
+        for c in [c for c in GRID if c.optimizer == name][:count]
+    ]
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("counts", "size", "chosen"),
+    [
+        (
+            {"adamw": 10, "adam_l2": 10, "adamprox": 10},
+            8,
+            {"adamw": 2, "adam_l2": 3, "adamprox": 3},
+        ),
+        ({"adamw": 10, "adam_l2": 2}, 4, {"adamw": 3, "adam_l2": 0}),
+        ({"adamw": 2, "adam_l2": 1}, 8, {"adamw": 2, "adam_l2": 1}),
+        ({"adamw": 9}, 4, {"adamw": 4}),
+    ],
+)
+def test_groups_can_be_repeated(counts, size, chosen):
+    group = next_group(members(**counts), size)
+    assert sum(composition(group).values()) == sum(chosen.values())
+    names = [cell.optimizer for cell in group]
+    assert sorted(set(names), key=names.index) == [n for n, _ in collections.Counter(names).items()]
+    known = [composition(group)]
+    again = (
+        next_group([c for c in members(**counts) if c not in group], size, known=known)
+        if sum(counts.values()) > len(group)
+        else []
+    )
+    repeats = all(known[0][o] * 2 <= counts[o] for o in counts) and len(group) == size
+    assert not repeats or composition(again) == known[0]
+
+
+def columns(records):
+    return [{k: v for k, v in r.items() if k not in ("seconds", "provenance")} for r in records]
+
+
+def test_a_group_that_is_out_of_time_goes_on_bit_for_bit(tmp_path, by_eights, monkeypatch):
+    """Also one with a run that has diverged, whose record is written while the others go on."""
+    cells = [
+        *GRID[:3],
+        TrainingCell(**{**vars(GRID[0]), "learning_rate": 9e5, "network": "resnet", "depth": 8}),
+    ]
+    cells = [
+        TrainingCell(**{**vars(c), "network": "resnet", "depth": 8, "epochs": 4}) for c in cells
+    ]
+    whole = run_cells(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
+    results = Results(tmp_path / "stopped")
+    clock = iter(range(1000))
+    monkeypatch.setattr("adamprox.training.loop.time.monotonic", lambda: next(clock) / 2)
+    with pytest.raises(OutOfTimeError):
+        run_cells(cells, results, workers=0, console=QUIET, deadline=2.0)
+    monkeypatch.undo()
+    done = results.read_all(cells)
+    assert [r["key"] for r in done] == [cell_key(cells[3])] and done[0]["diverged_step"]
+    assert len(list((results.unfinished).glob("group-*/*/state"))) == 1
+    monkeypatch.setattr(TrainingCell, "at_once", lambda self, folder: 4)
+    epochs_run = []
+    monkeypatch.setattr(
+        "adamprox.training.cell.epochs", lambda *a, **k: _noted(epochs_run, *a, **k)
+    )
+    again = run_cells(cells, results, workers=0, console=QUIET)
+    assert columns(again) == columns(whole) and 1 < len(epochs_run) < 4 + 1
+    assert not list(results.unfinished.iterdir())
+
+
+def _noted(found, *args, **options):
+    for training in epochs(*args, **options):
+        found.append(training.epoch)
+        yield training
+
+
+def test_a_list_of_cells_that_is_no_list_is_passed_over(tmp_path, by_eights):
+    results = Results(tmp_path)
+    results.unfinished.mkdir(parents=True)
+    for number, text in enumerate(
+        ("", "[]", "{}", '[{"depth": 21}]', "[1]", "[" * 10**5, '[{"x": 1}]')
+    ):
+        (results.unfinished / f"group-{number}.json").write_text(text)
+    (results.unfinished / "group-x.json").mkdir()
+    records = run_cells(GRID[:2], results, workers=0, console=QUIET)
+    assert len(records) == 2
+
+
+def test_out_of_memory_halves_the_group(tmp_path, by_eights, monkeypatch, caplog):
+    sizes = []
+
+    def full(program, hps, *rest, **options):
+        sizes.append(len(hps))
+        if len(hps) > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return epochs(program, hps, *rest, **options)
+
+    monkeypatch.setattr("adamprox.training.cell.epochs", full)
+    records = run_cells(GRID[:6], Results(tmp_path), workers=0, console=QUIET)
+    assert (len(records) == 6 and sizes == [6, 3, 1, 1, 1, 1, 1, 1]) or sizes[:2] == [6, 3]
+    assert "no memory for 6 runs at once: 3 from now on" in caplog.text
+
+
+def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(
+    tmp_path, monkeypatch
+):
+    rates = iter([100.0, 180.0, 150.0])
+    asked = []
+
+    def timed(program, repeats):
+        asked.append(len(program.optimizers))
+        return throughput.Measurement(asked[-1], next(rates), 0.0, None)
+
+    monkeypatch.setattr(throughput, "timed", timed)
+    program = GRID[0].program
+    assert throughput.runs_at_once(program, tmp_path) == 1 and not asked  # a CPU
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert throughput.runs_at_once(program, tmp_path) == 2 and asked == [1, 2, 4]
+    assert throughput.runs_at_once(program, tmp_path) == 2 and asked == [1, 2, 4]
+    (known,) = json.loads((tmp_path / "throughput.json").read_text()).values()
+    assert known == {"1": 100.0, "2": 180.0, "4": 150.0}
+    for damaged in ("", "[]", '{"x": {"0": 1}}', '{"x": 5}'):
+        (tmp_path / "throughput.json").write_text(damaged)
+        assert throughput.rates_of(program, tmp_path) == {}
+
+
+def test_throughput_is_measured_for_real(tmp_path):
+    program = GRID[0].program._replace(images=ImageSpec("digits", train_size=64))
+    found = list(throughput.measure(program, counts=(1, 2), repeats=1))
+    assert [m.runs for m in found] == [1, 2] and all(m.images_per_second > 0 for m in found)
+    assert pathlib.Path(tmp_path).exists()
