@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from adamprox.report import Claim
 from adamprox.report.claims import Verdict
 from adamprox.report.tables import _csv, read_claims, write_claims
 from adamprox.scale_free.__main__ import main as scale_free
-from adamprox.sweep import LostCellsError, Results, local, run_cells
+from adamprox.sweep import LostCellsError, OutOfTimeError, Results, local, run_cells
 from adamprox.sweep.lock import locked
 from experiments import run as run_module
 from experiments.__main__ import main
@@ -232,3 +233,27 @@ def test_a_data_dir_of_bytes_is_refused_before_any_work(tmp_path, capsys):
     assert data(argv) == 2
     assert "must be a path in UTF-8" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["a.tar.gz"]
+
+
+def test_out_of_time_is_a_line_and_an_exit_code_of_its_own(tmp_path, monkeypatch, capsys):
+    def stop(cells, results, *, deadline, **options):
+        assert 100 < deadline - time.monotonic() < 150
+        raise OutOfTimeError
+
+    monkeypatch.setattr("experiments.__main__.run_cells", stop)
+    command = ["fig01", "--preset", "smoke", "--out", str(tmp_path), "--time-limit"]
+    assert main([*command, "2.5m"]) == 75
+    assert (
+        capsys.readouterr().err.splitlines()[-1].startswith("out of time; finished cells are kept")
+    )
+    for wrong in ("12", "-1m", "1d", "nan", "1e3s", "m", "9" * 30 + "s", "١m"):
+        assert main([*command[:-1], f"--time-limit={wrong}"]) == 2
+        assert "time_limit must be a number of s, m or h" in capsys.readouterr().err
+
+
+def test_workers_stop_in_time(tmp_path):
+    cells = [Square(float(n), 0.3) for n in range(40)]
+    results = Results(tmp_path)
+    with pytest.raises(OutOfTimeError):
+        run_cells(cells, results, workers=1, console=QUIET, deadline=time.monotonic() + 4)
+    assert len(results.read_all(cells)) < 40

@@ -1,0 +1,245 @@
+"""Images a second that one accelerator trains: runs alone and at once, PyTorch, and the card's limits.
+
+Command: python -m benchmarks.accelerator [--out FILE] [--smoke] [--seconds N]
+         python -m benchmarks.accelerator --show FILE      (a Markdown table of the rows in FILE)
+Cost: under six minutes on a Hopper card, compilation included; no new row begins after --seconds.
+--smoke takes a minute on a CPU. It needs JAX, Flax and Optax; PyTorch is left out where it is missing.
+
+Forward, backward and AdamW on a ResNet without BatchNorm, on random 32×32 images that are flipped and
+shifted, in batches of 128. Runs at once are those of the experiments: with histograms of updates, and
+with half of the runs by Adam-ℓ2. PyTorch has channels last, TF32, fused AdamW and the same
+augmentation, in one CUDA graph a step, with and without torch.compile. Rows come in the order of their
+importance, and each is printed and saved as soon as it is measured.
+"""
+
+import argparse
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory beside JAX
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adamprox.data import Dataset, Split
+from adamprox.files import write_atomically
+from adamprox.training.specs import NetworkSpec, Program
+from adamprox.training.throughput import Measurement, timed
+
+BATCH, STEPS = 128, 24
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch")
+_TORCH_SECONDS = 200
+
+
+class Noise(NamedTuple):
+    """Random images; in the place of an `adamprox.training.specs.ImageSpec`.
+
+    Attributes:
+      train_size: Number of training images.
+      image_size: Height and width, in pixels.
+    """
+
+    train_size: int
+    image_size: int = 32
+
+    def load(self) -> Dataset:
+        """Return the images, the same ones every time."""
+        random = np.random.default_rng(0)
+
+        def split(count):
+            shape = (count, self.image_size, self.image_size, 3)
+            images = random.integers(0, 256, shape, np.uint8)
+            return Split(images, random.integers(0, 10, count).astype(np.int32))
+
+        half = np.full(3, 0.5, np.float32)
+        return Dataset("noise", split(self.train_size), split(256), 10, half, half / 2)
+
+
+class Task(NamedTuple):
+    """One row to be measured.
+
+    Attributes:
+      implementation: ``adamprox``, ``torch`` or ``card``.
+      way: How it is trained: ``at once``, ``graph``, ``compiled``; or the rate of the card.
+      depth: Depth of the ResNet, 0 for a rate of the card.
+      dtype: Type of the activations.
+      runs: Number of runs at once.
+    """
+
+    implementation: str
+    way: str
+    depth: int
+    dtype: str
+    runs: int
+
+
+def tasks(smoke: bool) -> list[Task]:
+    """Return the rows, the most important first."""
+    ours = functools.partial(Task, "adamprox", "at once")
+    torch = functools.partial(Task, "torch")
+    half, whole = "bfloat16", "float32"
+    if smoke:
+        return [ours(8, half, 2), ours(8, whole, 1), Task("torch", "eager", 8, whole, 1), Task("card", "copy", 0, whole, 1)]  # fmt: skip
+    return [
+        ours(20, half, 8),
+        torch("compiled", 20, half, 1),
+        ours(20, whole, 8),
+        torch("graph", 20, whole, 1),
+        ours(56, half, 16),
+        torch("compiled", 56, half, 1),
+        ours(110, half, 8),
+        torch("compiled", 110, half, 1),
+        *(ours(20, dtype, 1) for dtype in (half, whole)),
+        Task("card", "copy", 0, whole, 1),
+        Task("card", "product", 0, half, 1),
+        ours(56, half, 1),
+        ours(56, half, 8),
+        ours(20, half, 32),
+        ours(110, half, 1),
+        ours(110, half, 16),
+        torch("graph", 20, half, 1),
+        torch("compiled", 20, whole, 1),
+        ours(20, half, 16),
+        ours(56, whole, 8),
+        ours(110, whole, 8),
+    ]
+
+
+def train(task: Task, steps: int) -> Measurement:
+    """Time runs of this project."""
+    optimizers = ("adamw",) * (task.runs - task.runs // 2) + ("adam_l2",) * (task.runs // 2)
+    network = NetworkSpec(depth=task.depth, compute_dtype=task.dtype)
+    images: Any = Noise(BATCH * steps)
+    program = Program(images, network, optimizers, BATCH, augment=True)
+    return timed(program)
+
+
+def train_torch(task: Task, steps: int) -> float:
+    """Time PyTorch, in a process of its own."""
+    options = ["--depth", f"{task.depth}", "--dtype", task.dtype, "--way", task.way]
+    command = [sys.executable, "-m", "benchmarks.torch_step", *options, "--steps", f"{steps}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_SECONDS)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip() or "PyTorch fails").splitlines()[-1])
+    return float(done.stdout.split()[-1])
+
+
+def card(task: Task) -> float:
+    """Return bytes a second of a copy, or operations a second of a product of matrices."""
+    small = jax.default_backend() == "cpu"
+    if task.way == "copy":
+        x = jnp.zeros(2**22 if small else 2**28, jnp.float32)
+        return 2 * x.nbytes / _seconds(jax.jit(lambda x: x + 1), x)
+    n = 256 if small else 8192
+    x = jnp.ones((n, n), task.dtype)
+    return 2 * n**3 / _seconds(jax.jit(lambda x: x @ x), x)
+
+
+def _seconds(function: Callable, x: Any, repeats: int = 10) -> float:
+    y = jax.block_until_ready(function(x))
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            y = function(x)
+        jax.block_until_ready(y)
+        best = min(best, (time.perf_counter() - start) / repeats)
+    return best
+
+
+def row(task: Task, steps: int) -> dict[str, Any]:
+    """Measure one row."""
+    more: dict[str, Any] = {}
+    if task.implementation == "adamprox":
+        found = train(task, steps)
+        rate, more = found.images_per_second, {
+            "compile_seconds": found.compile_seconds,
+            "peak_bytes": found.peak_bytes,
+        }  # fmt: skip
+    elif task.implementation == "torch":
+        rate = train_torch(task, steps)
+    else:
+        key = "bytes_per_second" if task.way == "copy" else "operations_per_second"
+        rate, more = None, {key: card(task)}
+    return {
+        **task._asdict(),
+        "network": "resnet" if task.depth else None,
+        "images_per_second": rate,
+        **more,
+        "device": jax.local_devices()[0].device_kind,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
+    found = {}
+    for name in _PACKAGES:
+        if importlib.util.find_spec(name):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Return a table of rows, with the ratio to PyTorch's fastest step of that network and type."""
+    lines = ["| network | activations | implementation | runs | images/s | ratio |", "|---|---|---|--:|--:|--:|"]  # fmt: skip
+    base: dict[tuple[int, str], float] = {}
+    for r in rows:
+        if r["implementation"] == "torch":
+            key = r["depth"], r["dtype"]
+            base[key] = max(base.get(key, 0.0), r["images_per_second"])
+    for r in sorted(rows, key=lambda r: (r["depth"], r["dtype"], r["implementation"], r["runs"])):
+        if not r["depth"]:
+            continue
+        reference = base.get((r["depth"], r["dtype"]))
+        ratio = f"{r['images_per_second'] / reference:.2f}" if reference else ""
+        name = f"{r['implementation']}, {r['way']}"
+        lines.append(
+            f"| ResNet-{r['depth']} | {r['dtype']} | {name} | {r['runs']} | {r['images_per_second']:,.0f} | {ratio} |"
+        )
+    devices = ", ".join(sorted({r["device"] for r in rows}))
+    return "\n".join([f"On {devices}.", "", *lines])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and save row by row."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accelerator", description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file of all rows")
+    parser.add_argument("--smoke", action="store_true", help="small networks, on any device")
+    parser.add_argument("--seconds", type=float, default=340.0, help="time for all (%(default)s)")
+    parser.add_argument("--show", type=pathlib.Path, help="print the rows of a file as Markdown")
+    options = parser.parse_args(arguments)
+    if options.show:
+        print(markdown(json.loads(options.show.read_text(encoding="utf-8"))))
+        return 0
+    started, rows = time.monotonic(), []
+    for task in tasks(options.smoke):
+        if time.monotonic() - started > options.seconds:
+            print(f"out of time: {task} and what follows are left out", flush=True)
+            break
+        if task.implementation == "torch" and not importlib.util.find_spec("torch"):
+            continue
+        try:
+            rows.append(row(task, 2 if options.smoke else STEPS))
+        except Exception as error:  # one row that fails must not cost the others
+            reason = next(iter(str(error).splitlines()), "")
+            print(f"failed: {task}: {type(error).__name__}: {reason}", flush=True)
+            continue
+        print(json.dumps({k: v for k, v in rows[-1].items() if k != "versions"}), flush=True)
+        if options.out:
+            write_atomically(options.out, json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
