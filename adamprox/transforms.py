@@ -320,7 +320,7 @@ def _nothing_over_nothing(adam, eps, eps_root):
 
 
 def _is_held(constant, dtype):
-    """Whether a constant in a denominator is known to be no zero in ``dtype``.
+    """Return True if a constant in a denominator is known to be no zero in ``dtype``.
 
     XLA flushes subnormal numbers to zero, and turns m/(1 − β₁ᵗ)/(√v̂ + ε) into
     m/((1 − β₁ᵗ)(√v̂ + ε)): that product must be normal, too.

@@ -22,7 +22,7 @@ FIELDS = {
     "prefix": (345, 500),
     "the rest": (386, 512),
 }
-"""Where a header has what, but for its checksum."""
+"""Place of each field of a header, without its checksum."""
 NUMBERS = ("18446744073709551616", "-1", "1e400", "nan", "0x10", "", " ", "\0", "9" * 4000, "1.5")
 
 
@@ -77,7 +77,7 @@ def first(before: bytes = b"", **fields: bytes) -> bytes:
 
 
 def harmless() -> dict[str, bytes]:
-    """What may be in a header, and changes no record."""
+    """Fields that a header may have without changing a record."""
     size = str(len(contents(CIFAR10, 1)[FIRST]))
     made = {
         "extension: a time": first(pax(record("mtime", "1.25"))),
@@ -95,7 +95,7 @@ def harmless() -> dict[str, bytes]:
 
 
 def hostile() -> dict[str, bytes]:
-    """What no archive has, and every reader of archives must expect."""
+    """Headers that no archive has and every reader must expect."""
     many = [record("comment", "x")] * 10**5
     made = {
         "an extension of 100,000 records": first(pax(*many)),

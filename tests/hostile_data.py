@@ -51,7 +51,7 @@ def other_values(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
 
 
 def _is_a_lie(path: tuple[Any, ...], by: Any) -> bool:
-    """Whether a value is one that could have been written there: it is for reading alone."""
+    """Return True for a value that could have been written there: it is for reading alone."""
     text = isinstance(by, str) and 0 < len(by) < 256
     forms = {
         ("warnings",): by == [],

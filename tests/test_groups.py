@@ -12,8 +12,9 @@ import pytest
 from adamprox.sweep import OutOfTimeError, Results, cell_key, run_cells
 from adamprox.sweep.device import composition, next_group
 from adamprox.training import TrainingCell, throughput
+from adamprox.training.batching import sequential, vectorized
 from adamprox.training.loop import Schedule, epochs, train
-from adamprox.training.program import compile_program, sequential, vectorized
+from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import Hyperparameters

@@ -19,7 +19,7 @@ VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_USAG
 
 
 class FakeRay(types.ModuleType):
-    """What of Ray starts a cluster; it keeps what it was started with."""
+    """The part of Ray that starts a cluster; it keeps the arguments."""
 
     def __init__(self, version="99.0", host="127.0.0.1", error=None):
         super().__init__("ray")

@@ -1,4 +1,4 @@
-"""Who can reach the cluster of a sweep: nobody from elsewhere, and nobody without its token."""
+"""The cluster of a sweep: closed to other machines, and to everybody without its token."""
 
 import os
 import pathlib

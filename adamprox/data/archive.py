@@ -193,7 +193,7 @@ def _member(data: bytearray, start: int) -> tuple[tarfile.TarInfo, memoryview, i
 
 
 def _pax_records(header: tarfile.TarInfo, content: memoryview) -> dict[bytes, bytes]:
-    """What an extension header says of the next member, or of all."""
+    """Return the facts of an extension header about the next member, or about all."""
     if len(content) > _EXTENSION:
         raise ArchiveError(f"has an extension header of {len(content):,} bytes")
     raw, position, records = bytes(content), 0, {}
@@ -219,7 +219,7 @@ def _check_pax_records(records: dict[bytes, bytes], member: tarfile.TarInfo) -> 
 
 
 def _changes(key: bytes) -> bool:
-    """Whether a record of pax says where a member's bytes belong."""
+    """Return True if a record of pax says where a member's bytes belong."""
     return key in (b"path", b"size") or key.startswith(b"GNU.sparse")
 
 

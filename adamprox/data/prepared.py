@@ -89,7 +89,7 @@ def assemble(layout: Layout, splits: dict[str, Records]) -> Dataset:
 
 
 def _matches(value: Any, form: Any) -> bool:
-    """Whether parsed JSON has a form: keys of a dict, one form of all elements, or a predicate."""
+    """Return True if parsed JSON has a form: keys of a dict, one form of all elements, or a predicate."""
     if isinstance(form, dict):
         same = isinstance(value, dict) and value.keys() == form.keys()
         return same and all(_matches(value[key], form[key]) for key in form)
@@ -127,7 +127,7 @@ _SPLIT = {
 
 
 def _features(layout: Layout) -> dict[str, Any]:
-    """What TFDS writes into ``features.json`` for our builder."""
+    """Return the ``features.json`` that TFDS writes for our builder."""
     shape = {"dimensions": [str(size) for size in IMAGE_SHAPE]}
     image = {
         "pythonClassName": f"{_FEATURES}.tensor_feature.Tensor",
@@ -147,7 +147,7 @@ def _features(layout: Layout) -> dict[str, Any]:
 
 
 def _info(layout: Layout) -> dict[str, Any]:
-    """What TFDS writes into ``dataset_info.json`` for our builder, but for the splits."""
+    """Return the ``dataset_info.json`` that TFDS writes for our builder, without the splits."""
     return {
         "description": description(layout),
         "disableShuffling": True,
@@ -235,7 +235,7 @@ def _read_records(
 
 
 def _records(file: BinaryIO) -> Iterator[bytes]:
-    """What `shards.main` wrote."""
+    """Yield the records that `shards.main` wrote."""
     while True:
         number = int.from_bytes(file.read(2), "little")
         if number == shards.FAILURE:

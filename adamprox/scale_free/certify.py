@@ -185,7 +185,7 @@ def _gaps(curve: tuple[tuple[float, float], ...]) -> str:
 
 
 def _rounding(rounding: float, tolerance: float) -> str:
-    """What rounding alone does, for the reason, where it exceeds the tolerance."""
+    """Return the deviation by rounding alone, for the reason, where it exceeds the tolerance."""
     if rounding <= tolerance:
         return ""
     return f"; rounding explains deviations of up to {rounding:.0e} between powers of two"

@@ -1,4 +1,4 @@
-"""How far runs part, coordinate by coordinate, and what rounding explains of it."""
+"""Distances between runs, coordinate by coordinate, and the part that rounding explains."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ class Measurement:
 
 
 def measure(probe: Probe, runs: Runs, c: Comparison) -> Measurement:
-    """How far two trajectories part, relative to the path of each coordinate.
+    """Measure the distance of two trajectories, relative to the path of each coordinate.
 
     max over t of (|x'_t − x_t| − r_t)⁺ / max(Σ_t |Δx_t|, Σ_t |Δx'_t|), where r_t is what t roundings
     of the parameters add up to: √t of their units, about twice a random walk.
@@ -103,7 +103,7 @@ def middle(values: np.ndarray, quantile: float = 0.5) -> np.ndarray:
 
 
 def rounding_allowance(probe: Probe, roundings: list[Measurement]) -> np.ndarray:
-    """What factors that are no powers of two may move a coordinate by, relative to its path; float64[n].
+    """Return the deviation that rounding explains under factors that are no powers of two; float64[n].
 
     Twice the deviation that one more unit of rounding of gradient, state and update a step leads to,
     of the worst coordinate of the leaf, and a unit of the parameters themselves. Rounding itself is

@@ -1,4 +1,4 @@
-"""What comparisons amount to."""
+"""Verdicts from comparisons."""
 
 import dataclasses
 import math

@@ -44,12 +44,12 @@ class Rows:
 
     @property
     def rescalings(self) -> np.ndarray:
-        """What gradients are multiplied by, float64[number of runs, number of coordinates]."""
+        """Factors of the gradients, float64[number of runs, number of coordinates]."""
         return np.stack(self._rescalings)
 
     @property
     def sequences(self) -> np.ndarray:
-        """Which gradient sequence each run is fed, int32."""
+        """Number of each run's gradient sequence, int32."""
         return np.asarray(self._sequences, np.int32)
 
     @property

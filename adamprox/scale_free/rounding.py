@@ -1,4 +1,4 @@
-"""What types of numbers do to an optimizer: units of rounding, and the ends of their range."""
+"""Effects of a number's type on an optimizer: units of rounding, and the ends of its range."""
 
 import math
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ def out_of_range(narrow: list[set[np.dtype]], gradients: Any, state: Any) -> lis
     A subnormal number is rounded at a fixed size, and so not as its multiples are.
 
     Args:
-      narrow: What `narrow_types` returns.
+      narrow: Result of `narrow_types`.
       gradients: Pytree of arrays.
       state: Pytree of arrays.
 

@@ -1,4 +1,4 @@
-"""Which parts of the parameters a certificate says nothing about, and why."""
+"""Parts of the parameters that a certificate does not cover, and the reasons."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def untested_leaves(
     Args:
       probe: Start and gradients.
       runs: All runs.
-      measured: What a comparison amounts to.
+      measured: Function from a comparison to its measurement.
       here: Comparisons at the gradient scale of the probe.
       tolerance: The largest deviation that is let pass.
 

@@ -152,7 +152,7 @@ class _Groups:
 
 
 Composition = collections.Counter[str]
-"""How many runs of a group have each optimizer."""
+"""Number of runs of a group by optimizer."""
 
 
 def composition(group: Sequence[Any]) -> Composition:

@@ -68,7 +68,7 @@ def check_cluster(address: str | None) -> None:
     """Refuse a cluster that is not there, before anything is begun.
 
     Args:
-      address: As `adamprox.sweep.ray_engine.run_ray` takes it; one that starts Ray on this machine
+      address: Address for `adamprox.sweep.ray_engine.run_ray`; one that starts Ray on this machine
         only needs it installed.
 
     Raises:
@@ -90,7 +90,7 @@ def connected(ray: Any, workers: int | None, address: str | None) -> Iterator[No
       ray: The module.
       workers: CPUs of a cluster that is started; as many as this process may use by default and at
         most.
-      address: As `adamprox.sweep.ray_engine.run_ray` takes it.
+      address: Address for `adamprox.sweep.ray_engine.run_ray`.
     """
     if ray.is_initialized():
         yield

@@ -222,7 +222,7 @@ class TrainingCell:
         Args:
           cells: Cells, those of one optimizer next to each other; with several devices, first those
             of one device, then those of the next with the same optimizers.
-          scratch: As in `run`, for all of them.
+          scratch: Directory for checkpoints of all of them; see `run`.
           deadline: `time.monotonic` at which training has to be over; None for no limit.
 
         Yields:

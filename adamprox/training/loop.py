@@ -161,7 +161,7 @@ def epochs(
       schedule: Length of all runs.
       seeds: Seeds of the order of the examples, one a run.
       init_seed: Seed of the initial parameters of all.
-      checkpoints: As for `train`.
+      checkpoints: Place of the state of interrupted runs; see `train`.
       mesh: See `compile_program`.
       deadline: `time.monotonic` at which training has to be over; None for no limit.
 

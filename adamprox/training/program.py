@@ -5,7 +5,7 @@ condition depends on a run, and what is needed once an epoch is done outside of 
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from adamprox.data.augmentation import augment, augmentation_key
 from adamprox.histograms import log2_histogram
+from adamprox.training.batching import alone, batching, squeezed, vectorized
 from adamprox.training.sharding import RUNS, batch_sharder, replicate
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import (
@@ -85,50 +86,6 @@ class CompiledProgram(NamedTuple):
     start: Callable
     epoch: Callable
     evaluate: Callable
-
-
-def vectorized(function: Callable, shared: Sequence[bool]) -> Callable:
-    """Have all runs advance in step: convolutions with a kernel a run become grouped ones."""
-    return jax.vmap(function, [None if same else 0 for same in shared])
-
-
-def sequential(function: Callable, shared: Sequence[bool]) -> Callable:
-    """Have one run after the other take its turn."""
-
-    def of_all(*args):
-        def of_one(own):
-            own = iter(own)
-            return function(
-                *(a if same else next(own) for a, same in zip(args, shared, strict=True))
-            )
-
-        return jax.lax.map(of_one, [a for a, same in zip(args, shared, strict=True) if not same])
-
-    return of_all
-
-
-def alone(function: Callable, shared: Sequence[bool]) -> Callable:
-    """Have the only run take its turn, without any trace of an axis of runs."""
-
-    def of_all(*args):
-        own = (a if same else _squeezed(a) for a, same in zip(args, shared, strict=True))
-        return jax.tree.map(lambda leaf: leaf[None], function(*own))
-
-    return of_all
-
-
-def _squeezed(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], tree)
-
-
-def batching(runs: int) -> Callable:
-    """Return the way in which this many runs of a device are trained: see `vectorized`.
-
-    On a CPU, where grouped convolutions are slow, they take turns.
-    """
-    if runs == 1:
-        return alone
-    return sequential if jax.default_backend() == "cpu" else vectorized
 
 
 def compile_network(
@@ -257,39 +214,12 @@ def _evaluation(
 def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Callable) -> Callable:
     size = program.images.train_size or network.ranges["train"][1]
     full, rest = divmod(size, program.batch_size)
-    one_order = program.one_order
-    by_order = alone if one_order else vectorized
-    gradient = way(make_gradient(network.model), (False, False, one_order, one_order))
-
-    def batch(seeds, step, pool, index):
-        """Return the images and labels of a step, [N, …] where all runs see the same, else [K, N, …]."""
-
-        def of_order(seed, index):
-            index = shard(index)
-            images = pool.images[index]
-            if program.augment:
-                images = augment(augmentation_key(seed, step), images, images.shape[1] // _SHIFT)
-            return shard(normalize(images, network.mean, network.std)), pool.labels[index]
-
-        found = by_order(of_order, (False, False))(seeds, index)
-        return _squeezed(found) if one_order else found
-
-    def take_step(k, carry, hps, images, labels):
-        """Advance all runs that have not diverged; keep the directions of the epoch's first step."""
-        state, sums, first = carry
-        grads, rest, new = gradient(state.variables, hps.loss_multiplier, images, labels)
-        direction, params, opt_states = update_runs(program.optimizers, state, grads, hps)
-        now, alive = state.step + 1, state.diverged_step == 0
-        after = TrainState({"params": params, **rest}, opt_states, now, state.diverged_step)
-        after = frozen_unless(alive, program.optimizers, after, state)
-        diverges = alive & ~finite_runs(program.optimizers, after, new)
-        after = after._replace(diverged_step=jnp.where(diverges, now, state.diverged_step))
-        sums = jax.tree.map(lambda total, more: total + jnp.where(alive, more, 0), sums, new)
-        first = jax.tree.map(lambda old, d: jnp.where(k == 0, d, old), first, direction)
-        return after, sums, first
+    by_order = alone if program.one_order else vectorized
+    batch = _batch(program, network, shard, by_order)
+    take_step = _step(program, network, way)
 
     def epoch(state, hps, seeds, number, pool):
-        seeds = seeds[:1] if one_order else seeds
+        seeds = seeds[:1] if program.one_order else seeds
 
         def order(seed):
             return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), number), size)
@@ -320,3 +250,50 @@ def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Cal
         return state, sums, jax.vmap(log2_histogram)(first, hps.learning_rate)
 
     return epoch
+
+
+def _batch(
+    program: Program, network: CompiledNetwork, shard: Callable, by_order: Callable
+) -> Callable:
+    """Build ``(seeds, step, pool, index) -> (images, labels)``.
+
+    They are [N, …] where all runs see the same images, else [K, N, …].
+    """
+
+    def batch(seeds, step, pool, index):
+        def of_order(seed, index):
+            index = shard(index)
+            images = pool.images[index]
+            if program.augment:
+                images = augment(augmentation_key(seed, step), images, images.shape[1] // _SHIFT)
+            return shard(normalize(images, network.mean, network.std)), pool.labels[index]
+
+        found = by_order(of_order, (False, False))(seeds, index)
+        return squeezed(found) if program.one_order else found
+
+    return batch
+
+
+def _step(program: Program, network: CompiledNetwork, way: Callable) -> Callable:
+    """Build what advances all runs that have not diverged, in step k of an epoch.
+
+    It is ``(k, carry, hyperparameters, images, labels) -> carry``; the carry is the state, the sums,
+    and the directions of the epoch's first step.
+    """
+    same = program.one_order
+    gradient = way(make_gradient(network.model), (False, False, same, same))
+
+    def take_step(k, carry, hps, images, labels):
+        state, sums, first = carry
+        grads, rest, new = gradient(state.variables, hps.loss_multiplier, images, labels)
+        direction, params, opt_states = update_runs(program.optimizers, state, grads, hps)
+        now, alive = state.step + 1, state.diverged_step == 0
+        after = TrainState({"params": params, **rest}, opt_states, now, state.diverged_step)
+        after = frozen_unless(alive, program.optimizers, after, state)
+        diverges = alive & ~finite_runs(program.optimizers, after, new)
+        after = after._replace(diverged_step=jnp.where(diverges, now, state.diverged_step))
+        sums = jax.tree.map(lambda total, more: total + jnp.where(alive, more, 0), sums, new)
+        first = jax.tree.map(lambda old, d: jnp.where(k == 0, d, old), first, direction)
+        return after, sums, first
+
+    return take_step

@@ -1,4 +1,4 @@
-"""How many runs to train at once: measured on the device, kept with the records, never guessed."""
+"""Number of runs to train at once: measured on the device and kept with the records."""
 
 import json
 import logging
