@@ -179,7 +179,7 @@ def test_three_bits_of_mantissa_are_enough(dtype):
     assert adamprox.scale_freeness(momentum(lambda m: m, dtype=dtype)).verdict is NO
 
 
-@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("tx", "verdict"),
     [
