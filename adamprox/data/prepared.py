@@ -25,6 +25,7 @@ from adamprox.data.archive import Records
 from adamprox.data.dataset import Dataset, Split, channel_statistics
 from adamprox.data.errors import DamagedDataError
 from adamprox.data.layout import CHANNELS, HEIGHT, IMAGE_SHAPE, UNPACKED_LIMIT, WIDTH, Layout
+from adamprox.files import read_file
 from adamprox.output import one_line
 
 HOMEPAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
@@ -178,7 +179,7 @@ def _json(directory: pathlib.Path, name: str) -> dict[str, Any]:
     path = directory / name
     _check_file(path, _JSON_BYTES)
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_file(path, _JSON_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedDataError(f"{name} cannot be read ({type(error).__name__})") from None
     if not isinstance(value, dict):
