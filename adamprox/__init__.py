@@ -14,6 +14,7 @@ from adamprox.adagrad import adagrad as adagrad
 from adamprox.adagrad import adagrad_with_restarts as adagrad_with_restarts
 from adamprox.histograms import update_histogram as update_histogram
 from adamprox.metric import proxgen as proxgen
+from adamprox.metric import scale_free_adam_l2 as scale_free_adam_l2
 from adamprox.optimizers import adam_direction as adam_direction
 from adamprox.optimizers import adam_l2 as adam_l2
 from adamprox.optimizers import adamprox as adamprox

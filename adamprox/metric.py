@@ -1,4 +1,4 @@
-"""The proximal step in Adam's own metric, to be held against the one of the paper."""
+"""Decays that pass through Adam's moments or its metric, one at a time, for comparison."""
 
 from typing import Any, NamedTuple
 
@@ -10,8 +10,10 @@ import optax
 from adamprox.prox import Prox
 from adamprox.transforms import (
     NO_PARAMS_MSG,
+    Mask,
     ScaleFreeAdamState,
     Schedule,
+    add_l2_gradient,
     at_count,
     check_nonnegative,
     scale_by_adam,
@@ -110,3 +112,101 @@ def _root_second_moments(state, b2):
         return jax.tree.map(lambda s: s / correction.astype(s.dtype), state.root_nu)
     nu_hat = optax.tree.bias_correction(state.nu, b2, state.count)
     return jax.tree.map(lambda v: jnp.sqrt(jnp.real(v)), nu_hat)
+
+
+class ScaleFreeAdamL2State(NamedTuple):
+    """Steps taken, int32[], and the states of the regularizer's gradient and of Adam's moments."""
+
+    count: Any
+    decay: optax.OptState
+    adam: optax.OptState
+
+
+def scale_free_adam_l2(
+    learning_rate: Schedule,
+    b1: chex.Numeric = 0.9,
+    b2: chex.Numeric = 0.999,
+    eps: chex.Numeric = 1e-8,
+    eps_root: chex.Numeric = 0.0,
+    mu_dtype: Any | None = None,
+    weight_decay: Schedule = 1e-4,
+    mask: Mask | None = None,
+    *,
+    schedule: Schedule = 1.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam-ℓ2 whose decay is not divided by √v̂: the decay passes through the moments in their unit.
+
+    g_t = ∇f(x) + (λ/α) √v̂_{t−1} x,   x ← x − η_t α m̂_t / (√v̂_t + ε),   with √v̂₀ = 0.
+
+    Adam-ℓ2 does two things to λx: it mixes λx into the moments, and it divides λx by √v̂. This
+    optimizer only mixes, `proxgen` only divides, and `adamw` does neither. Multiplying a gradient
+    coordinate by a constant multiplies its √v̂ by the same constant: at ε = 0 the optimizer is
+    scale-free.
+
+    Args:
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
+        schedule. There is no decay while α is 0.
+      b1: Decay β₁ of the first moment, in [0, 1).
+      b2: Decay β₂ of the second moment, in [0, 1).
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
+      eps_root: Constant that is added to v̂ inside the root of the step.
+      mu_dtype: dtype of the first moment; that of the parameters if None.
+      weight_decay: Decay λ ≥ 0 per step; a number, traced scalar or schedule.
+      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
+        paper's choice) regularizes every parameter, biases and BatchNorm included.
+      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
+      nesterov: Nesterov momentum, as in NAdam.
+
+    Returns:
+      The optimizer; its ``update`` needs ``params``.
+
+    Raises:
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
+        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np, optax
+      >>> x, g = jnp.array([1.0, -1.0]), jnp.array([3.0, 0.3])
+      >>> def two_steps(scale):
+      ...     tx, y = scale_free_adam_l2(0.1, eps=0.0, weight_decay=0.05), x
+      ...     state = tx.init(y)
+      ...     for _ in range(2):
+      ...         u, state = tx.update(scale * g, state, y)
+      ...         y = optax.apply_updates(y, u)
+      ...     return np.asarray(y)
+      >>> bool((two_steps(1.0) == two_steps(jnp.array([4.0, 0.25]))).all())
+      True
+
+    Source: this project, to separate the two effects of Adam-ℓ2 (Algorithm 1 of the paper).
+    """
+    check_nonnegative(schedule=schedule)
+    decay = add_l2_gradient(weight_decay, mask)
+    adam = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+
+    def init(params):
+        count = jnp.zeros([], jnp.int32)
+        return ScaleFreeAdamL2State(count, decay.init(params), adam.init(params))
+
+    def update(updates, state, params=None, **extra_args):
+        del extra_args
+        if params is None:
+            raise ValueError(NO_PARAMS_MSG)
+        alpha = jnp.asarray(at_count(learning_rate, state.count))
+        nothing = jax.tree.map(jnp.zeros_like, updates)
+        pull, decay_state = decay.update(nothing, state.decay, params)
+        started = (state.count > 0) & (alpha != 0)
+        roots = _root_second_moments(state.adam, b2)
+
+        def on_leaf(g, d, root):
+            unit = jnp.where(started, root / alpha.astype(root.dtype), 0)
+            return g + (unit * d).astype(jnp.result_type(g))
+
+        mixed = jax.tree.map(on_leaf, updates, pull, roots)
+        direction, adam_state = adam.update(mixed, state.adam, params)
+        step_size = -alpha * at_count(schedule, state.count)
+        steps = jax.tree.map(lambda u: jnp.asarray(step_size, jnp.result_type(u)) * u, direction)
+        count = optax.safe_increment(state.count)
+        return steps, ScaleFreeAdamL2State(count, decay_state, adam_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)

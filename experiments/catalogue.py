@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from experiments import (
     distributed,
+    factorial,
     fig01_quadratics,
     fig02_with_batchnorm,
     fig03_without_batchnorm,
@@ -40,6 +41,7 @@ _ALL = (
     sgd_divergence.EXPERIMENT,
     l1_sparsity.EXPERIMENT,
     distributed.EXPERIMENT,
+    factorial.EXPERIMENT,
     rival_second_moment.EXPERIMENT,
     rival_perturbation.EXPERIMENT,
     rival_metric.EXPERIMENT,

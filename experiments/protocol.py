@@ -30,6 +30,7 @@ class Protocol:
       network_seeds: By network, in place of ``seeds``.
       control_grids: By network and optimizer, the grids of every row of rival (a) on that network.
       control_seeds: On those networks, in place of ``seeds``.
+      factorial_rates: α of the factorial experiment, where the grid has them.
       deep: Options of the network that Figs. 4 to 6 are about, ResNet-110 in the paper.
       deep_grids: By optimizer, smaller grids for those figures, where whole ones take too long.
     """
@@ -47,6 +48,7 @@ class Protocol:
     network_seeds: Mapping[str, int] = dataclasses.field(default_factory=dict)
     control_grids: Mapping[str, Mapping[str, Grid]] = dataclasses.field(default_factory=dict)
     control_seeds: int | None = None
+    factorial_rates: tuple[float, ...] = (5e-4, 1e-3)
     deep: Options = dataclasses.field(default_factory=dict)
     deep_grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
 

@@ -25,6 +25,8 @@ def trajectory(
     for t, g in enumerate(np.asarray(gradients, np.float64), start=1):
         if name == "adam_l2":
             g = g + lam * x * where
+        if name == "scale_free_adam_l2" and t > 1:
+            g = g + lam / alpha * np.sqrt(v / (1 - b2 ** (t - 1))) * x * where
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g**2
         denominator = np.sqrt(v / (1 - b2**t)) + eps
@@ -36,6 +38,7 @@ def trajectory(
         t_eta = eta[t - 1] * lam
         regularized = {
             "adam_l2": lambda z, x, t_eta=t_eta: z,
+            "scale_free_adam_l2": lambda z, x, t_eta=t_eta: z,
             "adamw": lambda z, x, t_eta=t_eta: z - t_eta * x,
             "adamprox": lambda z, x, t_eta=t_eta: z / (1 + t_eta),
             "adamprox_l2": lambda z, x, t_eta=t_eta: shrink_l2(z, t_eta),

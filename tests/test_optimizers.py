@@ -1,4 +1,4 @@
-"""The five optimizers against their formulas, their identities, and Optax's conventions."""
+"""The six optimizers against their formulas, their identities, and Optax's conventions."""
 
 import functools
 
@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 import adamprox
 from tests import oracle
 
-OPTIMIZERS = ("adam_l2", "adamw", "adamprox", "adamprox_l2", "adamprox_l1")
+OPTIMIZERS = (
+    "adam_l2", "adamw", "adamprox", "adamprox_l2", "adamprox_l1", "scale_free_adam_l2",
+)  # fmt: skip
 SCALE_FREE = OPTIMIZERS[1:]
 
 

@@ -36,6 +36,8 @@ ANSWERS = {
     "adam eps=0": (optax.adam(0.01, eps=0.0), EXACT, EXACT),
     "tiny eps": (optax.adam(0.01, eps=1e-20), TOLERANCE, TOLERANCE),
     "adam_l2": (adamprox.adam_l2(0.01, eps=0.0, weight_decay=1e-4), NO, NO),
+    "scale_free_adam_l2": (adamprox.scale_free_adam_l2(0.01, eps=0.0), EXACT, EXACT),
+    "proxgen": (adamprox.proxgen(0.01, adamprox.prox.squared_l2, 1e-4, eps=0.0), NO, NO),
     "adamw": (adamprox.adamw(0.01, eps=0.0), EXACT, EXACT),
     "adamprox": (adamprox.adamprox(0.01, eps=0.0), EXACT, EXACT),
     "adamprox_l2": (adamprox.adamprox_l2(0.01, eps=0.0), EXACT, EXACT),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import optax
 
 from adamprox import prox
-from adamprox.metric import proxgen
+from adamprox.metric import proxgen, scale_free_adam_l2
 from adamprox.optimizers import adam_direction
 from adamprox.training.forgetting import CLIP_AT, restarted, short_memory
 from adamprox.transforms import add_l2_gradient, decay_weights, proximal
@@ -79,5 +79,8 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     "adam_l2_clipped": _l2_then(adam_direction, _clip),
     "adamw_clipped": _then(decay_weights, adam_direction, _clip),
     "proxgen": _proxgen,
+    "scale_free_adam_l2": lambda alpha, weight_decay: Recipe(
+        scale_free_adam_l2(alpha, weight_decay=weight_decay)
+    ),
 }
 """Name of the optimizer to ``(α, λ) -> Recipe``."""
