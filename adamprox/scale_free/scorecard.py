@@ -18,18 +18,25 @@ COLUMNS = ("optimizer", "arguments", "scale-free", "one constant", "ε matters b
 HEADER = """\
 # Which optimizers are scale-free?
 
-Written by `python -m adamprox.scale_free` for optax {version}: every public optimizer of `optax` and `optax.contrib`, and
-the members of `adamprox`, at a learning rate of 0.01 unless the arguments say otherwise.
+`python -m adamprox.scale_free` wrote this page for optax {version}. It tests every public optimizer of `optax` and
+`optax.contrib`, and the optimizers of `adamprox`. The learning rate is 0.01 unless the arguments name another.
 
-* **scale-free**: each gradient coordinate is multiplied by its own positive constant, from 2⁻¹⁰ to 2¹⁰. *exact*: no bit of
-  the parameters changes under powers of two, at any gradient scale from 2⁻⁴⁰ to 2³⁰. *to tolerance*: the largest deviation of
-  a coordinate, relative to its path and the median of 15 gradient sequences, is at most {tolerance:g} at gradients of about 1. *no*: it is more.
-* **one constant**: the same with one constant for all coordinates, the weaker property of norm methods.
-* **ε matters below**: the gradient scale under which an ε, or any other constant, moves the iterates by more than the
-  tolerance. *never*: nowhere in the range. *everywhere*: at every scale. *(one constant)*: under rescaling by one constant.
+* **scale-free**: each gradient coordinate is multiplied by its own positive constant, from 2⁻¹⁰ to 2¹⁰.
+  * *exact*: powers of two change no bit of the parameters, at any gradient scale from 2⁻⁴⁰ to 2³⁰.
+  * *to tolerance*: at gradients of about 1, no coordinate deviates by more than {tolerance:g} of its path. The deviation is
+    the median over 15 gradient sequences.
+  * *no*: a coordinate deviates by more.
+* **one constant**: the same test with one constant for all coordinates. Methods that divide by a norm have this weaker
+  property.
+* **ε matters below**: the gradient scale below which an ε, or any other constant, moves the iterates by more than the
+  tolerance.
+  * *never*: at no scale in the range.
+  * *everywhere*: at every scale.
+  * *(one constant)*: measured with one constant for all coordinates.
 
-Deviations are in [0, 2], *rounding* is one under 1e-7: 1 means that a coordinate goes somewhere else altogether. Weight decay is optax's, multiplied by the
-learning rate, except in `adamprox`, where it is per step.
+The number in parentheses is the deviation, from 0 to 2. *Rounding* means below 1e-7. A deviation of 1 means that a
+coordinate follows another path altogether. Optax multiplies weight decay by the learning rate; `adamprox` applies it per
+step.
 """
 
 
