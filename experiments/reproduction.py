@@ -1,4 +1,4 @@
-"""The tables of docs/reproduction.md, docs/scale.md and the README, from the records in results/.
+"""The tables of docs/reproduction.md, verdicts.md, scale.md and the README, from the records in results/.
 
 Command: python -m experiments.reproduction
 Writes verdicts and numbers of cells between the markers of each, and the figures that they show. The
@@ -27,12 +27,14 @@ from experiments.tables import (
     claims_table,
     cost_table,
     filled,
+    headline_table,
     runs_table,
     summary_table,
 )
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reproduction.md"
+VERDICTS = ROOT / "docs" / "verdicts.md"
 README = ROOT / "README.md"
 SCALE = ROOT / "docs" / "scale.md"
 
@@ -114,6 +116,7 @@ def tables() -> dict[str, str]:
     order = list(CATALOGUE)
     claims = sorted((c for run in RUNS for c in run.claims), key=lambda c: order.index(c[0]))
     return {
+        "headline": headline_table(PAPER.records, REDUCED.records),
         "claims": claims_table([claim for _, claim in REDUCED.claims]),
         "published": claims_table([claim for _, claim in PAPER.claims]),
         "runs": runs_table(PAPER.records),
@@ -127,7 +130,7 @@ def main() -> None:
     for run in RUNS:
         draw(run.experiments, run.protocol, run.directory, console=console(stderr=True))
     parts = {**tables(), "cost": cost_table(REDUCED.records)}
-    for page in (PAGE, README, SCALE):
+    for page in (PAGE, VERDICTS, README, SCALE):
         write_atomically(page, filled(page.read_text(encoding="utf-8"), parts))
     for run in RUNS:
         for name, shown in run.figures.items():

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import best, compact, percent
+from adamprox.report.claims import best, compact, estimate, gap, percent, select
 from adamprox.sweep import Record
 from adamprox.sweep.provenance import origin
 from adamprox.training import TrainingCell
 from experiments.catalogue import CATALOGUE
 from experiments.cost import in_words, reckoned
+from experiments.verdicts import beyond_noise
 
 SPOKEN = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED)
 
@@ -78,6 +79,55 @@ def cells_table(records: Sequence[Record]) -> str:
         "a checkout with changes that were not committed; their records say `-dirty`."
     )
     return "\n".join([*rows, "", summary])
+
+
+def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of Adam-ℓ2 against AdamW on ResNets without BatchNorm.
+
+    Each optimizer is at its best grid point and has the seeds that both have there.
+
+    Args:
+      paper: Runs at the paper's own size.
+      reduced: Runs at the preset ``reduced``; those with augmentation are left out.
+    """
+    rows = [
+        "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | seeds | AdamW's error is lower |",
+        "| --- | --- | --: | --: | --: | --: | --- |",
+    ]
+    sources = (paper, select(reduced, augment=False))
+    for records in sources:
+        plain = select(records, network="resnet", batch_norm=False, skip_init=False)
+        plain = select(plain, init_seed=0, loss_multiplier=1)
+        for depth, epochs in sorted({(r["depth"], r["epochs"]) for r in plain}):
+            own = select(plain, depth=depth, epochs=epochs)
+            pair = [_best_runs(select(own, optimizer=name)) for name in ("adam_l2", "adamw")]
+            rows += [_headline_row(*pair)] if all(pair) else []
+    return "\n".join(rows)
+
+
+def _best_runs(runs: Sequence[Record]) -> list[Record]:
+    """The runs of every seed at the grid point where the first seed's error is lowest."""
+    winner = best(select(runs, seed=0))
+    if winner is None:
+        return []
+    return select(runs, **{name: winner[name] for name in ("learning_rate", "weight_decay")})
+
+
+def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
+    seeds = {run["seed"] for run in l2} & {run["seed"] for run in adamw}
+    l2, adamw = ([run for run in runs if run["seed"] in seeds] for runs in (l2, adamw))
+    first, lead = adamw[0], gap(l2, adamw)
+    side, images = first["image_size"] or 32, first["train_size"] or 50_000
+    verdict = beyond_noise(lead.difference, lead.unsure).value
+    row = (
+        str(first["depth"]),
+        f"{images:,} of {side}×{side}, {first['epochs']}",
+        *(str(estimate(runs)).partition(" %")[0] for runs in (l2, adamw)),
+        f"{100 * lead.difference:+.1f} ± {100 * lead.unsure:.1f}".replace("-", "−"),
+        str(len(seeds)) + (" (± of the test set)" if len(seeds) < 2 else ""),
+        verdict,
+    )
+    return f"| {' | '.join(row)} |"
 
 
 def runs_table(records: Sequence[Record]) -> str:

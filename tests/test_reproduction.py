@@ -9,7 +9,7 @@ from adamprox.data import MissingDataError, load, loading
 from adamprox.data.dataset import Dataset, Split
 from adamprox.sweep import Results
 from adamprox.training import specs
-from experiments.reproduction import PAGE, README, REDUCED, RUNS, SCALE, tables
+from experiments.reproduction import PAGE, README, REDUCED, RUNS, SCALE, VERDICTS, tables
 from experiments.run import settled
 from experiments.tables import cost_table, filled
 
@@ -22,7 +22,7 @@ def prepared():
         pytest.skip("CIFAR-10 is not prepared here")
 
 
-@pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [PAGE, VERDICTS, README], ids=lambda page: page.name)
 def test_the_page_is_what_the_records_say(page):
     text = page.read_text()
     assert filled(text, tables()) == text
@@ -31,12 +31,12 @@ def test_the_page_is_what_the_records_say(page):
 def test_every_table_has_its_place():
     marked = {
         name
-        for page in (PAGE, README)
+        for page in (PAGE, VERDICTS, README)
         for name in tables()
         if f"<!-- {name} -->" in page.read_text()
     }
     assert marked == set(tables())
-    assert "<!-- summary -->" in README.read_text() and "<!-- cost -->" in SCALE.read_text()
+    assert "<!-- headline -->" in README.read_text() and "<!-- cost -->" in SCALE.read_text()
 
 
 def test_the_parts_of_a_page_are_replaced_and_nothing_else():
