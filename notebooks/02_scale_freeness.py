@@ -16,10 +16,12 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/adamprox/adamprox/blob/main/notebooks/02_scale_freeness.ipynb)
 #
-# An optimizer is **scale-free** when multiplying each gradient coordinate by its own positive constant leaves its iterates where
-# they are. Gradients of different layers differ by orders of magnitude, so the property is worth having; and it can be *tested*, on
-# any optimizer, by running it twice. This notebook does that by hand, then with the certifier, looks at what ε does, and
-# ends with the scorecard. Under a minute.
+# An optimizer is **scale-free** if multiplying each gradient coordinate by its own positive constant does not change
+# its iterates. The property matters because gradients of different layers can differ by orders of magnitude. It can
+# be *tested* on any optimizer by running it twice.
+#
+# This notebook runs the test by hand and with the certifier, shows the effect of ε, and prints part of the
+# scorecard. It takes about a minute.
 #
 # On Colab, run `%pip install "adamprox[experiments] @ git+https://github.com/adamprox/adamprox"` first.
 
@@ -49,13 +51,13 @@ plt.rcParams.update(
 # %% [markdown]
 # ## By hand
 #
-# Six coordinates, fifty random gradients, and factors from 2⁻²⁰ to 2²⁰. Powers of two, because floating point multiplies by
-# them without error: what a scale-free optimizer does with the scaled gradients is then not *nearly* the same but the same bits.
+# The test uses six coordinates, fifty random gradients, and factors from 2⁻²⁰ to 2²⁰. Multiplication by a power of
+# two has no rounding error. A scale-free optimizer therefore returns the same bits for the scaled gradients.
 
 
 # %%
 def final(tx, gradients):
-    """Parameters after all the gradients, from a fixed start: float32[d]."""
+    """Return the parameters after all gradients, from a fixed start: float32[d]."""
 
     def step(carry, gradient):
         x, state = carry
@@ -76,17 +78,19 @@ make = {
 for name, optimizer in make.items():
     for eps in (0.0, 1e-8):
         moved = final(optimizer(eps), gradients * factors) - final(optimizer(eps), gradients)
-        print(f"{LABELS[name]:9} ε = {eps:<5g} moved by", *(f"{m:8.0e}" for m in abs(moved)))
+        print(f"{LABELS[name]:9} ε = {eps:<5g} difference", *(f"{m:8.0e}" for m in abs(moved)))
 
 # %% [markdown]
-# At ε = 0 AdamW and AdamProx do not move by a bit. With ε = 1e-8 the
-# coordinate whose gradients were made as small as 1e-6 feels it, the next one only in its last bits. Adam-ℓ2 is
-# another matter: it adds λx to the gradient *before* Adam divides by the gradient's size. Where the gradient is small, λx is all that is
-# left, and Adam blows it up to a full step.
+# At ε = 0 AdamW and AdamProx return the same bits. With ε = 1e-8 the first coordinate differs, because its gradients
+# are only about 1e-6. The second coordinate differs in its last bits.
+#
+# Adam-ℓ2 differs at ε = 0 too. It adds λx to the gradient *before* Adam divides by the size of the gradient. Where
+# the gradient is small, λx dominates, and Adam scales λx up to a full step.
 #
 # ## The certifier
 #
-# `adamprox.scale_freeness` does this with heavy-tailed gradients, many factors and fifteen gradient scales, and judges.
+# `adamprox.scale_freeness` runs this test with heavy-tailed gradients, many factors and fifteen gradient scales. It
+# returns a verdict with a reason.
 
 # %%
 candidates = {
@@ -107,16 +111,17 @@ for name, tx in candidates.items():
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The last row is worth a thought: clipping the global norm, which most training scripts do, is not scale-free. It weighs all
-# coordinates against each other before Adam gets to see them.
+# Clipping by the global norm is common, and it is not scale-free: it compares all coordinates before Adam divides
+# them by their scales.
 #
-# Your own optimizer goes in the same way: any object with `init` and `update`. Try a chain of yours.
+# Any object with `init` and `update` can be tested. Try a chain of your own.
 #
-# ## The ε curve
+# ## The effect of ε
 #
-# ε is the one constant in Adam's direction that has the unit of a gradient. Two curves show what it does. On the left, gradients are of size
-# about 1 and ε varies. On the right, ε is Adam's 1e-8 and the scale of all gradients varies: towards small gradients ε takes over, and
-# `matters_below` is where that begins. It lies far above 1e-8, because a small deviation counts too.
+# ε is the one constant in Adam's direction that has the unit of a gradient. In the left plot the gradients are about
+# 1 and ε varies. In the right plot ε is Adam's 1e-8 and the scale of all gradients varies. The dashed line is the
+# tolerance. For gradients below the vertical line, `matters_below`, the deviation exceeds the tolerance. This limit
+# is far above ε, because the tolerance is only 0.001.
 
 # %%
 result = adamprox.scale_freeness(optax.adam(1e-2), make=lambda eps: optax.adam(1e-2, eps=eps))
@@ -138,13 +143,14 @@ axes[1].text(result.matters_below * 2, 0.1, f"{result.matters_below:.2g}", color
 _ = axes[1].set(xlabel="gradient scale", title="ε = 1e-8")
 
 # %% [markdown]
-# ## Figure 1: what scale-freeness buys
+# ## Figure 1: why scale-freeness helps
 #
-# f(x) = ½(x₁ − 1)² + ½κ(x₂ − 1)². The second coordinate of the gradient is κ times what it would be on a round bowl, and nothing else differs. So a
-# scale-free optimizer *cannot* tell the two problems apart: its path on κ = 100,000 is its path on κ = 1. Gradient descent's step must be
-# small enough for the steepest direction, and is then too small for the other.
+# Take f(x) = ½(x₁ − 1)² + ½κ(x₂ − 1)². The second coordinate of the gradient is κ times that of the problem with
+# κ = 1. A scale-free optimizer therefore takes the same path for κ = 100,000 as for κ = 1. Gradient descent needs a
+# step small enough for the steepest direction, and this step is too small for the other direction.
 #
-# `explore` draws paths for any condition numbers, optimizers and start. Step sizes are tuned on a grid, for each path.
+# `explore` plots paths for any condition numbers, optimizers and starting point. It tunes the step size of each
+# path on a grid.
 
 # %%
 MINIMIZER, STEPS, SIZES = (1.0, 1.0), 200, jnp.asarray(np.geomspace(1e-6, 5.0, 41), jnp.float32)
@@ -158,7 +164,7 @@ METHODS = {
 
 
 def tuned_path(make, kappa, start):
-    """The path float32[steps + 1, 2] that is nearest to the minimizer on average, and its step size."""
+    """Return the path float32[steps + 1, 2] with the smallest mean error, and its step size."""
     problem = quadratic(kappa, MINIMIZER)
 
     def descend(size):
@@ -183,7 +189,7 @@ def tuned_path(make, kappa, start):
 def explore(
     methods=("gd", "adam_l2", "adamw"), condition_numbers=(1.0, 30.0, 1e5), start=(-1.0, 2.0)
 ):
-    """One panel a method, one path a condition number; the title is how far apart the paths get."""
+    """Plot a panel per method and a path per condition number; titles give the largest distance."""
     _, axes = plt.subplots(
         1,
         len(methods),
@@ -202,7 +208,7 @@ def explore(
         ax.plot(*start, "o", color="#222222", ms=5)
         ax.plot(*MINIMIZER, "*", color=COLORS["adam_l2"], ms=13)
         apart = max(np.linalg.norm(p - paths[0], axis=1).max() for p in paths)
-        ax.set(title=f"{LABELS[method]}: apart by {apart:.1g}", xlabel="x₁ (curvature 1)")
+        ax.set(title=f"{LABELS[method]}: largest distance {apart:.1g}", xlabel="x₁ (curvature 1)")
         ax.legend(fontsize=8)
     np.atleast_1d(axes)[0].set_ylabel("x₂ (curvature κ)")
 
@@ -210,22 +216,23 @@ def explore(
 explore()
 
 # %% [markdown]
-# AdamW's paths lie on each other. Adam-ℓ2 has ε = 0 as well, so it is the regularizer alone that tells it which problem it is on: with κ = 1 the
-# pull of λx is felt, with κ = 100,000 it drowns.
+# AdamW's paths coincide. Adam-ℓ2's do not, although its ε is 0, because λx is added to the gradient. At κ = 1 the
+# term λx changes the path. At κ = 100,000 it is negligible next to the gradient.
 #
-# **Try** `explore(("adamw", "adamprox"), (1.0, 1e9))`, another `start`, or an optimizer of your own in `METHODS`. Set `eps=1e-8` in
-# `"adamw"` and choose κ so that it matters: which way must κ go?
+# **Try** `explore(("adamw", "adamprox"), (1.0, 1e9))`, another `start`, or an optimizer of your own in `METHODS`.
+# Then set `eps=1e-8` in `"adamw"` and find a κ at which ε matters.
 
 # %%
 path_a, _ = tuned_path(METHODS["adamw"], 1.0, jnp.array([-1.0, 2.0]))
 path_b, _ = tuned_path(METHODS["adamw"], 1e5, jnp.array([-1.0, 2.0]))
-assert np.abs(path_a - path_b).max() < 1e-4  # 1e5 is no power of two: to rounding
+assert np.abs(path_a - path_b).max() < 1e-4  # equal to rounding
 
 # %% [markdown]
 # ## The scorecard
 #
-# `python -m adamprox.scale_free` certifies every optimizer of the installed Optax and writes
-# [the whole table](https://github.com/adamprox/adamprox/blob/main/docs/scale_free_scorecard.md). Here are some rows of it, computed now.
+# `python -m adamprox.scale_free` tests every optimizer of the installed Optax and writes
+# [the whole table](https://github.com/adamprox/adamprox/blob/main/docs/scale_free_scorecard.md). The next cell
+# computes some of its rows.
 
 # %%
 names = [
@@ -242,8 +249,11 @@ rows = scorecard([entry for entry in entries() if entry.name in names])
 Markdown(markdown(rows).split("\n\n")[-1])
 
 # %% [markdown]
-# Sign methods are exact. Adam's relatives are scale-free but for ε, as long as the regularizer does not pass through the
-# moments; LAMB takes its norms *after* Adam, and an ε of 1e-6 is all that is in its way. Where coordinates are mixed before they are
-# divided by their own scale (Adafactor, Muon, Prodigy), only the weaker property is left that *one* constant for all of them cancels.
+# * Sign methods are exactly scale-free.
+# * Relatives of Adam are scale-free up to ε if the regularizer does not pass through the moments. LAMB computes its
+#   norms *after* Adam, so only its ε of 1e-6 stands in the way.
+# * Adafactor, Muon and Prodigy combine coordinates before dividing by a scale. They tolerate only *one* constant for
+#   all coordinates.
 #
-# [Notebook 01](01_the_proximal_view.ipynb) derives the proximal step, [notebook 04](04_sparsity.ipynb) uses it for sparsity.
+# [Notebook 01](01_the_proximal_view.ipynb) derives the proximal step. [Notebook 04](04_sparsity.ipynb) uses it to
+# train sparse networks.

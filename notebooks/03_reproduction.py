@@ -16,11 +16,13 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/adamprox/adamprox/blob/main/notebooks/03_reproduction.ipynb)
 #
-# Every figure and every claim of the reproduction is a function of *records*: small Parquet files, one a training run. This notebook makes some, reads
-# them with nothing but pyarrow, draws the experiment's figures and your own, and plays with a single run. A minute or two on one core.
+# Each training run writes a *record*, a small Parquet file. All figures and claims of the reproduction are computed
+# from records. This notebook makes some records, reads them with pyarrow, draws the experiment's figures and one of
+# your own, and trains a single network. It takes one or two minutes on one core.
 #
-# It needs a checkout of the repository, since the experiments are scripts, not a library. On Colab:
-# `!git clone https://github.com/adamprox/adamprox && pip install -e "adamprox[experiments]"`, then `%cd adamprox/notebooks`.
+# The notebook needs a checkout of the repository, because the experiments are scripts. On Colab, run
+# `!git clone https://github.com/adamprox/adamprox && pip install -e "adamprox[experiments]"`, then
+# `%cd adamprox/notebooks`.
 
 # %%
 import io
@@ -39,7 +41,7 @@ from adamprox.sweep import Results, cell_key
 from adamprox.training import TrainingCell
 
 ROOT = pathlib.Path.cwd().parent
-sys.path.insert(0, str(ROOT))  # for the package of experiments
+sys.path.insert(0, str(ROOT))  # to import experiments
 plt.rcParams.update(
     {
         "figure.dpi": 65,
@@ -52,8 +54,9 @@ plt.rcParams.update(
 # %% [markdown]
 # ## Make records
 #
-# The command that anyone would run, at the smallest preset with a slightly larger grid: ResNet-8 without BatchNorm, 64 handwritten digits. It is here to be
-# quick; the numbers mean nothing. Put `--preset demo` in its place for five minutes of numbers that begin to.
+# This is the usual command, at the smallest preset and with a slightly larger grid. It trains ResNet-8 without
+# BatchNorm on 64 handwritten digits. The preset is fast, but too small for meaningful results. `--preset demo` takes
+# about five minutes and gives better ones.
 
 # %%
 OUT = pathlib.Path(tempfile.mkdtemp())
@@ -82,9 +85,10 @@ for folder in sorted({path.parent for path in OUT.rglob("*.*")}):
     print(str(folder.relative_to(OUT)).ljust(18), len(list(folder.glob("*.*"))), "files")
 
 # %% [markdown]
-# ## Read them
+# ## Read records
 #
-# A record holds the whole configuration of a run, its curves, its outcome and where it came from. It is plain Parquet: pandas, Polars or DuckDB read it too.
+# A record contains the configuration of a run, its curves, its result and its provenance. Pandas, Polars and DuckDB
+# can read it too.
 
 # %%
 records = pq.read_table(OUT / "records" / "training").to_pylist()
@@ -96,10 +100,10 @@ print("test_error        ", [round(e, 2) for e in example["test_error"]])
 print("update_histogram  ", np.shape(example["update_histogram"]), "counts, epochs × bins")
 
 # %% [markdown]
-# ## The experiment's own figures and claims
+# ## The experiment's figures and claims
 #
-# An experiment is three functions: which cells it needs, what it draws, what it claims. The last two take records. So a figure can be drawn again at any
-# time, and drawing costs no training.
+# An experiment is three functions: one lists the runs, one draws figures and one judges claims. The last two take
+# records, so redrawing a figure needs no training.
 
 # %%
 from experiments.catalogue import CATALOGUE
@@ -118,15 +122,17 @@ rows = [
     f"| {c.statement} | {c.measured} | {c.bar} | **{c.verdict.value}** |"
     for c in experiment.claims(chosen, ours)
 ]
-display(Markdown("\n".join(["| claim | measured | bar | verdict |", "|---|---|---|---|", *rows])))
+display(
+    Markdown("\n".join(["| claim | measured | criterion | verdict |", "|---|---|---|---|", *rows]))
+)
 
 # %% [markdown]
-# The verdict is "not tested": the smallest preset does not pretend to answer.
+# The smallest preset does not judge the claims, because its runs are too short.
 #
 # ## Your own figure
 #
-# How does the spread of update magnitudes go with λ? The paper's claim, that Adam-ℓ2's is wider, is about deep networks and long runs. After thirty steps of
-# eight layers one sees that λ acts at all; the claim needs a preset that can bear it.
+# This figure shows the spread of update magnitudes against λ. The paper claims that Adam-ℓ2's spread is wider, for
+# deep networks and long runs. These runs, with eight layers and thirty steps, only show that λ has an effect.
 
 # %%
 _, ax = plt.subplots(figsize=(6, 3), layout="constrained")
@@ -145,9 +151,10 @@ ax.set(xlabel="λ", ylabel="10–90 % spread, powers of two", title="mean over e
 _ = ax.legend()
 
 # %% [markdown]
-# ## Play with one run
+# ## One run
 #
-# A cell is one run. It is a dataclass: change a field and it is another cell, with another key.
+# A `TrainingCell` describes one run. It is a dataclass. A different field makes a different run, with a different
+# key.
 
 # %%
 cell = TrainingCell(
@@ -164,7 +171,9 @@ axes[0].set(xlabel="epoch", title="training loss")
 histogram(axes[1], {**record, **cell.config()})
 
 # %% [markdown]
-# **Try:** `loss_multiplier=100.0` with `optimizer="adam_l2"` and with `"adamw"`: whose training error moves? `batch_norm=True`? A second call of `run` with the same shape
-# of network compiles nothing and takes a second.
+# **Try:** set `loss_multiplier=100.0` with `optimizer="adam_l2"` and with `"adamw"`, and compare the training errors.
+# Or set `batch_norm=True`. A second `run` with a network of the same shape takes a second, because nothing is
+# compiled again.
 #
-# `python -m experiments list` names all experiments; [adding one](https://github.com/adamprox/adamprox/blob/main/docs/how_to/add_a_figure.md) takes three functions.
+# `python -m experiments list` lists all experiments. [How to add a
+# figure](https://github.com/adamprox/adamprox/blob/main/docs/how_to/add_a_figure.md) shows how to write one.

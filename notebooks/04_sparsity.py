@@ -16,9 +16,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/adamprox/adamprox/blob/main/notebooks/04_sparsity.ipynb)
 #
-# You have a Flax network and an Optax chain. One more link, `proximal`, makes weights, neurons or input features *exactly* zero while you train. This
-# notebook adds it, compares it with the usual ℓ1 term in the loss, follows the error as sparsity grows, and at the end cuts dead neurons out of the
-# network and checks that nothing changed. Half a minute.
+# Add `proximal` to an Optax chain, and training sets weights, neurons or input features *exactly* to zero. This
+# notebook compares `proximal` with an ℓ1 term in the loss, plots error against sparsity, and removes dead neurons
+# from the network without changing its outputs. It takes half a minute.
 #
 # On Colab, run `%pip install "adamprox[experiments] @ git+https://github.com/adamprox/adamprox"` first.
 
@@ -49,13 +49,13 @@ plt.rcParams.update(
 # %% [markdown]
 # ## A network and a training loop
 #
-# Nothing here is special: 512 handwritten digits to train on, 1,285 to test, two hidden layers, minibatches of 64. `fit` takes any Optax
-# optimizer.
+# The network has two hidden layers. It trains on 512 handwritten digits in minibatches of 64 and is tested on 1,285.
+# `fit` takes any Optax optimizer.
 
 
 # %%
 class Network(nn.Module):
-    """Two hidden layers on 8×8 images."""
+    """Classifier of 8×8 images with two hidden layers."""
 
     widths: tuple[int, ...] = (128, 64)
 
@@ -79,7 +79,7 @@ def cross_entropy(params, images, labels):
 
 
 def fit(tx, loss=cross_entropy):
-    """Parameters after 800 steps with ``tx``."""
+    """Return the parameters after 800 steps with ``tx``."""
 
     def step(carry, key):
         params, state = carry
@@ -93,24 +93,25 @@ def fit(tx, loss=cross_entropy):
 
 
 def test_error(params):
-    """In percent."""
+    """Return the test error in percent."""
     logits = network.apply({"params": params}, test_images)
     return 100 * jnp.mean(jnp.argmax(logits, -1) != test_labels)
 
 
 def kernels(params):
-    """All weights that are not biases, in one vector."""
+    """Return all weights except biases in one vector."""
     return jnp.concatenate([layer["kernel"].ravel() for layer in params.values()])
 
 
 # %% [markdown]
-# ## One more link
+# ## Add `proximal`
 #
-# Your chain stays as it is; `proximal` comes last. `mask` leaves the biases alone. λ is a length per step: every weight moves by λη_t towards
-# zero and stays there when it would pass. Give `proximal` the schedule that multiplies your learning rate, so that the two fall together.
+# `proximal` comes last in the chain. `mask` excludes the biases. λ is a length per step: every weight moves by λη_t
+# towards zero and stops there. Give `proximal` the schedule that multiplies your learning rate, so that both decay
+# together.
 #
-# The rival is the textbook way, λ‖x‖₁ added to the loss. Behind Adam its gradient ±λ is divided by the size of the whole gradient, as
-# everything in the loss is; and no weight ever stops at zero.
+# The baseline is the usual term λ‖x‖₁ in the loss. Adam divides its gradient ±λ by the size of the whole gradient,
+# and no weight stops at zero.
 
 # %%
 ALPHA, WEIGHT = 3e-3, 1e-3
@@ -121,7 +122,7 @@ only_kernels = lambda params: jax.tree_util.tree_map_with_path(
 
 
 def sparse_adam(operator, weight):
-    """A user's chain, with ``proximal`` added."""
+    """Return a chain that ends with ``proximal``."""
     return optax.chain(
         optax.clip_by_global_norm(10.0),
         optax.scale_by_adam(),
@@ -153,16 +154,17 @@ assert np.mean(kernels(fitted["Adam, then proximal(prox.l1)"]) == 0) > 0.5
 assert np.mean(kernels(fitted["Adam, ℓ1 in the loss"]) == 0) == 0
 
 # %% [markdown]
-# With ℓ1 in the loss the small weights rattle around zero with the size of a step, and someone has to choose a threshold. With the proximal step there is nothing to
-# choose: zero is zero, in the checkpoint too.
+# With ℓ1 in the loss the small weights oscillate around zero with the size of a step, and you must choose a
+# threshold for them. With `proximal` they are exactly zero, and no threshold is needed.
 #
 # ## Error against sparsity
 #
-# λ may be a traced number, so one compiled program runs a whole path: `vmap` over λ. Four operators:
+# λ may be a traced number, so `vmap` over λ trains all runs of a curve in one compiled program. The plots compare
+# four operators:
 #
-# * `l1` moves every weight, the large ones too;
-# * `mcp` lets weights beyond γ·scale alone, so that a sparse network keeps its large weights;
-# * `per_output_channel(l2)` takes all incoming weights of a neuron as one group: neurons die as a whole;
+# * `l1` shrinks every weight, including the large ones.
+# * `mcp` does not shrink weights beyond γ·scale, so a sparse network keeps its large weights.
+# * `per_output_channel(l2)` treats the incoming weights of a neuron as one group and removes whole neurons.
 # * `per_output_channel(sparse_group)` does both.
 
 # %%
@@ -178,7 +180,7 @@ PATHS = {
 
 
 def outcome(operator, weight):
-    """Error in percent, share of zero weights and of dead hidden neurons."""
+    """Return the error in percent and the shares of zero weights and of dead hidden neurons."""
     params = fit(sparse_adam(operator, weight))
     hidden = [params["Dense_0"]["kernel"], params["Dense_1"]["kernel"]]
     dead = jnp.concatenate([jnp.all(kernel == 0, axis=0) for kernel in hidden])
@@ -193,30 +195,29 @@ figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained", share
 for name, (errors, zeros, dead) in paths.items():
     axes[0].plot(100 * zeros, errors, "o-", ms=4, label=name)
     axes[1].plot(100 * dead, errors, "o-", ms=4)
-for ax, what in zip(
-    axes, ("weights that are zero, %", "hidden neurons that are dead, %"), strict=True
-):
+for ax, what in zip(axes, ("zero weights, %", "dead hidden neurons, %"), strict=True):
     ax.axhline(test_error(fitted["Adam"]), color="#888888", ls="--", lw=1)
     ax.set(xlabel=what, ylim=(0, 30))
 axes[0].set_ylabel("test error, % (dashed: Adam)")
 _ = axes[0].legend()
 
 # %% [markdown]
-# Most weights of this network are not needed: `mcp`, which does not shrink those that are, sets nine in ten to zero at nearly Adam's error. It kills few neurons, though.
-# Which operator is best depends on what a zero buys you: single zeros make a checkpoint small, dead neurons make a network fast. (One seed and 1,285 test
-# images: differences below a percent mean nothing.)
+# `mcp` sets nine in ten weights to zero at nearly Adam's error, because it does not shrink the weights that the
+# network needs. It removes few neurons, though. Choose the operator by what you want to save: single zeros make
+# a checkpoint smaller, dead neurons make the network faster. These are results of one seed on 1,285 test images, so
+# differences below one percentage point are noise.
 #
-# ## Cutting neurons out
+# ## Remove dead neurons
 #
-# A neuron without incoming weights puts out a constant, relu(bias). Move that constant into the next layer's bias, and the neuron
-# can go. The smaller network computes the same function.
+# A neuron without incoming weights outputs a constant, relu(bias). Add its contribution to the next layer's bias,
+# and the neuron can be removed. The smaller network computes the same function.
 
 # %%
 params = jax.jit(lambda: fit(sparse_adam(prox.per_output_channel(prox.l2), 7e-3)))()
 
 
 def without_dead_neurons(params):
-    """An equal network without neurons that have no incoming weights, and its widths."""
+    """Return the parameters and widths of an equal network without dead neurons."""
     layers = [dict(params[f"Dense_{i}"]) for i in range(3)]
     for layer, after in itertools.pairwise(layers):
         alive = np.any(np.asarray(layer["kernel"]) != 0, axis=0)
@@ -240,13 +241,14 @@ print(f"test error {test_error(fitted['Adam']):.1f} % (Adam) -> {test_error(para
 # %% [markdown]
 # ## Your own groups
 #
-# A group is what one call of an operator sees, so a new kind of group is a function. Here a group is all weights that *leave* a pixel: the first
-# layer then reads only some pixels. `by_path` picks the layer by its name.
+# An operator treats its argument as one group, so a function can define a new kind of group. Here a group is all
+# weights that *leave* a pixel, and the first layer learns to ignore some pixels. `by_path` selects the layer by its
+# name.
 
 
 # %%
 def per_input(operator):
-    """Turn an operator into one that treats every row of a matrix as a group."""
+    """Return an operator that treats every row of a matrix as a group."""
     return lambda tree, t: jax.tree.map(lambda w: prox.per_output_channel(operator)(w.T, t).T, tree)
 
 
@@ -260,8 +262,13 @@ for ax, weight in zip(axes, (2e-3, 5e-3, 1e-2, 2e-2), strict=True):
     ax.set_title(f"λ = {weight:g}: {np.sum(norms != 0)} pixels\nerror {test_error(params):.1f} %")
 
 # %% [markdown]
-# The pixels at the left and right border, nearly always black in this data set, go first.
+# The pixels at the left and right border are the first to become zero. They are nearly always black in this data
+# set.
 #
-# **Try:** swap the base for `optax.sgd` with momentum and find the λ that gives as many zeros; then for `optax.lion`, whose steps have one length, and
-# find that there is none: [ℓ1 behind SGD, Adam and Lion](https://github.com/adamprox/adamprox/blob/main/docs/choosing_lambda.md). Put `optax.clip` *after* `proximal` and
-# count the zeros again: [`proximal` inside Optax's wrappers](https://github.com/adamprox/adamprox/blob/main/docs/composition.md) says why.
+# **Try:**
+#
+# * Use `optax.sgd` with momentum as the base, and find the λ that gives as many zeros.
+# * Use `optax.lion`, whose steps all have one length. No λ works: see [ℓ1 with SGD, Adam and
+#   Lion](https://github.com/adamprox/adamprox/blob/main/docs/choosing_lambda.md).
+# * Put `optax.clip` *after* `proximal` and count the zeros again. [`proximal` inside Optax's
+#   wrappers](https://github.com/adamprox/adamprox/blob/main/docs/composition.md) explains the result.
