@@ -120,8 +120,8 @@ Markdown("\n".join(lines))
 #
 # ε is the one constant in Adam's direction that has the unit of a gradient. In the left plot the gradients are about
 # 1 and ε varies. In the right plot ε is Adam's 1e-8 and the scale of all gradients varies. The dashed line is the
-# tolerance. For gradients below the vertical line, `matters_below`, the deviation exceeds the tolerance. This limit
-# is far above ε, because the tolerance is only 0.001.
+# tolerance of 0.001. The vertical line is `matters_below`, the scale from which on the deviation is within the
+# tolerance. It is far above ε, because the tolerance is small.
 
 # %%
 result = adamprox.scale_freeness(optax.adam(1e-2), make=lambda eps: optax.adam(1e-2, eps=eps))

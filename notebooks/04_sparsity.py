@@ -202,10 +202,10 @@ axes[0].set_ylabel("test error, % (dashed: Adam)")
 _ = axes[0].legend()
 
 # %% [markdown]
-# `mcp` sets nine in ten weights to zero at nearly Adam's error, because it does not shrink the weights that the
-# network needs. It removes few neurons, though. Choose the operator by what you want to save: single zeros make
-# a checkpoint smaller, dead neurons make the network faster. These are results of one seed on 1,285 test images, so
-# differences below one percentage point are noise.
+# With `mcp` nine in ten weights are zero at an error within one percentage point of Adam's, because `mcp` does not
+# shrink large weights. It removes few neurons, though. Choose the operator by what you want to save: single zeros
+# make a checkpoint smaller, dead neurons make the network faster. These are results of one seed on 1,285 test
+# images, so differences below one percentage point are noise.
 #
 # ## Remove dead neurons
 #
