@@ -1,8 +1,9 @@
 """Checks of values that a caller or a file gives, without touching traced ones."""
 
+import difflib
 import operator
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -34,6 +35,17 @@ def positive_integer(name: str, value: object) -> int:
     if number is None or not 1 <= number < 2**31:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return number
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question to end a message with, "" where none of ``names`` is like ``name``.
+
+    Example:
+      >>> did_you_mean("fig3", ["fig03", "fig04"]), did_you_mean("x", ["fig03"])
+      ('; did you mean fig03?', '')
+    """
+    near = difflib.get_close_matches(name.lower(), list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def fits(record: Mapping[str, Any], columns: Mapping[str, tuple[Sequence[int], Any]]) -> bool:

@@ -33,7 +33,7 @@ import numpy as np
 
 from adamprox.data import Dataset, Split
 from adamprox.files import write_atomically
-from adamprox.training.specs import NetworkSpec, Program
+from adamprox.training.specs import Program, ResNetSpec
 from adamprox.training.throughput import Measurement, timed
 
 BATCH, STEPS = 128, 24
@@ -47,10 +47,14 @@ class Noise(NamedTuple):
     Attributes:
       train_size: Number of training images.
       image_size: Height and width, in pixels.
+      batch_size: Examples a step.
+      augment: True to flip and shift images at random.
     """
 
     train_size: int
     image_size: int = 32
+    batch_size: int = BATCH
+    augment: bool = True
 
     def load(self) -> Dataset:
         """Return the images, the same ones every time."""
@@ -118,9 +122,9 @@ def tasks(smoke: bool) -> list[Task]:
 def train(task: Task, steps: int) -> Measurement:
     """Time runs of this project."""
     optimizers = ("adamw",) * (task.runs - task.runs // 2) + ("adam_l2",) * (task.runs // 2)
-    network = NetworkSpec(depth=task.depth, compute_dtype=task.dtype)
+    network = ResNetSpec(depth=task.depth, compute_dtype=task.dtype)
     images: Any = Noise(BATCH * steps)
-    program = Program(images, network, optimizers, BATCH, augment=True)
+    program = Program(images, network, optimizers)
     return timed(program)
 
 

@@ -53,7 +53,7 @@ class Sweep:
 def sweep(arguments: Arguments, engine: str) -> Sweep:
     """Run all cells once."""
     cells = [
-        TrainingCell(depth=arguments.depth, epochs=arguments.epochs, weight_decay=1e-5 * number)
+        TrainingCell.of(depth=arguments.depth, epochs=arguments.epochs, weight_decay=1e-5 * number)
         for number in range(arguments.cells)
     ]
     with tempfile.TemporaryDirectory() as directory:

@@ -60,34 +60,33 @@ def training_cells(preset: str) -> list[TrainingCell]:
 
 def measured_program(cell: TrainingCell) -> Program:
     """What is timed for a cell: its network on some batches; the optimizer's share is small."""
-    data = cell.program.images.load()
-    size = min(BATCHES * cell.batch_size, len(data.train))
-    images = cell.program.images._replace(train_size=size)
+    data = cell.images.expected
+    size = min(BATCHES * cell.images.batch_size, data.train)
+    images = dataclasses.replace(cell.images, train_size=size)
     return cell.program._replace(images=images, optimizers=("adamw",))
 
 
 def steps(cell: TrainingCell) -> float:
     """Training steps of a cell, evaluation included as thirds of steps."""
-    data = cell.program.images.load()
-    size = cell.train_size or len(data.train)
-    visits = sum(cell.schedule.visits(number) for number in range(1, cell.epochs + 1))
-    visited = len(data.test) + len(data.validation or ()) + size * cell.evaluate_train
-    return cell.epochs * -(-size // cell.batch_size) + visits * visited / cell.batch_size / 3
+    data, schedule, batch = cell.images.expected, cell.schedule, cell.images.batch_size
+    visits = sum(schedule.visits(number) for number in range(1, schedule.epochs + 1))
+    visited = data.test + cell.images.validation_size + data.train * schedule.evaluate_train
+    return schedule.epochs * -(-data.train // batch) + visits * visited / batch / 3
 
 
 def seconds_a_step(program: Program) -> float:
     """Measured on this device with one cell at a time, the best of a few epochs of some batches."""
     (measurement,) = measure(program, counts=(1,))
-    count = program.images.train_size or len(program.images.load().train)
-    return count / measurement.images_per_second / -(-count // program.batch_size)
+    count = program.images.expected.train
+    return count / measurement.images_per_second / -(-count // program.images.batch_size)
 
 
 def network_name(program: Program) -> str:
     """Network and data."""
     network = program.network
     family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
-    norm = "BatchNorm" if network.batch_norm else "no BatchNorm"
-    norm = "SkipInit" if network.skip_init else norm
+    norm = "BatchNorm" if getattr(network, "batch_norm", False) else "no BatchNorm"
+    norm = "SkipInit" if getattr(network, "skip_init", False) else norm
     return f"{family}-{network.depth}, {norm}, {program.images.dataset}"
 
 

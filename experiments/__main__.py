@@ -189,7 +189,7 @@ def _protocol(arguments: Arguments, experiments: Sequence[Experiment]) -> Protoc
     keys = _keys(experiments, chosen)
     for name in OVERRIDES:
         without = protocol(arguments.preset, **{**given, name: None})
-        usual = PRESETS[arguments.preset].training.get(name, getattr(TrainingCell, name, None))
+        usual = PRESETS[arguments.preset].training.get(name, TrainingCell.defaults().get(name))
         if given[name] != usual and without != chosen and _keys(experiments, without) == keys:
             raise ValueError(
                 f"{name} changes nothing in {arguments.experiment}, got {getattr(arguments, name)}"

@@ -1,8 +1,6 @@
 """Every experiment, in the order of the page."""
 
-import difflib
-from collections.abc import Iterable
-
+from adamprox.checks import did_you_mean
 from experiments import (
     distributed,
     factorial,
@@ -52,12 +50,6 @@ _ALL = (
 CATALOGUE: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 OTHERS = ("list", "all", "overview", "doctor")
 """What else may stand on the command line in place of an experiment's name."""
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """A question to end a message with, where one of ``names`` is like ``name``."""
-    near = difflib.get_close_matches(name.lower(), list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def find(name: str, preset: str) -> list[Experiment]:

@@ -46,9 +46,8 @@ def at_once(cells: Sequence[Cell], folder: pathlib.Path) -> list[str]:
     for program in sorted(programs, key=repr):
         if rates := throughput.rates_of(program, folder):
             best = max(rates, key=lambda runs: rates[runs])
-            name = (
-                f"{program.network.family}-{program.network.depth}, {program.network.compute_dtype}"
-            )
+            dtype = getattr(program.network, "compute_dtype", "float32")
+            name = f"{program.network.family}-{program.network.depth}, {dtype}"
             lines.append(
                 f"{name}: {best} runs at once, {rates[best]:,.0f} images/s "
                 f"({rates.get(1, math.nan):,.0f} by one run)"
@@ -83,25 +82,24 @@ def _seconds(
     if folder and (rates := throughput.rates_of(cell.program, folder)):
         return _passes(cell) / 3 / max(rates.values())
     if measured := known.get(_like(cell.config())):
-        return measured * cell.epochs
+        return measured * cell.schedule.epochs
     return _passes(cell) * _forward_flops(cell.program) / (1e9 * _GFLOPS_A_CORE)
 
 
 def _passes(cell: TrainingCell) -> int:
     """Return the number of forward passes of an image; a backward pass costs two of them."""
-    data = cell.program.images.load()
-    size = cell.train_size or len(data.train)
-    visits = -(-cell.epochs // cell.evaluate_every)
-    visited = len(data.test) + len(data.validation or ()) + cell.evaluate_train * size
-    return 3 * size * cell.epochs + visited * visits
+    data, schedule = cell.images.expected, cell.schedule
+    visits = -(-schedule.epochs // schedule.evaluate_every)
+    visited = data.test + cell.images.validation_size + schedule.evaluate_train * data.train
+    return 3 * data.train * schedule.epochs + visited * visits
 
 
 @functools.cache
 def _forward_flops(program: Program) -> float:
     """Operations of the network's matrix products on one image, before anything is compiled."""
-    data = program.images.load()
+    data = program.images.expected
     model = program.network.build(data.num_classes)
-    image = jax.ShapeDtypeStruct((1, *data.train.images.shape[1:]), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, *data.image_shape), jnp.float32)
     variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
     traced = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
     return _flops(traced.jaxpr)

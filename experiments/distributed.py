@@ -81,7 +81,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     label = "AdamW with BatchNorm,\nstatistics of each device"
     ax.errorbar(DEVICES, means, widths, fmt="s--", color="#7a5195", capsize=3, label=label)
     ax.set_xscale("log", base=2)
-    batch = TrainingCell(**protocol.training).batch_size
+    batch = TrainingCell.of(**protocol.training).images.batch_size
     ticks = [f"{n}\n({batch // n} each)" for n in DEVICES]
     ax.set_xticks(DEVICES, ticks)
     ax.set(xlabel="devices (images of a batch)", ylabel="test error, %")

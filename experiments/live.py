@@ -32,8 +32,10 @@ def live_grids(cells: Sequence[Cell], records: Sequence[Record]) -> RenderableTy
 
 
 def _grid(cell: TrainingCell) -> tuple:
-    norm = " BN" if cell.batch_norm else ""
-    network = f"{cell.network}-{cell.depth}{norm}{' SkipInit' if cell.skip_init else ''}"
+    config = cell.config()
+    norm = " BN" if config["batch_norm"] else ""
+    network = f"{config['network']}-{config['depth']}{norm}"
+    network += " SkipInit" if config["skip_init"] else ""
     return cell.optimizer, network, cell.loss_multiplier
 
 

@@ -61,7 +61,7 @@ class Protocol:
         **options: Any,
     ) -> TrainingCell:
         """One cell of this protocol, with ``options`` in place of its own."""
-        return TrainingCell(
+        return TrainingCell.of(
             **{**self.training, **options},
             optimizer=optimizer,
             learning_rate=alpha,
@@ -75,14 +75,14 @@ class Protocol:
 
     def trained_on(self, options: Options = MappingProxyType({})) -> str:
         """What a figure says of network and data, in a few words."""
-        cell = TrainingCell(**{**self.training, **options})
-        name = {"resnet": "ResNet", "densenet": "DenseNet"}.get(cell.network, cell.network)
-        norm = "with" if cell.batch_norm else "without"
-        count = (
-            len(cell.program.images.load().train) if cell.train_size is None else cell.train_size
-        )
-        size = "" if cell.image_size is None else f", pooled to {cell.image_size}×{cell.image_size}"
-        return f"{name}-{cell.depth} {norm} BatchNorm on {count:,} images of {cell.dataset}{size}"
+        cell = TrainingCell.of(**{**self.training, **options})
+        images, network = cell.images, cell.network
+        name = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
+        norm = "with" if cell.config()["batch_norm"] else "without"
+        side = images.image_size
+        size = "" if side is None else f", pooled to {side}×{side}"
+        count = f"{images.expected.train:,} images of {images.dataset}"
+        return f"{name}-{network.depth} {norm} BatchNorm on {count}{size}"
 
     def weight_decays_of(self, optimizer: str, multiplier: float = 1.0) -> tuple[float, ...]:
         """λ of one optimizer's grid; Adam-ℓ2's reaches as far as the multiplier can move its best."""

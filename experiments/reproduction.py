@@ -6,12 +6,10 @@ tests run it on the committed records and compare.
 """
 
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adamprox.command_line import begin, console
-from adamprox.data import MissingDataError
 from adamprox.files import write_atomically
 from adamprox.report import Claim
 from adamprox.report.tables import read_claims
@@ -140,8 +138,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     begin()
-    try:
-        main()
-    except MissingDataError as error:  # cells of a data set are known by its fingerprint
-        print(f"python -m experiments.reproduction: {error}", file=sys.stderr)
-        sys.exit(2)
+    main()

@@ -15,7 +15,7 @@ from adamprox.output import obstacle
 from adamprox.report.page import Section, save_figures, write_page
 from adamprox.report.plots import style
 from adamprox.report.tables import CLAIMS_LOCK, write_claims, write_records
-from adamprox.sweep import Cell, Record, Results, cell_key
+from adamprox.sweep import Cell, Record, Results, cell_key, check_data
 from adamprox.sweep.provenance import origin, provenance
 from adamprox.training import TrainingCell
 from experiments.cost import at_once, estimate, in_words
@@ -104,7 +104,7 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
     """How many cells each experiment has, how many are done, and what the rest will cost.
 
     Raises:
-      ValueError: They have no cell at all.
+      ValueError: They have no cell at all, or one that cannot be run on its data.
     """
     table = Table("experiment", "cells", "done", "left, of one core")
     wanted = {e.name: {cell_key(cell): cell for cell in e.cells(protocol, ())} for e in experiments}
@@ -124,6 +124,7 @@ def plan(experiments: Sequence[Experiment], protocol: Protocol, results: Results
             f"preset must be one at which {names} has cells, got {protocol.preset!r}, which leaves "
             "its network out (as --depth leaves out all others)"
         )
+    check_data(left.values())
     table.caption = (
         f"{len(left)} cells to run, about {in_words(estimate([*left.values()], records, results.directory))} of one "
         "core without compilation; best cells on edges and repetitions add more"

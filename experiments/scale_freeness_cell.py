@@ -14,6 +14,7 @@ import optax
 import adamprox
 from adamprox.checks import fits
 from adamprox.data import load
+from adamprox.data.fingerprints import expected
 from adamprox.models import ResNet
 from adamprox.training.step import count, normalize
 
@@ -48,7 +49,7 @@ class ScaleFreenessCell:
 
     def config(self) -> dict[str, Any]:
         """The attributes."""
-        fingerprint = load("digits").fingerprint
+        fingerprint = expected("digits").fingerprint
         return {
             **dataclasses.asdict(self),
             "epsilons": list(self.epsilons),

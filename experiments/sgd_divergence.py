@@ -8,8 +8,6 @@ Expect: gradients at the start grow with depth (by 1e9 at 110 layers), so a lear
 enough not to diverge there is too small to get anywhere; Adam divides by that scale.
 """
 
-import dataclasses
-
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import compact, percent, untested
 from adamprox.report.plots import COLORS, LABELS, canvas
@@ -40,9 +38,9 @@ def cells(protocol: Protocol, _=()) -> list[TrainingCell]:
     options = {"depth": depth(protocol), "batch_norm": False}
     reference = protocol.cell("adamw", 1e-3, WEIGHT_DECAY, **options)
     if epochs:
-        reference = dataclasses.replace(reference, epochs=epochs)
-    sgd = dataclasses.replace(reference, optimizer="sgd")
-    return [*(dataclasses.replace(sgd, learning_rate=a) for a in learning_rates), reference]
+        reference = reference.with_options(epochs=epochs)
+    sgd = reference.with_options(optimizer="sgd")
+    return [*(sgd.with_options(learning_rate=a) for a in learning_rates), reference]
 
 
 def trains(record: Record) -> bool:

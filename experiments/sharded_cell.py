@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import jax
 
 from adamprox.checks import fits
-from adamprox.data import load
-from adamprox.training.loop import Schedule, train
+from adamprox.data.fingerprints import expected
+from adamprox.training.loop import train
 from adamprox.training.sharding import batch_mesh
-from adamprox.training.specs import ImageSpec, NetworkSpec, Program
+from adamprox.training.specs import FAMILIES, ImageSpec, Program, Schedule
 from adamprox.training.step import Hyperparameters
 
 
@@ -51,7 +51,7 @@ class ShardedCell:
 
     def config(self) -> dict[str, Any]:
         """The attributes."""
-        fingerprint = load("digits").fingerprint
+        fingerprint = expected("digits").fingerprint
         return {
             **dataclasses.asdict(self),
             "devices": list(self.devices),
@@ -85,10 +85,9 @@ class ShardedCell:
     def losses(self) -> dict[str, Any]:
         """What `run` returns, in a process that sees enough devices."""
         program = Program(
-            ImageSpec("digits", train_size=self.train_size),
-            NetworkSpec(self.network, self.depth, batch_norm=False),
+            ImageSpec("digits", train_size=self.train_size, batch_size=self.batch_size),
+            FAMILIES[self.network](depth=self.depth),
             ("adamw",),
-            self.batch_size,
         )
         hp = Hyperparameters(1e-3, 1e-3, 1.0)
         schedule = Schedule(self.epochs, evaluate_every=self.epochs)

@@ -1,7 +1,6 @@
 """Markdown tables of the documentation, from claims and records."""
 
 import collections
-import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -151,12 +150,11 @@ def runs_table(records: Sequence[Record]) -> str:
 
 
 def cost_table(records: Sequence[Record]) -> str:
-    """A Markdown table of what cells were reckoned to take and took; it needs their images."""
+    """A Markdown table of what cells were reckoned to take and took."""
     rows = [
         "| network | cells | reckoned, s a cell | measured, s a cell (quartiles) |",
         "| --- | --: | --: | --: |",
     ]
-    options = [field.name for field in dataclasses.fields(TrainingCell)]
     kinds: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: (r["network"], r["depth"])):
         if not record["diverged_step"]:
@@ -164,7 +162,7 @@ def cost_table(records: Sequence[Record]) -> str:
             network += f", {record['epochs']} epochs"
             kinds.setdefault(network, []).append(record)
     for network, own in kinds.items():
-        cell = TrainingCell(**{name: own[0][name] for name in options if name in own[0]})
+        cell = TrainingCell.from_columns(own[0])
         low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
         took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
         rows.append(f"| {network} | {len(own)} | {reckoned(cell):.3g} | {took} |")

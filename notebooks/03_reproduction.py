@@ -157,7 +157,7 @@ _ = ax.legend()
 # key.
 
 # %%
-cell = TrainingCell(
+cell = TrainingCell.of(
     depth=8, train_size=64, batch_size=32, epochs=15, optimizer="adamprox", weight_decay=1e-2
 )
 print(cell_key(cell), cell.hyperparameters)

@@ -11,7 +11,7 @@ from adamprox.training import TrainingCell
 from adamprox.training.checkpoints import Checkpoints
 from adamprox.training.loop import epochs
 
-CELL = TrainingCell(
+CELL = TrainingCell.of(
     train_size=70, depth=8, batch_size=32, epochs=12, batch_norm=True, evaluate_every=5
 )
 

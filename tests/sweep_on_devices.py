@@ -24,7 +24,7 @@ if __name__ == "__main__":
     assert jax.device_count() == 8
     cell.epochs = noted
     cells = [
-        TrainingCell(depth=8, train_size=32, batch_size=32, learning_rate=1e-3 * (k + 1), seed=k)
+        TrainingCell.of(depth=8, train_size=32, batch_size=32, learning_rate=1e-3 * (k + 1), seed=k)
         for k in range(10)
     ]
     records = run_cells(cells, Results(sys.argv[1]), workers=0, console=Console(quiet=True))

@@ -126,7 +126,7 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 
 def test_operations_of_a_network_are_counted_by_hand():
     """Networks that differ by one block a stage; from 56 layers equal blocks are compiled as one."""
-    cells = [TrainingCell(depth=depth) for depth in (8, 14, 56, 62)]
+    cells = [TrainingCell.of(depth=depth) for depth in (8, 14, 56, 62)]
     first, second, third, fourth = (_forward_flops(cell.program) for cell in cells)
     stage = 8 * 8 * 16 * 16  # = 4·4·32·32 = 2·2·64·64: pixels times channels in and out
     assert second - first == fourth - third == 3 * 2 * 2 * 9 * stage

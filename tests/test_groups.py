@@ -122,7 +122,7 @@ def test_the_loop_over_steps_has_no_scatter_and_no_condition_on_a_run(depth):
 
 
 GRID = [
-    TrainingCell(
+    TrainingCell.of(
         network="mlp",
         depth=3,
         train_size=64,
@@ -206,10 +206,10 @@ def test_a_group_that_is_out_of_time_goes_on_bit_for_bit(tmp_path, by_eights, mo
     """Also one with a run that has diverged, whose record is written while the others go on."""
     cells = [
         *GRID[:3],
-        TrainingCell(**{**vars(GRID[0]), "learning_rate": 9e5, "network": "resnet", "depth": 8}),
+        TrainingCell.of(**{**vars(GRID[0]), "learning_rate": 9e5, "network": "resnet", "depth": 8}),
     ]
     cells = [
-        TrainingCell(**{**vars(c), "network": "resnet", "depth": 8, "epochs": 4}) for c in cells
+        TrainingCell.of(**{**vars(c), "network": "resnet", "depth": 8, "epochs": 4}) for c in cells
     ]
     whole = run_cells(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
     results = Results(tmp_path / "stopped")

@@ -18,7 +18,7 @@ def shown(cells, errors):
 
 def test_tiles_fill_as_cells_finish_and_divergence_is_hatched():
     cells = [
-        TrainingCell(learning_rate=alpha, weight_decay=decay)
+        TrainingCell.of(learning_rate=alpha, weight_decay=decay)
         for alpha in (1e-3, 1e-2)
         for decay in (0.0, 1e-3)
     ]
@@ -30,7 +30,7 @@ def test_tiles_fill_as_cells_finish_and_divergence_is_hatched():
 
 
 def test_finished_grids_make_room():
-    done = [TrainingCell(optimizer=name) for name in ("adamw", "adamprox")]
-    waiting = TrainingCell(optimizer="adam_l2", loss_multiplier=10.0)
+    done = [TrainingCell.of(optimizer=name) for name in ("adamw", "adamprox")]
+    waiting = TrainingCell.of(optimizer="adam_l2", loss_multiplier=10.0)
     text = shown([*done, waiting], dict.fromkeys(done, 0.5))
     assert text.index("adam_l2") < text.index("adamw") and "loss × 10" in text

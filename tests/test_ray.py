@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 CELLS = [
     *(Square(float(n), 0.05) for n in range(20)),
     Fatal(1.0, deaths=2),
-    TrainingCell(depth=8, train_size=64, batch_size=32),
+    TrainingCell.of(depth=8, train_size=64, batch_size=32),
 ]
 
 

@@ -209,7 +209,7 @@ def store(path, row):
 
 
 CELLS = [
-    TrainingCell(network="mlp", depth=2, train_size=64, epochs=2),
+    TrainingCell.of(network="mlp", depth=2, train_size=64, epochs=2),
     QuadraticsCell(steps=3, step_sizes=2),
 ]
 

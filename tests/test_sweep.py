@@ -56,7 +56,7 @@ def test_what_is_left_of_a_cell_that_has_a_record_is_removed(tmp_path):
 
 
 def test_any_change_of_configuration_is_another_cell():
-    base = TrainingCell()
+    base = TrainingCell.of()
     changes = {
         "image_size": 4, "train_size": 100, "validation_size": 50, "validation_seed": 1, "augment": True,
         "depth": 8, "batch_norm": True, "skip_init": True, "compute_dtype": "bfloat16",
@@ -68,8 +68,8 @@ def test_any_change_of_configuration_is_another_cell():
         f.name for f in dataclasses.fields(TrainingCell)
     }
     keys = {cell_key(dataclasses.replace(base, **{k: v})) for k, v in changes.items()}
-    keys.add(cell_key(TrainingCell(network="densenet", depth=10)))
-    keys.add(cell_key(TrainingCell(batch_norm=True, statistics_groups=2)))
+    keys.add(cell_key(TrainingCell.of(network="densenet", depth=10)))
+    keys.add(cell_key(TrainingCell.of(batch_norm=True, statistics_groups=2)))
     assert len({cell_key(base), *keys}) == len(changes) + 3
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 
@@ -15,7 +15,9 @@ class Cell(Protocol):
       version: Raised when a change of the code changes what a cell computes.
 
     A cell may also have a method ``accepts(record) -> bool`` that refuses records without the
-    columns that figures and claims read; see `adamprox.checks.fits`.
+    columns that figures and claims read; see `adamprox.checks.fits`. It may have ``check()``, which
+    reads its data and raises ValueError where it cannot be run on them. And it may have
+    ``defaults()``, the defaults of its configuration by name; otherwise its class attributes are.
     """
 
     kind: ClassVar[str]
@@ -50,8 +52,9 @@ def cell_key(cell: Cell) -> str:
 
     Example:
       >>> from adamprox.training import TrainingCell
-      >>> one, same, other = (TrainingCell(depth=8, weight_decay=w) for w in (1e-3, 0.001, 2e-3))
-      >>> cell_key(one) == cell_key(same), cell_key(one) == cell_key(other)
+      >>> cell = TrainingCell.of(depth=8, weight_decay=1e-3)
+      >>> same, other = (cell.with_options(weight_decay=w) for w in (0.001, 2e-3))
+      >>> cell_key(cell) == cell_key(same), cell_key(cell) == cell_key(other)
       (True, False)
     """
     text = json.dumps([cell.kind, cell.version, _told(cell)], sort_keys=True, allow_nan=False)
@@ -65,13 +68,26 @@ def describe(cell: Cell) -> str:
 
 
 def _told(cell: Cell) -> dict[str, Any]:
-    """What of the configuration is not the default, so that a new option leaves old keys alone."""
-    return {k: v for k, v in cell.config().items() if v != default(cell, k, _NO_DEFAULT)}
+    """Return what of the configuration is not the default: a new option leaves old keys alone."""
+    known = defaults(cell)
+    return {k: v for k, v in cell.config().items() if k not in known or v != known[k]}
 
 
-def default(cell: Cell, name: str, otherwise: Any = None) -> Any:
-    """The default of one of the cell's options, ``otherwise`` where it has none."""
-    return getattr(type(cell), name, otherwise)
+def defaults(cell: Cell) -> Mapping[str, Any]:
+    """Return the defaults of those of the cell's options that have one."""
+    own = getattr(cell, "defaults", None)
+    if own is not None:
+        return own()
+    names = [name for name in cell.config() if hasattr(type(cell), name)]
+    return {name: getattr(type(cell), name) for name in names}
 
 
-_NO_DEFAULT = object()
+def check_data(cells: Iterable[Cell]) -> None:
+    """Refuse cells that cannot be run on their data, before anything is written.
+
+    Raises:
+      ValueError: A data set is not there, or does not have what a cell asks for.
+    """
+    for cell in cells:
+        if check := getattr(cell, "check", None):
+            check()

@@ -19,7 +19,8 @@ from adamprox.interruption import OutOfTimeError
 from adamprox.sweep.cells import Cell, cell_key, describe
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
-from adamprox.sweep.results import Record, Results
+from adamprox.sweep.record import Record
+from adamprox.sweep.results import Columns, Results
 
 _TRIES = 3
 """How often a cell may end its worker before it is lost; also how often a worker may fail to start."""
@@ -74,7 +75,7 @@ class Crew(Protocol):
         ...
 
 
-def compute(cell: Cell, scratch: pathlib.Path | None) -> tuple[Record, Record]:
+def compute(cell: Cell, scratch: pathlib.Path | None) -> tuple[Columns, Columns]:
     """What a worker does: the columns of the record, and their provenance."""
     return cell.run(scratch), provenance()
 

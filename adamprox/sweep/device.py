@@ -2,15 +2,14 @@
 
 import collections
 import contextlib
-import dataclasses
 import hashlib
 import json
 import logging
 import pathlib
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
 
 import jax
 
@@ -18,7 +17,8 @@ from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.sweep.cells import Cell, cell_key
 from adamprox.sweep.crew import waiting_for
 from adamprox.sweep.provenance import provenance
-from adamprox.sweep.results import Record, Results
+from adamprox.sweep.record import Record
+from adamprox.sweep.results import Results
 
 _PATIENCE = 0.2  # seconds between two looks at what another sweep runs
 _LARGEST = 2**20  # bytes of the list of a group's cells
@@ -27,10 +27,26 @@ _log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Batchable(Protocol):
-    """A cell that devices can run at once with others of its kind; a dataclass."""
+    """A cell that devices can run at once with others of its kind."""
 
-    optimizer: str
-    seed: int
+    @property
+    def optimizer(self) -> str:
+        """Name of the optimizer."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the order of the examples."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """Return everything that determines the result, as JSON types."""
+        ...
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> Self:
+        """Return the cell of a `config`."""
+        ...
 
     def fits(self, other: Any) -> bool:
         """Return True if ``other`` can be run at once with this one."""
@@ -78,7 +94,7 @@ def run_on_device(
             has_waited = True
             time.sleep(_PATIENCE)
         # What is left of the group makes a new one: another size is another program.
-        done = {record["key"] for record in found}
+        done = {record.key for record in found}
         mine = [cell for cell in ours if cell_key(cell) not in done]
         waiting = [*mine, *waiting, *_without(asked, ours)]
 
@@ -215,7 +231,7 @@ class _Files:
 
     def begin(self) -> pathlib.Path:
         if len(self.group) > 1:
-            options = [dataclasses.asdict(cell) for cell in self.group]
+            options = [cell.config() for cell in self.group]
             write_atomically(self.list, json.dumps(options))
         return self.scratch
 
@@ -228,10 +244,18 @@ def _listed(path: pathlib.Path, like: Any) -> list[Any]:
     """Return the cells of a list, [] if it is no list of cells of the kind of ``like``."""
     try:
         options = json.loads(read_file(path, _LARGEST))
-        cells = [dataclasses.replace(like, **one) for one in options]
-    except (FileNotFoundError, NotAFileError, ValueError, TypeError, RecursionError):
+        cells = [like.from_columns(one) for one in options]
+    except (
+        FileNotFoundError,
+        NotAFileError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         return []
-    return cells if all(like.fits(cell) for cell in cells) else []
+    same = [cell.config() for cell in cells] == options
+    return cells if same and all(like.fits(cell) for cell in cells) else []
 
 
 def _without(cells: Sequence[Cell], taken: Sequence[Cell]) -> list[Cell]:

@@ -21,7 +21,8 @@ import jax
 from adamprox.sweep.cells import Cell
 from adamprox.sweep.crew import CANNOT_START, LostCellsError, WorkerDiedError, compute, dispatch
 from adamprox.sweep.device import run_on_device
-from adamprox.sweep.results import Record, Results
+from adamprox.sweep.record import Record
+from adamprox.sweep.results import Results
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from adamprox.sweep.cells import Cell, cell_key
 from adamprox.sweep.crew import WorkerDiedError, compute, dispatch
 from adamprox.sweep.local import use_one_thread
 from adamprox.sweep.ray_cluster import connected, load
-from adamprox.sweep.results import Record, Results
+from adamprox.sweep.record import Record
+from adamprox.sweep.results import Columns, Results
 
 
 def run_ray(
@@ -98,7 +99,7 @@ class _Actor:
     def ready(self) -> None:
         """Return, which shows that there was a CPU for this actor."""
 
-    def compute(self, cell: Cell, key: str, scratch: pathlib.Path) -> tuple[Record, Record]:
+    def compute(self, cell: Cell, key: str, scratch: pathlib.Path) -> tuple[Columns, Columns]:
         if cell_key(cell) != key:
             raise ValueError(
                 f"data and package must be the same on all nodes, {platform.node()} has others"

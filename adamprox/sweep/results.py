@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from adamprox.files import NotAFileError, read_file, write_atomically
-from adamprox.sweep.cells import Cell, cell_key, default, describe
+from adamprox.sweep.cells import Cell, cell_key, defaults, describe
 from adamprox.sweep.lock import locked
 from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
+from adamprox.sweep.record import Record
 
-Record = dict[str, Any]
-"""One row: ``key``, ``kind``, the cell's configuration, its result columns, ``provenance`` (JSON)."""
+Columns = dict[str, Any]
+"""Columns of a record by name: numbers, texts, booleans, None, and lists and dictionaries of them."""
 
 
 class UnreadableRecordError(OSError):
@@ -30,7 +31,7 @@ class Results:
 
     Example:
       >>> from adamprox.training import TrainingCell
-      >>> Results("runs/demo/records").path(TrainingCell(depth=8)).parts[:4]
+      >>> Results("runs/demo/records").path(TrainingCell.of(depth=8)).parts[:4]
       ('runs', 'demo', 'records', 'training')
     """
 
@@ -42,7 +43,7 @@ class Results:
         """Where the record of ``cell`` is, or would be."""
         return self.directory / cell.kind / f"{cell_key(cell)}.parquet"
 
-    def write(self, cell: Cell, columns: Record, provenance: Record) -> Record:
+    def write(self, cell: Cell, columns: Columns, provenance: Columns) -> Record:
         """Write the record of a finished cell as a whole, and read it back.
 
         Args:
@@ -86,12 +87,12 @@ class Results:
         Raises:
           OSError: There is a file that this process may not, or cannot, read.
         """
-        record = _load(self.path(cell))
-        if record is None:
+        found = _load(self.path(cell))
+        if found is None:
             return None
-        address = self._address(cell)
+        address, known = self._address(cell), defaults(cell)
         # An option that is younger than the record had what is its default now.
-        record = {name: default(cell, name) for name in address} | record
+        record = Record({name: known.get(name) for name in address} | found)
         ours = all(_same(record[name], value) for name, value in address.items())
         ours = ours and isinstance(record.get("provenance"), str)
         accepts = getattr(cell, "accepts", None)
@@ -116,7 +117,7 @@ class Results:
         with locked(self.scratch(cell).with_suffix(".lock")) as ours:
             yield ours
 
-    def finish(self, cell: Cell, columns: Record, provenance: Record) -> Record:
+    def finish(self, cell: Cell, columns: Columns, provenance: Columns) -> Record:
         """`write`, then remove what the unfinished cell kept."""
         record = self.write(cell, columns, provenance)
         shutil.rmtree(self.scratch(cell), ignore_errors=True)
@@ -146,14 +147,15 @@ class Results:
     def every(self, kind: str) -> list[Record]:
         """Return all records of a kind, of whatever cells, that can be trusted."""
         found = ((path, _load(path)) for path in sorted((self.directory / kind).glob("*.parquet")))
-        return [r for path, r in found if r and (r.get("key"), r.get("kind")) == (path.stem, kind)]
+        named = ((path, Record(row)) for path, row in found if row)
+        return [r for path, r in named if (r.get("key"), r.get("kind")) == (path.stem, kind)]
 
     @staticmethod
-    def _address(cell: Cell) -> Record:
+    def _address(cell: Cell) -> Columns:
         return {"key": cell_key(cell), "kind": cell.kind, **cell.config()}
 
 
-def _load(path: pathlib.Path) -> Record | None:
+def _load(path: pathlib.Path) -> Columns | None:
     """Return the record in a file, None where there is none or it is not what was written."""
     try:
         record = decode(read_file(path, LARGEST))
@@ -169,6 +171,6 @@ def _same(one: Any, other: Any) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _digest(record: Record) -> str:
+def _digest(record: Columns) -> str:
     """Return a hash of every column, so that a file with a flipped bit does not pass for a record."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -14,10 +14,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from adamprox.sweep.cells import Cell, cell_key
+from adamprox.sweep.cells import Cell, cell_key, check_data
 from adamprox.sweep.local import run_local
 from adamprox.sweep.ray_engine import run_ray
-from adamprox.sweep.results import Record, Results
+from adamprox.sweep.record import Record
+from adamprox.sweep.results import Results
 
 Engine = Callable[[Sequence[Cell], Results, int | None, str | None, float | None], Iterator[Record]]
 """(cells, results, workers, address, deadline) -> the records as they finish, on disk by then."""
@@ -58,8 +59,8 @@ def run_cells(
       One record a distinct cell, in the order of ``cells``.
 
     Raises:
-      ValueError: There is no such engine, or not here, or no such number of workers; nothing has
-        been run.
+      ValueError: There is no such engine, or not here, or no such number of workers, or a cell
+        cannot be run on its data; nothing has been run.
       OutOfTimeError: The deadline has come; finished cells have records, and the rest goes on with
         the next call.
       LostCellsError: A cell ended its worker every time it was tried; all others have been run.
@@ -68,7 +69,7 @@ def run_cells(
     Example:
       >>> import tempfile
       >>> from adamprox.training import TrainingCell
-      >>> grid = [TrainingCell(network="mlp", depth=2, epochs=1, seed=s) for s in (0, 1)]
+      >>> grid = [TrainingCell.of(network="mlp", depth=2, seed=s) for s in (0, 1)]
       >>> with tempfile.TemporaryDirectory() as folder:
       ...     records = run_cells(grid, Results(folder), workers=0, console=Console(quiet=True))
       >>> [record["seed"] for record in records]
@@ -82,6 +83,7 @@ def run_cells(
     console = console or Console(stderr=True, markup=False, emoji=False)
     wanted = list({cell_key(cell): cell for cell in cells}.values())
     missing = [cell for cell in wanted if results.read(cell) is None]
+    check_data(missing)
     results.clear_leftovers(wanted)
     for path in results.distrusted(missing):
         line = Text(f"{path} is damaged or of another cell: run again")

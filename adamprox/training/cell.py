@@ -1,66 +1,56 @@
 """A cell: one training run, described by everything that determines its result."""
 
 import dataclasses
-import math
-import numbers
+import functools
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, get_type_hints
 
 import jax
 
-from adamprox.checks import fits
-from adamprox.data import load
+from adamprox.checks import did_you_mean, fits
+from adamprox.data.fingerprints import expected
 from adamprox.histograms import NUM_BINS
 from adamprox.training import throughput
 from adamprox.training.checkpoints import Checkpoints, digest
-from adamprox.training.loop import EpochResult, Schedule, Trained, epochs
-from adamprox.training.recipes import RECIPES
+from adamprox.training.loop import EpochResult, Trained, epochs
+from adamprox.training.options import Spec, check, one_of, option
 from adamprox.training.sharding import run_mesh
 from adamprox.training.sparsity import zero_shares
-from adamprox.training.specs import FAMILIES, ImageSpec, NetworkSpec, Program
+from adamprox.training.specs import (
+    FAMILIES,
+    SEED,
+    ImageSpec,
+    Method,
+    NetworkSpec,
+    Program,
+    ResNetSpec,
+    Schedule,
+)
 from adamprox.training.step import Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingCell:
+class TrainingCell(Spec):
     """One network trained once; the unit of every sweep.
 
+    It is a value: making one reads no file and builds no network. `of` makes one of flat options.
+
     Attributes:
-      dataset: A name for `adamprox.data.load`.
-      image_size: Side of the images after average pooling, in pixels; None for the original.
-      train_size: How many training images, None for all that validation leaves.
-      validation_size: How many training images are set aside for validation.
-      validation_seed: Which ones.
-      augment: Whether training images are flipped and shifted at random.
-      network: ``resnet``, ``densenet`` or ``mlp``.
-      depth: 6n + 2 for a ResNet, 6n + 4 for a DenseNet, the number of dense layers of an MLP.
-      growth_rate: Of a DenseNet.
-      batch_norm: Whether it has BatchNorm.
-      skip_init: Whether a ResNet's branches start at zero, multiplied by a learned scalar.
-      compute_dtype: ``float32``, or ``bfloat16`` for activations; parameters stay float32.
-      width: Of an MLP, units of a hidden layer.
-      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, as devices do that
-        keep their statistics to themselves; divides ``batch_size``.
-      optimizer: A key of `adamprox.training.recipes.RECIPES`: ``adamw``, ``adam_l2``, ``sgd``, ….
-      learning_rate: α > 0.
-      weight_decay: λ ≥ 0, per step.
-      loss_multiplier: The loss is multiplied by this, > 0.
-      seed: Of the order of the examples, and of their augmentation.
-      init_seed: Of the initial parameters: one per network, as published.
-      epochs: Passes over the training set.
-      batch_size: Examples a step; the last, smaller batch of an epoch is kept.
-      evaluate_every: Epochs between visits to the test (and validation) set.
-      evaluate_train: Visit the training set then, too, as published; its running averages are
-        recorded in any case.
+      images: Images and batches.
+      network: Options of a network, of the class that `FAMILIES` has for its family.
+      method: Optimizer and hyperparameters.
+      schedule: Length, and what is evaluated.
+      seed: Seed of the order of the examples, and of their augmentation.
+      init_seed: Seed of the initial parameters: one per network, as published.
 
     Raises:
       ValueError: A value cannot be trained with; the message names it and what is allowed.
-      MissingDataError: The data set has not been prepared.
 
     Example:
-      >>> record = TrainingCell(network="mlp", depth=2, train_size=64, epochs=1).run()
+      >>> record = TrainingCell.of(network="mlp", depth=2, train_size=64, epochs=1).run()
       >>> len(record["test_error"]), record["diverged_step"]
       (1, 0)
     """
@@ -69,127 +59,135 @@ class TrainingCell:
     # Part of every key: raise it when a change of the code changes what a cell computes.
     version: ClassVar[int] = 2
 
-    dataset: str = "digits"
-    image_size: int | None = None
-    train_size: int | None = None
-    validation_size: int = 0
-    validation_seed: int = 0
-    augment: bool = False
-    network: str = "resnet"
-    depth: int = 20
-    growth_rate: int = 12
-    batch_norm: bool = False
-    skip_init: bool = False
-    compute_dtype: str = "float32"
-    width: int = 128
-    statistics_groups: int = 1
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    loss_multiplier: float = 1.0
-    seed: int = 0
-    init_seed: int = 0
-    epochs: int = 1
-    batch_size: int = 128
-    evaluate_every: int = 1
-    evaluate_train: bool = False
+    images: ImageSpec = dataclasses.field(default=ImageSpec())
+    network: NetworkSpec = dataclasses.field(default=ResNetSpec())
+    method: Method = dataclasses.field(default=Method())
+    schedule: Schedule = dataclasses.field(default=Schedule())
+    seed: int = option(0, SEED)
+    init_seed: int = option(0, SEED)
 
     def __post_init__(self):
-        """Refuse what cannot be trained, naming the argument, the value and what is allowed."""
-        for name, allowed in (
-            ("network", FAMILIES),
-            ("optimizer", RECIPES),
-            ("compute_dtype", ("float32", "bfloat16")),
-        ):
-            value = getattr(self, name)
-            _check(name, value, value in tuple(allowed), f"one of {', '.join(allowed)}")
-        for name in ("augment", "batch_norm", "skip_init", "evaluate_train"):
-            _check(
-                name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False"
-            )
-        for name in ("learning_rate", "weight_decay", "loss_multiplier"):
-            _check(name, getattr(self, name), _is(numbers.Real, getattr(self, name)), "a number")
-            # Equal cells have one key, whatever type a number came in; 0.0 has one sign.
-            object.__setattr__(self, name, float(getattr(self, name)) + 0.0)
-        _check("learning_rate", self.learning_rate, 0 < self.learning_rate < 1e6, "> 0 and < 1e6")
-        _check("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1e6, ">= 0 and < 1e6")
-        multiplier = self.loss_multiplier
-        _check("loss_multiplier", multiplier, 0 < multiplier < 1e30, "> 0 and < 1e30")
-        for name in ("learning_rate", "loss_multiplier"):
-            value = getattr(self, name)
-            _check(name, value, value >= 1e-37, ">= 1e-37, which float32 still holds in full")
-        for name in ("epochs", "batch_size", "evaluate_every"):
-            _check_whole(name, getattr(self, name), 1, ">= 1")
-            _check(name, getattr(self, name), getattr(self, name) < 2**31, "< 2^31")
-        groups = self.statistics_groups
-        divides = _is_whole(groups, 1, self.batch_size) and self.batch_size % groups == 0
-        _check("statistics_groups", groups, divides, f"a divisor of batch_size {self.batch_size}")
-        _check("statistics_groups", groups, groups == 1 or self.batch_norm, "1 without BatchNorm")
-        _check_whole("validation_size", self.validation_size, 0, ">= 0")
-        for name in ("seed", "init_seed", "validation_seed"):
-            _check_whole(name, getattr(self, name), 0, "in 0 … 2^31 − 1", 2**31 - 1)
-        for name in ("image_size", "train_size"):
-            if getattr(self, name) is not None:
-                _check_whole(name, getattr(self, name), 1, ">= 1")
-        for name in ("depth", "growth_rate", "width"):
-            _check_whole(name, getattr(self, name), 1, ">= 1")
-        for name, value in vars(self).items():
-            if _is(numbers.Integral, value):  # NumPy's too
-                object.__setattr__(self, name, int(value))
-        self._check_images()
-        data = self.program.images.load()
-        self.program.network.build(data.num_classes)
-        if self.train_size is not None:
-            available = len(data.train.labels)
-            left = f" (what a validation_size of {self.validation_size} leaves)"
-            allowed = f"in 1 … {available}{left if self.validation_size else ''}"
-            _check_whole("train_size", self.train_size, 1, allowed, available)
+        """Refuse a network without a name, and batches that its statistics do not divide."""
+        super().__post_init__()
+        family, groups = self.network.family, getattr(self.network, "statistics_groups", 1)
+        named = FAMILIES.get(family) is type(self.network)
+        check("network", family, named, f"one of {', '.join(FAMILIES)}")
+        size = self.images.batch_size
+        check("statistics_groups", groups, size % groups == 0, f"a divisor of batch_size {size}")
 
-    def _check_images(self) -> None:
-        """Refuse sizes that the data set does not have, before anything is pooled or set aside."""
-        train = load(self.dataset).train
-        _check_whole("validation_size", self.validation_size, 0, f"< {len(train)}", len(train) - 1)
-        if self.image_size is not None:
-            side = train.images.shape[1]
-            divides = _is_whole(self.image_size, 1, side) and side % self.image_size == 0
-            _check("image_size", self.image_size, divides, f"a divisor of {side}")
+    @classmethod
+    def of(cls, **options: Any) -> "TrainingCell":
+        """Make a run of flat options.
+
+        Args:
+          **options: ``network``, the name of a family, and any option of `ImageSpec`, of the
+            family's class, of `Method` and of `Schedule`, ``seed`` and ``init_seed``.
+
+        Returns:
+          The run; an option that is not given has its default.
+
+        Raises:
+          ValueError: A value is not allowed, or this network has no such option.
+
+        Example:
+          >>> TrainingCell.of(depth=8, learning_rate=3e-3).method.learning_rate
+          0.003
+          >>> TrainingCell.of(network="mlp", skip_init=True)
+          Traceback (most recent call last):
+          ValueError: skip_init must be left out for network mlp, got True; it is an option of resnet
+        """
+        network = _network_of(options)
+        for name, value in options.items():
+            if name not in _defaults(network):
+                raise ValueError(_unused(name, value, network))
+        parts = {
+            part: spec(**{name: options[name] for name in spec.defaults() if name in options})
+            for part, spec in _parts(network).items()
+        }
+        return cls(**parts, **{name: options[name] for name in _SEEDS if name in options})
+
+    def with_options(self, **options: Any) -> "TrainingCell":
+        """Return this run with flat options in place of its own; see `of`.
+
+        Another ``network`` starts from the defaults of that network.
+        """
+        own = self._options()
+        family = options.get("network", self.network.family)
+        if family != self.network.family:
+            own = {name: own[name] for name in own if name not in self.network.defaults()}
+        return self.of(**own | options)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> "TrainingCell":
+        """Return the run that a record, or a `config`, describes.
+
+        Args:
+          columns: Options by name; what this network does not use is passed over.
+        """
+        names = _defaults(_network_of(columns))
+        return cls.of(**{name: columns[name] for name in names if name in columns})
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the flat defaults of all options of all networks; the first network's counts."""
+        return dict(_all_defaults(tuple(FAMILIES.values())))
+
+    def _options(self) -> dict[str, Any]:
+        """Return the flat options of this run."""
+        images, network, method, schedule = map(
+            vars, (self.images, self.network, self.method, self.schedule)
+        )
+        seeds = {name: getattr(self, name) for name in _SEEDS}
+        family = {"network": self.network.family}
+        return {**images, **family, **network, **method, **seeds, **schedule}
+
+    def config(self) -> dict[str, Any]:
+        """Return everything that determines the result, as JSON types; the data by fingerprint.
+
+        Options that only other networks have are there with their defaults.
+        """
+        fingerprint = expected(self.images.dataset).fingerprint
+        return {**self.defaults(), **self._options(), "data_fingerprint": fingerprint}
+
+    def check(self) -> None:
+        """Read the images, and refuse sizes that they do not have.
+
+        Raises:
+          MissingDataError: The data set has not been prepared.
+          ValueError: A size does not fit, or the images are not those that runs are named by.
+        """
+        self.images.load()
+
+    @property
+    def optimizer(self) -> str:
+        """Name of the optimizer."""
+        return self.method.optimizer
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate α."""
+        return self.method.learning_rate
+
+    @property
+    def weight_decay(self) -> float:
+        """Weight decay λ per step."""
+        return self.method.weight_decay
+
+    @property
+    def loss_multiplier(self) -> float:
+        """Factor of the loss."""
+        return self.method.loss_multiplier
 
     @property
     def program(self) -> Program:
-        """What has to be compiled for this cell; equal for cells that share a compilation."""
-        images = ImageSpec(
-            self.dataset,
-            self.image_size,
-            self.train_size,
-            self.validation_size,
-            self.validation_seed,
-        )
-        network = NetworkSpec(
-            self.network,
-            self.depth,
-            self.growth_rate,
-            self.batch_norm,
-            self.skip_init,
-            self.compute_dtype,
-            self.width,
-            self.statistics_groups,
-        )
-        return Program(images, network, (self.optimizer,), self.batch_size, self.augment)
+        """Everything that has to be compiled; equal for runs that share a compilation."""
+        return Program(self.images, self.network, (self.method.optimizer,))
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """What is not compiled."""
-        return Hyperparameters(self.learning_rate, self.weight_decay, self.loss_multiplier)
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long it is trained and when it is evaluated."""
-        return Schedule(self.epochs, self.evaluate_every, self.evaluate_train)
-
-    def config(self) -> dict[str, Any]:
-        """Everything that determines the result, as JSON types; the data by their fingerprint."""
-        data = load(self.dataset).fingerprint
-        return {**dataclasses.asdict(self), "data_fingerprint": data}
+        """Numbers that are not compiled."""
+        method = self.method
+        return Hyperparameters(method.learning_rate, method.weight_decay, method.loss_multiplier)
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
         """Train, and return the columns of this cell's record.
@@ -234,7 +232,7 @@ class TrainingCell:
         first, devices = cells[0], jax.local_devices() if len(cells) > 1 else [None]
         each = len(cells) // len(devices)
         program = first.program._replace(
-            optimizers=tuple(cell.optimizer for cell in cells[:each]),
+            optimizers=tuple(cell.method.optimizer for cell in cells[:each]),
             one_order=len({cell.seed for cell in cells}) == 1,
         )
         kept = Checkpoints(scratch, repr(list(cells))) if scratch else None
@@ -275,7 +273,7 @@ class TrainingCell:
         histograms = {"update_histogram": ((count, NUM_BINS), int)}
         zeros = _ZEROS if _ZEROS.keys() & record.keys() else {}  # older records have none
         whole = fits(record, every_epoch | histograms | _OUTCOME | zeros)
-        return whole and 1 <= count <= self.epochs and record["test_examples"] > 0
+        return whole and 1 <= count <= self.schedule.epochs and record["test_examples"] > 0
 
     def columns(self, trained: Trained) -> dict[str, Any]:
         """The columns of the record, but for the time it took."""
@@ -290,7 +288,7 @@ class TrainingCell:
             "diverged_step": last.diverged_step,
             "final_validation_error": None if last.diverged_step else last.validation_error,
             "final_test_error": None if last.diverged_step else last.test_error,
-            "test_examples": len(self.program.images.load().test.labels),
+            "test_examples": len(self.images.load().test),
             **zero_shares(trained.variables["params"]),
             "parameters_digest": digest(trained.variables),
         }
@@ -311,19 +309,43 @@ _ZEROS: dict[str, tuple[tuple, Any]] = {
 }
 
 
-def _is(kind: type, value: object) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+_SEEDS = [f.name for f in dataclasses.fields(TrainingCell) if "rule" in f.metadata]
 
 
-def _is_whole(value: Any, low: int, high: float) -> bool:
-    return _is(numbers.Integral, value) and low <= value <= high
+def _network_of(options: Mapping[str, Any]) -> type[NetworkSpec]:
+    """Return the class of the network that flat options name."""
+    family = options.get("network", TrainingCell.network.family)
+    return FAMILIES[one_of(FAMILIES)("network", family)]
 
 
-def _check_whole(name: str, value: object, low: int, what: str, high: float = math.inf) -> None:
-    _check(name, value, _is(numbers.Integral, value), f"a whole number {what}")
-    _check(name, value, _is_whole(value, low, high), what)
+def _parts(network: type[NetworkSpec]) -> dict[str, type[Spec]]:
+    return {"images": ImageSpec, "network": network, "method": Method, "schedule": Schedule}
 
 
-def _check(name: str, value: object, allowed: bool, what: str) -> None:
-    if not allowed:
-        raise ValueError(f"{name} must be {what}, got {value}")
+@functools.cache
+def _defaults(network: type[NetworkSpec]) -> Mapping[str, Any]:
+    """Return the options that runs of a network have, with their defaults."""
+    found: dict[str, Any] = {"network": TrainingCell.network.family}
+    for spec in _parts(network).values():
+        found |= spec.defaults()
+    return MappingProxyType(found | {name: getattr(TrainingCell, name) for name in _SEEDS})
+
+
+@functools.cache
+def _all_defaults(networks: tuple[type[NetworkSpec], ...]) -> Mapping[str, Any]:
+    """Return the options of all networks, with the defaults of the first that has them."""
+    found: dict[str, Any] = {}
+    for network in networks:
+        found = {**found, **{n: v for n, v in _defaults(network).items() if n not in found}}
+    return MappingProxyType(found)
+
+
+def _unused(name: str, value: object, network: type[NetworkSpec]) -> str:
+    """Return a line on an option that the network does not use, or that there is not."""
+    users = [family for family, spec in FAMILIES.items() if name in spec.defaults()]
+    if users:
+        use = f"it is an option of {', '.join(users)}"
+        return f"{name} must be left out for network {network.family}, got {value}; {use}"
+    names = _defaults(network)
+    near = did_you_mean(name, names)
+    return f"option must be one of {', '.join(names)}, got {name}={value}{near}"

@@ -13,7 +13,7 @@ from adamprox.interruption import OutOfTimeError
 from adamprox.training.checkpoints import Checkpoints
 from adamprox.training.program import CompiledNetwork, classic_random, compile_program
 from adamprox.training.sharding import RUNS, replicate
-from adamprox.training.specs import Program
+from adamprox.training.specs import Program, Schedule
 from adamprox.training.step import Hyperparameters, Sums, TrainState
 
 
@@ -46,24 +46,6 @@ class EpochResult(NamedTuple):
     test_error: float | None
     update_histogram: list[int]
     diverged_step: int
-
-
-class Schedule(NamedTuple):
-    """How long, and what is looked at on the way.
-
-    Attributes:
-      epochs: Passes over the training set.
-      evaluate_every: Epochs between visits to the evaluation sets; the last is always visited.
-      evaluate_train: Whether the training set is one of them, as in the published protocol.
-    """
-
-    epochs: int
-    evaluate_every: int = 1
-    evaluate_train: bool = False
-
-    def visits(self, number: int) -> bool:
-        """Whether the evaluation sets are visited after epoch ``number``."""
-        return number % self.evaluate_every == 0 or number == self.epochs
 
 
 class Trained(NamedTuple):

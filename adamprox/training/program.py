@@ -213,7 +213,7 @@ def _evaluation(
 
 def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Callable) -> Callable:
     size = program.images.train_size or network.ranges["train"][1]
-    full, rest = divmod(size, program.batch_size)
+    full, rest = divmod(size, program.images.batch_size)
     by_order = alone if program.one_order else vectorized
     batch = _batch(program, network, shard, by_order)
     take_step = _step(program, network, way)
@@ -236,8 +236,8 @@ def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Cal
 
         def on_full_batch(carry):
             k, carry = carry
-            begin = (0, k * program.batch_size)
-            index = jax.lax.dynamic_slice(orders, begin, (len(seeds), program.batch_size))
+            begin = (0, k * program.images.batch_size)
+            index = jax.lax.dynamic_slice(orders, begin, (len(seeds), program.images.batch_size))
             return k + 1, on_batch(k, carry, index)
 
         params = state.variables["params"]
@@ -264,7 +264,7 @@ def _batch(
         def of_order(seed, index):
             index = shard(index)
             images = pool.images[index]
-            if program.augment:
+            if program.images.augment:
                 images = augment(augmentation_key(seed, step), images, images.shape[1] // _SHIFT)
             return shard(normalize(images, network.mean, network.std)), pool.labels[index]
 

@@ -1,119 +1,235 @@
-"""What a training program is made of: which images, which network, which optimizer."""
+"""Parts of a run's configuration: images, network, method, schedule; and what is compiled of them."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from adamprox.data import Dataset, load
+from adamprox.data.fingerprints import COMMITTED, Expected, check_fingerprint, expected
 from adamprox.models import MLP, DenseNet, ResNet
+from adamprox.models.densenet import check_densenet
+from adamprox.models.resnet import check_depth
+from adamprox.training.options import Spec, check, flag, number, one_of, option, whole
+from adamprox.training.recipes import RECIPES
+
+SEED = whole(0, "in 0 … 2^31 − 1")
+"""Rule of every seed."""
 
 
-class ImageSpec(NamedTuple):
-    """Which images a network is trained and tested on.
+@dataclasses.dataclass(frozen=True)
+class ImageSpec(Spec):
+    """Images that a network is trained and tested on, and the batches that they come in.
 
     Attributes:
       dataset: A name for `adamprox.data.load`.
       image_size: Height and width after average pooling, in pixels; None for the original.
-      train_size: How many training images, the first ones; None for all that are left.
-      validation_size: How many of the training images are set aside for validation.
-      validation_seed: Which ones.
+      train_size: Number of training images, the first ones; None for all that are left.
+      validation_size: Number of training images that are set aside for validation.
+      validation_seed: Seed of their choice.
+      augment: True to flip and shift training images at random.
+      batch_size: Examples a step; the last, smaller batch of an epoch is kept.
     """
 
-    dataset: str = "digits"
-    image_size: int | None = None
-    train_size: int | None = None
-    validation_size: int = 0
-    validation_seed: int = 0
+    dataset: str = option("digits", one_of(COMMITTED))
+    image_size: int | None = option(None, whole(1, optional=True))
+    train_size: int | None = option(None, whole(1, optional=True))
+    validation_size: int = option(0, whole(0))
+    validation_seed: int = option(0, SEED)
+    augment: bool = option(False, flag)
+    batch_size: int = option(128, whole(1))
+
+    @property
+    def expected(self) -> Expected:
+        """Sizes of the images that are trained on and tested on, without reading them."""
+        data = expected(self.dataset)
+        height, width, channels = data.image_shape
+        shape = self.image_size or height, self.image_size or width, channels
+        train = self.train_size or data.train - self.validation_size
+        return data._replace(train=train, image_shape=shape)
 
     def load(self) -> Dataset:
-        """The data set, with its images pooled and its validation split set aside."""
-        return _load(self)
+        """Return the data set, with its images pooled and its validation split set aside.
+
+        Raises:
+          MissingDataError: The data set has not been prepared.
+          ValueError: It is another copy than runs are named by, or has no such sizes.
+        """
+        data = load(self.dataset)
+        check_fingerprint(data)
+        self._check_sizes(data)
+        return _load(self.dataset, self.image_size, self.validation_size, self.validation_seed)
+
+    def _check_sizes(self, data: Dataset) -> None:
+        """Refuse sizes that the data set does not have."""
+        available, held_out = len(data.train), self.validation_size
+        check("validation_size", held_out, held_out < available, f"< {available}")
+        side, size = data.train.images.shape[1], self.image_size
+        check("image_size", size, size is None or side % size == 0, f"a divisor of {side}")
+        available, size = available - held_out, self.train_size
+        left = f" (what a validation_size of {held_out} leaves)" if held_out else ""
+        fits = size is None or size <= available
+        check("train_size", size, fits, f"in 1 … {available}{left}")
 
 
 @functools.cache
-def _load(spec: ImageSpec) -> Dataset:
-    data = load(spec.dataset)
-    if spec.image_size is not None:
-        data = data.pooled(spec.image_size)
-    if spec.validation_size:
-        data = data.with_validation(spec.validation_size, spec.validation_seed)
+def _load(name: str, side: int | None, validation_size: int, validation_seed: int) -> Dataset:
+    data = load(name)
+    if side is not None:
+        data = data.pooled(side)
+    if validation_size:
+        data = data.with_validation(validation_size, validation_seed)
     return data
 
 
-class NetworkSpec(NamedTuple):
-    """Which network.
+@dataclasses.dataclass(frozen=True)
+class NetworkSpec(Spec):
+    """A network of one family; each family is a subclass, whose fields are its options.
 
     Attributes:
-      family: A key of `FAMILIES`.
-      depth: 6n + 2 for a ResNet, 6n + 4 for a DenseNet, the number of layers of an MLP.
-      growth_rate: Of a DenseNet, channels.
-      batch_norm: Whether it has BatchNorm.
-      skip_init: Whether a ResNet's branches start at zero, multiplied by a learned scalar.
-      compute_dtype: ``float32``, or ``bfloat16`` for activations; parameters stay float32.
-      width: Of an MLP, units of a hidden layer.
-      statistics_groups: Parts of a batch that BatchNorm normalizes on their own.
+      family: Name of the family.
+      module: Flax module of the family; its arguments are called as the options are.
+      depth: Number of layers.
     """
 
-    family: str = "resnet"
-    depth: int = 20
-    growth_rate: int = 12
-    batch_norm: bool = False
-    skip_init: bool = False
-    compute_dtype: str = "float32"
-    width: int = 128
-    statistics_groups: int = 1
+    family: ClassVar[str]
+    module: ClassVar[type[nn.Module]]
+
+    depth: int = option(20, whole(1))
 
     def build(self, num_classes: int) -> nn.Module:
-        """The Flax module; ValueError names what no such network has."""
-        return FAMILIES[self.family](self, num_classes)
+        """Return the Flax module."""
+        return type(self).module(**self.arguments(), num_classes=num_classes)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the module: every option."""
+        return dict(vars(self))
 
 
-def _resnet(spec: NetworkSpec, num_classes: int) -> nn.Module:
-    return ResNet(
-        spec.depth,
-        num_classes,
-        spec.batch_norm,
-        skip_init=spec.skip_init,
-        dtype=jnp.dtype(spec.compute_dtype),
-        statistics_groups=spec.statistics_groups,
-    )
+@dataclasses.dataclass(frozen=True)
+class NormalizedSpec(NetworkSpec):
+    """A network with or without BatchNorm.
+
+    Attributes:
+      batch_norm: True for BatchNorm.
+      compute_dtype: ``float32``, or ``bfloat16`` for activations; parameters stay float32.
+      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, as devices do that
+        keep their statistics to themselves; divides the batch size.
+    """
+
+    batch_norm: bool = option(False, flag)
+    compute_dtype: str = option("float32", one_of(("float32", "bfloat16")))
+    statistics_groups: int = option(1, whole(1))
+
+    def __post_init__(self):
+        """Refuse groups of statistics without statistics."""
+        super().__post_init__()
+        groups = self.statistics_groups
+        check("statistics_groups", groups, groups == 1 or self.batch_norm, "1 without BatchNorm")
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the module: every option, the dtype as one of JAX's."""
+        options = super().arguments()
+        return options | {"dtype": jnp.dtype(options.pop("compute_dtype"))}
 
 
-def _densenet(spec: NetworkSpec, num_classes: int) -> nn.Module:
-    if spec.skip_init:
-        raise ValueError("skip_init must be False for a densenet, got True")
-    return DenseNet(
-        spec.depth,
-        spec.growth_rate,
-        num_classes,
-        spec.batch_norm,
-        dtype=jnp.dtype(spec.compute_dtype),
-        statistics_groups=spec.statistics_groups,
-    )
+@dataclasses.dataclass(frozen=True)
+class ResNetSpec(NormalizedSpec):
+    """A ResNet of 6n + 2 layers.
+
+    Attributes:
+      skip_init: True to multiply residual branches by a learned scalar that starts at zero.
+    """
+
+    family = "resnet"
+    module = ResNet
+
+    skip_init: bool = option(False, flag)
+
+    def __post_init__(self):
+        """Refuse depths that no ResNet has."""
+        super().__post_init__()
+        check_depth(self.depth)
 
 
-def _mlp(spec: NetworkSpec, num_classes: int) -> nn.Module:
-    if spec.skip_init:
-        raise ValueError("skip_init must be False for an mlp, got True")
-    return MLP(
-        spec.depth,
-        spec.width,
-        num_classes,
-        spec.batch_norm,
-        dtype=jnp.dtype(spec.compute_dtype),
-        statistics_groups=spec.statistics_groups,
-    )
+@dataclasses.dataclass(frozen=True)
+class DenseNetSpec(NormalizedSpec):
+    """A DenseNet-BC of 6n + 4 layers.
+
+    Attributes:
+      growth_rate: Channels that a bottleneck adds.
+    """
+
+    family = "densenet"
+    module = DenseNet
+
+    depth: int = option(100, whole(1))
+    growth_rate: int = option(12, whole(1))
+
+    def __post_init__(self):
+        """Refuse depths that no DenseNet has."""
+        super().__post_init__()
+        check_densenet(self.depth, self.growth_rate, 1)
 
 
-FAMILIES: dict[str, Callable[[NetworkSpec, int], nn.Module]] = {
-    "resnet": _resnet,
-    "densenet": _densenet,
-    "mlp": _mlp,
+@dataclasses.dataclass(frozen=True)
+class MLPSpec(NormalizedSpec):
+    """A multilayer perceptron of ``depth`` dense layers.
+
+    Attributes:
+      width: Units of a hidden layer.
+    """
+
+    family = "mlp"
+    module = MLP
+
+    width: int = option(128, whole(1))
+
+
+FAMILIES: dict[str, type[NetworkSpec]] = {
+    spec.family: spec for spec in (ResNetSpec, DenseNetSpec, MLPSpec)
 }
-"""Name of a family of networks to what builds one of them."""
+"""Name of a family of networks to its options."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(Spec):
+    """An optimizer with its hyperparameters.
+
+    Attributes:
+      optimizer: A key of `adamprox.training.recipes.RECIPES`: ``adamw``, ``adam_l2``, ``sgd``, ….
+      learning_rate: α > 0.
+      weight_decay: λ ≥ 0, per step.
+      loss_multiplier: Factor of the loss, > 0.
+    """
+
+    optimizer: str = option("adamw", one_of(RECIPES))
+    learning_rate: float = option(1e-3, number("1e6", positive=True))
+    weight_decay: float = option(1e-4, number("1e6", positive=False))
+    loss_multiplier: float = option(1.0, number("1e30", positive=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule(Spec):
+    """Length of a run, and what is evaluated on the way.
+
+    Attributes:
+      epochs: Passes over the training set.
+      evaluate_every: Epochs between visits to the test (and validation) set; the last epoch is
+        always one of them.
+      evaluate_train: True to visit the training set then, too, as published; its running averages
+        are recorded in any case.
+    """
+
+    epochs: int = option(1, whole(1))
+    evaluate_every: int = option(1, whole(1))
+    evaluate_train: bool = option(False, flag)
+
+    def visits(self, number: int) -> bool:
+        """Return True if the evaluation sets are visited after epoch ``number``."""
+        return number % self.evaluate_every == 0 or number == self.epochs
 
 
 class Program(NamedTuple):
@@ -125,15 +241,11 @@ class Program(NamedTuple):
       images: Images of all runs.
       network: Network of all runs.
       optimizers: One key of `adamprox.training.recipes.RECIPES` a run, equal ones next to each other.
-      batch_size: Examples a step; the last batch of an epoch is smaller where they do not divide.
-      augment: True to flip and shift training images at random.
       one_order: True if all runs see the images in the same order, so that a batch is gathered and
         augmented once for all.
     """
 
     images: ImageSpec = ImageSpec()
-    network: NetworkSpec = NetworkSpec()
+    network: NetworkSpec = ResNetSpec()
     optimizers: tuple[str, ...] = ("adamw",)
-    batch_size: int = 128
-    augment: bool = False
     one_order: bool = True

@@ -1,5 +1,6 @@
 """Number of runs to train at once: measured on the device and kept with the records."""
 
+import dataclasses
 import json
 import logging
 import pathlib
@@ -111,9 +112,9 @@ def rates_of(program: Program, folder: pathlib.Path) -> dict[int, float]:
 
 def _rates(program: Program, folder: pathlib.Path) -> dict[int, float]:
     """Measure until twice as many runs gain nothing, and write what was found."""
-    size = program.batch_size * _BATCHES
+    size = program.images.batch_size * _BATCHES
     available = len(program.images.load().train.labels)
-    images = program.images._replace(train_size=min(size, available))
+    images = dataclasses.replace(program.images, train_size=min(size, available))
     rates: dict[int, float] = {}
     for found in measure(program._replace(images=images)):
         gains = not rates or found.images_per_second > _WORTH * max(rates.values())
@@ -148,6 +149,7 @@ def _known(folder: pathlib.Path) -> dict[str, Any]:
 def _name(program: Program) -> str:
     """Return what the answer depends on: device, network, images and batch."""
     device = jax.local_devices()[0].device_kind
-    size = program.images.image_size or program.images.load().train.images.shape[1]
-    augmented = ", augmented" if program.augment else ""
-    return f"{device}, {program.network!r}, {size}×{size}{augmented}, batch {program.batch_size}"
+    images = program.images
+    size = images.expected.image_shape[0]
+    augmented = ", augmented" if images.augment else ""
+    return f"{device}, {program.network!r}, {size}×{size}{augmented}, batch {images.batch_size}"

@@ -43,7 +43,7 @@ def cells(setting: Setting) -> Iterator[Finding]:
 
 def _refused(name: str, value: Any) -> Finding:
     try:
-        TrainingCell(**{name: value})
+        TrainingCell.of(**{name: value})
     except ValueError as error:
         text = str(error)
         known = name if name != "dataset" else "data set"

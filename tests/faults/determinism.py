@@ -14,7 +14,7 @@ from adamprox.training import TrainingCell
 from adamprox.training.loop import train
 from tests.faults.runs import ROOT
 
-CELL = TrainingCell(train_size=256, depth=20, batch_size=64, epochs=4, evaluate_every=4)
+CELL = TrainingCell.of(train_size=256, depth=20, batch_size=64, epochs=4, evaluate_every=4)
 RUNS = 5
 
 

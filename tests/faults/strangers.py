@@ -48,7 +48,7 @@ def store(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
 
 def not_a_record(setting: Setting) -> Iterator[Finding]:
     """Under a cell's name, what is no record of it: counted as absent, also by what costs runs."""
-    results, cell = Results(setting.folder / "records"), TrainingCell(network="mlp", depth=3)
+    results, cell = Results(setting.folder / "records"), TrainingCell.of(network="mlp", depth=3)
     address = {**cell.config(), "kind": cell.kind}
     bad: dict[str, list[dict[str, Any]]] = {
         "no row": [],
