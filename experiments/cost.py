@@ -4,7 +4,8 @@ import functools
 import math
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,13 +65,13 @@ def _measured(records: Sequence[Record]) -> dict[tuple, float]:
     """Return median seconds an epoch of every network, data set and length there are records of."""
     times: dict[tuple, list[float]] = {}
     for record in records:
-        if record["kind"] == TrainingCell.kind and not record["diverged_step"]:
-            seconds = record["seconds"] / len(record["epoch"])
+        if record.kind == TrainingCell.kind and not record.diverged:
+            seconds = record.seconds / len(record.epochs)
             times.setdefault(_like(record), []).append(seconds)
     return {key: statistics.median(values) for key, values in times.items()}
 
 
-def _like(record: Record) -> tuple:
+def _like(record: Mapping[str, Any]) -> tuple:
     names = ("network", "depth", "growth_rate", "width", "batch_norm", "statistics_groups")
     data = ("dataset", "image_size", "train_size", "batch_size")
     return tuple(record.get(name) for name in names + data)

@@ -95,7 +95,7 @@ def _easier(protocol: Protocol, l2: Arm, adamw: Arm, records) -> Claim:
 
 def _noise(errors: Sequence[float], pair: Sequence[Sequence[Record]]) -> float:
     examples = pair[0][0]["test_examples"]
-    return noise(*({"final_test_error": e, "test_examples": examples} for e in errors))
+    return noise(*(Record({"final_test_error": e, "test_examples": examples}) for e in errors))
 
 
 def _grids(protocol: Protocol, arm: Arm, records) -> list[list[Record]]:

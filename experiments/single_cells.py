@@ -69,7 +69,7 @@ def reaches(
         reason = f"The test set was not visited after {epochs} epochs."
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
     lacking = share - (1 - error)
-    undecided = lacking <= noise(record | {"final_test_error": error})
+    undecided = lacking <= noise(Record({**record, "final_test_error": error}))
     verdict = Verdict.UNDECIDED if undecided else Verdict.FAILS
     if lacking <= 0:
         verdict = Verdict.HOLDS

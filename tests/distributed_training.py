@@ -11,12 +11,12 @@ import sys
 import jax
 
 from adamprox.training.checkpoints import Checkpoints
-from adamprox.training.loop import Schedule, train
+from adamprox.training.loop import train
 from adamprox.training.sharding import batch_mesh
-from adamprox.training.specs import ImageSpec, NetworkSpec, Program
+from adamprox.training.specs import ImageSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters
 
-PROGRAM = Program(ImageSpec("digits", train_size=64), NetworkSpec(depth=8), ("adamw",), 32)
+PROGRAM = Program(ImageSpec("digits", train_size=64, batch_size=32), ResNetSpec(depth=8))
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
 
 

@@ -10,10 +10,10 @@ import sys
 import jax
 import numpy as np
 
-from adamprox.training.loop import Schedule, epochs, train
+from adamprox.training.loop import epochs, train
 from adamprox.training.program import compile_program
 from adamprox.training.sharding import batch_mesh, run_mesh
-from adamprox.training.specs import ImageSpec, NetworkSpec, Program
+from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters
 
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
@@ -21,11 +21,11 @@ COLLECTIVES = r"all-reduce|all-gather|all-to-all|collective-permute|reduce-scatt
 
 
 def program(batch_norm: bool, size: int = 64) -> Program:
-    images = ImageSpec("digits", train_size=size)
-    return Program(images, NetworkSpec(depth=8, batch_norm=batch_norm), ("adamw",), 32)
+    images = ImageSpec("digits", train_size=size, batch_size=32)
+    return Program(images, ResNetSpec(depth=8, batch_norm=batch_norm))
 
 
-CELLS = Program(ImageSpec("digits", train_size=64), NetworkSpec("mlp", depth=3), ("adamw",), 32)
+CELLS = Program(ImageSpec("digits", train_size=64, batch_size=32), MLPSpec(depth=3))
 """Cells do not speak to each other whatever the network: this one compiles fast."""
 
 

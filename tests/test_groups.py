@@ -1,6 +1,7 @@
 """Runs at once: as each alone, whatever their optimizers, seeds and fates; resumed bit for bit."""
 
 import collections
+import dataclasses
 import json
 import pathlib
 
@@ -13,20 +14,20 @@ from adamprox.sweep import OutOfTimeError, Results, cell_key, run_cells
 from adamprox.sweep.device import composition, next_group
 from adamprox.training import TrainingCell, throughput
 from adamprox.training.batching import sequential, vectorized
-from adamprox.training.loop import Schedule, epochs, train
+from adamprox.training.loop import epochs, train
 from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
-from adamprox.training.specs import ImageSpec, NetworkSpec, Program
+from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters
 from tests.squares import QUIET
 
-IMAGES = ImageSpec("digits", train_size=70)
-MLP = NetworkSpec("mlp", depth=3)
+IMAGES = ImageSpec("digits", train_size=70, batch_size=32)
+MLP = MLPSpec(depth=3)
 SLOW = pytest.mark.slow  # a vectorized convolution takes minutes to compile on a CPU
 NETWORKS = [
     pytest.param(MLP, id="mlp"),
-    pytest.param(NetworkSpec(depth=8), id="resnet", marks=SLOW),
-    pytest.param(NetworkSpec(depth=8, batch_norm=True), id="resnet with BatchNorm", marks=SLOW),
+    pytest.param(ResNetSpec(depth=8), id="resnet", marks=SLOW),
+    pytest.param(ResNetSpec(depth=8, batch_norm=True), id="resnet with BatchNorm", marks=SLOW),
 ]
 
 
@@ -55,7 +56,8 @@ def check_equal(ours, theirs, rel):
 def test_runs_at_once_are_as_each_alone(network, way, one_order, monkeypatch):
     """With three optimizers, three losses, augmentation, and one that diverges at its first steps."""
     optimizers = ("adamw", "adamw", "adam_l2", "adamprox")
-    program = Program(IMAGES, network, optimizers, 32, augment=True, one_order=one_order)
+    images = dataclasses.replace(IMAGES, augment=True)
+    program = Program(images, network, optimizers, one_order)
     hps = [Hyperparameters(a, 1e-3, m) for a, m in ((1e-3, 1), (1e30, 1), (3e-3, 10), (2e-3, 1))]
     seeds = [3] * 4 if one_order else [0, 1, 0, 2]
     ours = together(program, hps, seeds, way, monkeypatch)
@@ -81,7 +83,7 @@ SOME = ("sgd", "adamprox_group")
 )
 def test_every_recipe_can_be_in_a_group(names, monkeypatch):
     hps = [Hyperparameters(1e-3, 1e-3, 1.0)] * len(names)
-    program = Program(IMAGES, MLP, names, 32)
+    program = Program(IMAGES, MLP, names)
     ours = together(program, hps, [0] * len(names), vectorized, monkeypatch)
     for k, name in enumerate(names):
         alone = train(
@@ -105,7 +107,11 @@ def _equations(jaxpr, inside=False):
 @pytest.mark.parametrize("depth", [8, 56])
 def test_the_loop_over_steps_has_no_scatter_and_no_condition_on_a_run(depth):
     """A scatter's atomics collide in 28 bins; a condition on a run becomes a choice of everything."""
-    program = Program(IMAGES, NetworkSpec(depth=depth), ("adamw", "adamw", "adam_l2"), 32, True)
+    program = Program(
+        dataclasses.replace(IMAGES, augment=True),
+        ResNetSpec(depth=depth),
+        ("adamw", "adamw", "adam_l2"),
+    )
     compiled = compile_program(program, way=vectorized)
     hps = Hyperparameters(*jnp.ones((3, 3)))
     state = jax.eval_shape(compiled.start, compiled.network.init(0), hps)
@@ -206,11 +212,9 @@ def test_a_group_that_is_out_of_time_goes_on_bit_for_bit(tmp_path, by_eights, mo
     """Also one with a run that has diverged, whose record is written while the others go on."""
     cells = [
         *GRID[:3],
-        TrainingCell.of(**{**vars(GRID[0]), "learning_rate": 9e5, "network": "resnet", "depth": 8}),
+        GRID[0].with_options(learning_rate=9e5),
     ]
-    cells = [
-        TrainingCell.of(**{**vars(c), "network": "resnet", "depth": 8, "epochs": 4}) for c in cells
-    ]
+    cells = [c.with_options(network="resnet", depth=8, epochs=4) for c in cells]
     whole = run_cells(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
     results = Results(tmp_path / "stopped")
     clock = iter(range(1000))
@@ -288,7 +292,7 @@ def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(
 
 
 def test_throughput_is_measured_for_real(tmp_path):
-    program = GRID[0].program._replace(images=ImageSpec("digits", train_size=64))
+    program = GRID[0].program._replace(images=ImageSpec("digits", train_size=64, batch_size=32))
     found = list(throughput.measure(program, counts=(1, 2), repeats=1))
     assert [m.runs for m in found] == [1, 2] and all(m.images_per_second > 0 for m in found)
     assert pathlib.Path(tmp_path).exists()

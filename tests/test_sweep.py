@@ -56,21 +56,26 @@ def test_what_is_left_of_a_cell_that_has_a_record_is_removed(tmp_path):
 
 
 def test_any_change_of_configuration_is_another_cell():
-    base = TrainingCell.of()
+    base = TrainingCell()
+    others = {"densenet": {"growth_rate": 24}, "mlp": {"width": 64}}
     changes = {
         "image_size": 4, "train_size": 100, "validation_size": 50, "validation_seed": 1, "augment": True,
         "depth": 8, "batch_norm": True, "skip_init": True, "compute_dtype": "bfloat16",
         "optimizer": "adamprox", "learning_rate": 2e-3, "weight_decay": 0.0, "loss_multiplier": 2.0,
         "seed": 1, "init_seed": 1, "epochs": 2, "batch_size": 64, "evaluate_every": 2,
-        "evaluate_train": True, "growth_rate": 24, "width": 64,
+        "evaluate_train": True,
     }  # fmt: skip
-    assert {*changes, "dataset", "network", "statistics_groups"} == {
-        f.name for f in dataclasses.fields(TrainingCell)
-    }
-    keys = {cell_key(dataclasses.replace(base, **{k: v})) for k, v in changes.items()}
-    keys.add(cell_key(TrainingCell.of(network="densenet", depth=10)))
-    keys.add(cell_key(TrainingCell.of(batch_norm=True, statistics_groups=2)))
-    assert len({cell_key(base), *keys}) == len(changes) + 3
+    more = {"dataset", "network", "statistics_groups", "growth_rate", "width"}
+    assert {*changes, *more} == TrainingCell.defaults().keys()
+    cells = [base, *(base.with_options(**{k: v}) for k, v in changes.items())]
+    for network, options in others.items():
+        other = TrainingCell.of(network=network)
+        cells += [other, other.with_options(**options)]
+    cells += [
+        base.with_options(dataset="cifar10"),
+        base.with_options(batch_norm=True, statistics_groups=2),
+    ]
+    assert len(set(map(cell_key, cells))) == len(cells)
 
 
 def test_a_new_option_leaves_old_records_alone(tmp_path):
@@ -106,6 +111,10 @@ class Pair(Square):
 
     def fits(self, other) -> bool:
         return self.program == other.program
+
+    @classmethod
+    def from_columns(cls, columns):
+        return cls(**columns)
 
     @staticmethod
     def run_together(cells, scratch, deadline):

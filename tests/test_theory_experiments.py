@@ -193,7 +193,9 @@ def test_distributed_verdicts(tmp_path):
             if cell.kind == "sharded":
                 return {"train_losses": losses}
             error = 0.1 + (lead if cell.optimizer == "adam_l2" else 0.0)
-            return {"final_test_error": grouped if cell.statistics_groups == 8 else error}
+            return {
+                "final_test_error": grouped if cell.config()["statistics_groups"] == 8 else error
+            }
 
         return synthetic("distributed", columns)
 

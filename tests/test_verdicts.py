@@ -98,7 +98,7 @@ def test_best_cells_may_spread_less_where_equal_cells_do_not():
 )
 def test_a_lead_that_grows_with_depth(leads, verdict):
     by = dict(zip((20, 56), leads, strict=True))
-    error = lambda c: bowl(c) + by[c.depth] * (c.optimizer == "adam_l2")  # noqa: E731
+    error = lambda c: bowl(c) + by[c.network.depth] * (c.optimizer == "adam_l2")  # noqa: E731
     assert verdicts("fig03", error, DEEP)[-1] is verdict
 
 
@@ -186,7 +186,7 @@ def test_a_grid_with_a_gap_is_not_judged():
 )
 def test_whether_forgetting_explains_the_lead(published, controls, verdict):
     def error(cell):
-        plain = cell.optimizer in ("adamw", "adam_l2") and not cell.skip_init
+        plain = cell.optimizer in ("adamw", "adam_l2") and not cell.config()["skip_init"]
         lead = published if plain else controls
         return bowl(cell) + lead * cell.optimizer.startswith("adam_l2")
 
@@ -203,7 +203,7 @@ def test_whether_adam_l2_feels_a_smaller_decay_once_it_forgets(control, verdict)
     """As published its best λ is 3e-2."""
 
     def error(cell):
-        plain = cell.optimizer == "adam_l2" and not cell.skip_init
+        plain = cell.optimizer == "adam_l2" and not cell.config()["skip_init"]
         distance = abs(math.log10((cell.weight_decay or 1e-6) / (3e-2 if plain else control)))
         return 0.1 + 0.1 * distance + 0.05 * abs(math.log(cell.learning_rate / 1e-3))
 
@@ -227,7 +227,7 @@ def test_a_deeper_network_has_grids_of_its_own_for_a_control():
     """Forgetting takes its lead away, and leaves that of the other network."""
 
     def error(cell):
-        explained = cell.depth == 56 and cell.optimizer == "adam_l2_short_memory"
+        explained = cell.network.depth == 56 and cell.optimizer == "adam_l2_short_memory"
         return bowl(cell) + 0.2 * (cell.optimizer.startswith("adam_l2") and not explained)
 
     records = finished("rival_second_moment", error, DEEPER)
@@ -266,7 +266,7 @@ def test_whether_more_images_make_updates_spread_less(falls):
     small = dataclasses.replace(DEMO, training={**DEMO.training, "train_size": 100})
 
     def histogram(cell):  # AdamW's are narrow under one of the conditions, wide under the other
-        narrow = cell.augment is falls
+        narrow = cell.images.augment is falls
         return NARROW if (cell.optimizer == "adamw") is narrow else WIDE
 
     records = finished("rival_images", lambda _: 0.2, small, histogram=histogram)

@@ -47,7 +47,7 @@ def _columns(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(column for record in records for column in record))
 
 
-def _filled(records: Sequence[Record]) -> list[Record]:
+def _filled(records: Sequence[Record]) -> list[dict[str, Any]]:
     columns = _columns(records)
     return [{column: record.get(column) for column in columns} for record in records]
 
@@ -98,7 +98,7 @@ def write_claims(
             {"experiment": name, **claim._asdict(), "verdict": claim.verdict.value}
             for name, claim in found
         ]
-        contents: Record = {"about": facts, "claims": rows}
+        contents: dict[str, Any] = {"about": facts, "claims": rows}
         contents["digest"] = _digest(contents)
         write_atomically(out / _CLAIMS, json.dumps(contents, ensure_ascii=False, indent=1))
         columns = ["preset", "experiment", *Claim._fields]
@@ -106,7 +106,7 @@ def write_claims(
         write_atomically(out / "claims.csv", _csv(columns, labelled))
 
 
-def read_claims(out: pathlib.Path) -> Record | None:
+def read_claims(out: pathlib.Path) -> dict[str, Any] | None:
     """Return what `write_claims` wrote, None if there is nothing or it is damaged.
 
     Returns:
@@ -131,18 +131,18 @@ def read_claims(out: pathlib.Path) -> Record | None:
     return {"claims": claims, "about": about}
 
 
-def _digest(contents: Record) -> str:
+def _digest(contents: Mapping[str, Any]) -> str:
     """Return a hash of everything: a flipped bit does not pass for a number."""
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
-def _claim(row: Record) -> Claim:
+def _claim(row: Mapping[str, Any]) -> Claim:
     columns = _texts({column: row[column] for column in ("experiment", *Claim._fields)})
     del columns["experiment"]
     return Claim(**columns)._replace(verdict=Verdict(row["verdict"]))  # pyright: ignore[reportArgumentType]
 
 
-def _texts(row: Record) -> dict[str, str]:
+def _texts(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the row; TypeError unless all of it is text."""
     if not all(isinstance(value, str) for value in row.values()):
         raise TypeError("every fact of a claim is a text")

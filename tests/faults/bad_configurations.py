@@ -1,4 +1,4 @@
-"""Cells that cannot be trained: refused when they are made, with argument, value and what is allowed."""
+"""Cells that cannot be trained: refused before anything is written, with argument, value and what is allowed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -43,11 +43,10 @@ def cells(setting: Setting) -> Iterator[Finding]:
 
 def _refused(name: str, value: Any) -> Finding:
     try:
-        TrainingCell.of(**{name: value})
+        TrainingCell.of(**{name: value}).check()
     except ValueError as error:
         text = str(error)
-        known = name if name != "dataset" else "data set"
-        good = known in text and f"{value}" in text and "must be" in text and "\n" not in text
+        good = name in text and f"{value}" in text and "must be" in text and "\n" not in text
         return Finding(Outcome.REFUSED if good else Outcome.LOST, f"{name}={value!r}: {text}")
     except Exception as error:
         return Finding(Outcome.LOST, f"{name}={value!r}: {error!r}")
