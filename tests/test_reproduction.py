@@ -1,25 +1,25 @@
-"""The page docs/reproduction.md says what the records in results/ say."""
+"""The page docs/reproduction.md says what the records in results/ say, with no data set at hand."""
 
-import functools
+import os
+import subprocess
+import sys
 
-import numpy as np
 import pytest
 
-from adamprox.data import MissingDataError, load, loading
-from adamprox.data.dataset import Dataset, Split
-from adamprox.sweep import Results
-from adamprox.training import specs
-from experiments.reproduction import PAGE, README, REDUCED, RUNS, SCALE, VERDICTS, tables
+from adamprox.data.fingerprints import expected
+from adamprox.sweep import Results, cell_key
+from adamprox.sweep.parquet import decode
+from adamprox.training import TrainingCell
+from experiments.reproduction import PAGE, README, REDUCED, ROOT, RUNS, SCALE, VERDICTS, tables
 from experiments.run import settled
 from experiments.tables import cost_table, filled
 
 
-@pytest.fixture
-def prepared():
-    try:
-        load("cifar10")
-    except MissingDataError:
-        pytest.skip("CIFAR-10 is not prepared here")
+@pytest.fixture(autouse=True)
+def no_data(tmp_path, monkeypatch):
+    """A home directory and a data directory in which there is nothing."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("page", [PAGE, VERDICTS, README], ids=lambda page: page.name)
@@ -41,40 +41,33 @@ def test_every_table_has_its_place():
 
 def test_the_parts_of_a_page_are_replaced_and_nothing_else():
     page = "a\n<!-- one -->\nold\n<!-- end -->\nb\n<!-- two -->\nkept\n<!-- end -->\n"
-    expected = page.replace("old", "new \\1")
-    assert filled(page, {"one": "new \\1", "three": "lost"}) == expected
+    wanted = page.replace("old", "new \\1")
+    assert filled(page, {"one": "new \\1", "three": "lost"}) == wanted
 
 
-def test_the_costs_are_those_of_the_records(prepared):
+def test_the_costs_are_those_of_the_records():
     text = SCALE.read_text()
     assert filled(text, {"cost": cost_table(REDUCED.records)}) == text
 
 
-def blank(name: str, fingerprint: str) -> Dataset:
-    """As large as a CIFAR and with a given fingerprint, but without pictures."""
-    train, test = (
-        Split(np.zeros((n, 32, 32, 3), np.uint8), np.zeros(n, np.int32)) for n in (50_000, 10_000)
-    )
-    channel = np.ones(3, np.float32)
-    data = Dataset(name, train, test, int(name.removeprefix("cifar")), channel, channel)
-    data.__dict__["fingerprint"] = fingerprint  # where functools keeps what it has computed
-    return data
-
-
-@pytest.fixture
-def blank_images(monkeypatch):
-    """Data sets that have the fingerprints of the records: prepared or not, no image is looked at."""
-    known = {r["dataset"]: r["data_fingerprint"] for run in RUNS for r in run.records}
-    found = functools.cache(lambda name, _: blank(name, known[name]))
-    monkeypatch.setattr(loading, "is_prepared", lambda _: True)
-    monkeypatch.setattr(loading, "_prepared", found)
-    specs._load.cache_clear()
-    yield
-    specs._load.cache_clear()
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.preset)
+def test_committed_records_are_found_under_their_keys_and_unchanged(run):
+    results = Results(run.directory / "records")
+    paths = sorted((results.directory / TrainingCell.kind).glob("*.parquet"))
+    assert len(paths) == {"reduced": 601, "paper": 3}[run.preset]
+    for path in paths:
+        row = decode(path.read_bytes())
+        del row["digest"]
+        cell = TrainingCell.from_columns(row)
+        assert cell_key(cell) == row["key"] == path.stem and results.path(cell) == path
+        assert row["data_fingerprint"] == expected(row["dataset"]).fingerprint
+        record = results.read(cell)
+        assert record is not None and cell.config().items() <= record.items()
+        assert repr({name: record[name] for name in row}) == repr(row)  # one has losses of NaN
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.preset)
-def test_the_verdicts_are_what_the_records_give(run, blank_images):
+def test_the_verdicts_are_what_the_records_give(run):
     results = Results(run.directory / "records")
     cells = settled(run.experiments, run.protocol, results.read_all)
     begun = [(e, records) for e in run.experiments if (records := results.read_all(cells[e.name]))]
@@ -88,3 +81,15 @@ def test_the_verdicts_are_what_the_records_give(run, blank_images):
     }
     assert set(run.figures) <= drawn
     assert all((PAGE.parent / "figures" / shown).is_file() for shown in run.figures.values())
+
+
+def test_a_figure_is_drawn_from_committed_records_in_another_process(tmp_path):
+    """Only the records are there: no home, no data set."""
+    out = tmp_path / "reduced"
+    out.mkdir()
+    (out / "records").symlink_to(REDUCED.directory / "records")
+    command = [sys.executable, "-m", "experiments", "fig03", "--preset", "reduced", "--draw"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path / "mpl")}
+    done = subprocess.run([*command, "--out", out], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (out / "fig03.html").is_file() and list((out / "figures").glob("fig03*.png"))

@@ -69,6 +69,9 @@ class TrainingCell(Spec):
     def __post_init__(self):
         """Refuse a network without a name, and batches that its statistics do not divide."""
         super().__post_init__()
+        for part, spec in _parts(NetworkSpec).items():
+            value = getattr(self, part)
+            check(part, value, isinstance(value, spec), f"of type {spec.__name__}")
         family, groups = self.network.family, getattr(self.network, "statistics_groups", 1)
         named = FAMILIES.get(family) is type(self.network)
         check("network", family, named, f"one of {', '.join(FAMILIES)}")
@@ -309,7 +312,7 @@ _ZEROS: dict[str, tuple[tuple, Any]] = {
 }
 
 
-_SEEDS = [f.name for f in dataclasses.fields(TrainingCell) if "rule" in f.metadata]
+_SEEDS = [f.name for f in dataclasses.fields(TrainingCell) if not isinstance(f.default, Spec)]
 
 
 def _network_of(options: Mapping[str, Any]) -> type[NetworkSpec]:
