@@ -10,7 +10,7 @@ from adamprox.data.fingerprints import expected
 from adamprox.sweep import Results, cell_key
 from adamprox.sweep.parquet import decode
 from adamprox.training import TrainingCell
-from experiments.reproduction import PAGE, README, REDUCED, ROOT, RUNS, SCALE, VERDICTS, tables
+from experiments.reproduction import PAGE, PAPER, README, REDUCED, ROOT, RUNS, SCALE, VERDICTS, tables
 from experiments.run import settled
 from experiments.tables import cost_table, filled
 
@@ -83,13 +83,13 @@ def test_the_verdicts_are_what_the_records_give(run):
     assert all((PAGE.parent / "figures" / shown).is_file() for shown in run.figures.values())
 
 
-def test_a_figure_is_drawn_from_committed_records_in_another_process(tmp_path):
-    """Only the records are there: no home, no data set."""
-    out = tmp_path / "reduced"
+def test_figures_are_drawn_by_a_command_that_finds_records_and_nothing_else(tmp_path):
+    out = tmp_path / "paper"
     out.mkdir()
-    (out / "records").symlink_to(REDUCED.directory / "records")
-    command = [sys.executable, "-m", "experiments", "fig03", "--preset", "reduced", "--draw"]
+    (out / "records").symlink_to(PAPER.directory / "records")
+    command = [sys.executable, "-m", "experiments", "published_cells", "--preset", "paper"]
+    options = ["--depth", "20", "--epochs", "100", "--draw", "--out", out]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path / "mpl")}
-    done = subprocess.run([*command, "--out", out], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (out / "fig03.html").is_file() and list((out / "figures").glob("fig03*.png"))
+    assert {*PAPER.figures} <= {path.name for path in (out / "figures").iterdir()}

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from adamprox.command_line import begin, console, parse
 from adamprox.data.errors import DamagedDataError, MissingDataError
+from adamprox.data.fingerprints import check_fingerprint
 from adamprox.data.layout import LAYOUTS
 from adamprox.data.loading import (
     load,
@@ -61,6 +62,10 @@ class Prepare:
             f"{self.name} is prepared in {directory}: {len(data.train):,} train and "
             f"{len(data.test):,} test images, fingerprint {data.fingerprint}"
         )
+        try:
+            check_fingerprint(data)
+        except ValueError as error:
+            print(f"before training: {error}", file=sys.stderr)
 
 
 @dataclasses.dataclass
