@@ -3,8 +3,8 @@
 >>> import adamprox
 >>> tx = adamprox.adamprox(learning_rate=1e-3, weight_decay=1e-4)
 
-`adamprox.models`, `adamprox.data` and the other parts of the reproduction load when first used and
-need the ``experiments`` extra; what is imported here needs jax, optax and chex alone.
+This module imports only jax, optax and chex. `adamprox.models`, `adamprox.data` and the other parts
+of the reproduction load at first use and need the ``experiments`` extra.
 """
 
 import importlib

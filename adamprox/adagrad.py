@@ -1,7 +1,8 @@
-"""AdaGrad on a hypercube, averaged, and with restarts: the scale-free methods of the theory.
+"""Averaged AdaGrad on a hypercube, without and with restarts: the scale-free methods of the theory.
 
-Both have guarantees with explicit constants, which the tests check on problems whose constants are
-known. Neither has an ε: 0/0 is 0, and scaling a gradient coordinate by a power of two changes no bit.
+Both methods have guarantees with explicit constants. The tests check the guarantees on problems with
+known constants. Neither method has an ε: 0/0 is 0, and scaling a gradient coordinate by a power of two
+changes no bit of the iterates.
 """
 
 from typing import Any, NamedTuple
@@ -21,14 +22,14 @@ from adamprox.transforms import (
 
 
 class AdagradState(NamedTuple):
-    """State of both methods; trees are like the parameters.
+    """State of both methods; every tree has the structure of the parameters.
 
     Attributes:
-      count: Steps of this round, int32[].
-      radius: Half the side of the hypercube of this round, float[].
-      center: Its center, where the round started.
-      root_sum: √Σ g², elementwise over this round, at no less than float32.
-      average: Mean of this round's iterates, those at which gradients were taken; likewise.
+      count: Number of steps in this round, int32[].
+      radius: Half of the side of this round's hypercube, float[].
+      center: Center of the hypercube, where the round started.
+      root_sum: √Σ g² of every coordinate over this round, in float32 or wider.
+      average: Mean of the points at which this round's gradients were taken, in float32 or wider.
     """
 
     count: Any
@@ -51,7 +52,7 @@ def _start(params, radius):
 
 
 def _advance(gradients, state, params):
-    """The next iterate Π_K(x − η g/√Σg²), η = √2 · radius, and the state with x averaged in."""
+    """Return the next iterate Π_K(x − η g/√Σg²), η = √2 · radius, and the state with x averaged in."""
     count = optax.safe_increment(state.count)
     root_sum = jax.tree.map(
         lambda s, g: hypotenuse(s, jnp.abs(g).astype(s.dtype)), state.root_sum, gradients
@@ -68,21 +69,21 @@ def _advance(gradients, state, params):
 
 
 def adagrad(radius: chex.Numeric) -> optax.GradientTransformationExtraArgs:
-    """AdaGrad projected on the hypercube around its start, with the average of its iterates.
+    """AdaGrad projected on a hypercube around its start; its state has the average of the iterates.
 
     x_{t+1,i} = Π_K(x_{t,i} − η g_{t,i} / √Σ_{s≤t} g²_{s,i}),   K = {‖x − x₁‖_∞ ≤ r},  η = √2 r.
 
-    With D = 2r the side of K, for convex losses and any x ∈ K
+    For convex losses, any x ∈ K, and the side D = 2r of K,
 
         Σ_t f_t(x_t) − f_t(x) ≤ √2 D Σᵢ √(Σ_t g²_{t,i}).
 
     Args:
-      radius: r > 0, half the side of K, in units of a parameter; the parameters given to ``init``
-        are its center.
+      radius: r > 0, half of the side of K, in units of a parameter. The parameters given to ``init``
+        are the center of K.
 
     Returns:
-      An optimizer (real parameters; its ``update`` needs ``params``). The average of the iterates,
-      to which bounds on the function value apply, is ``optax.tree.get(state, "average")``.
+      An optimizer of real parameters; its ``update`` needs ``params``. Bounds on the function value
+      apply to the average of the iterates, ``optax.tree.get(state, "average")``.
 
     Raises:
       ValueError: ``radius`` is a negative number, or ``params`` is not passed.
@@ -112,21 +113,21 @@ def adagrad(radius: chex.Numeric) -> optax.GradientTransformationExtraArgs:
 def adagrad_with_restarts(
     radius: chex.Numeric, steps_per_round: int
 ) -> optax.GradientTransformationExtraArgs:
-    """Rounds of `adagrad`, each from the average of the one before, in a hypercube half as wide.
+    """Rounds of `adagrad`: each starts at the previous average, in a hypercube half as wide.
 
-    x^{(k+1)} = average of round k,   r_{k+1} = r_k / 2,   √Σg² starts anew.
+    x^{(k+1)} = average of round k,   r_{k+1} = r_k / 2,   √Σg² starts at 0 in every round.
 
-    On a function that is μ-strongly convex and M-smooth, with ‖x^{(0)} − x*‖_∞ ≤ r and
-    T = 128 d M/μ steps a round (d coordinates), the distance to x* halves every round:
-    ‖x^{(k)} − x*‖_∞ ≤ r/2^k after kT gradients. Scale-freeness makes M/μ that of the *best*
-    diagonal rescaling of the problem: on a diagonal quadratic it is 1 whatever its curvatures.
+    Take a μ-strongly convex and M-smooth function of d coordinates, ‖x^{(0)} − x*‖_∞ ≤ r, and
+    T = 128 d M/μ steps a round. Then the distance to x* halves every round: ‖x^{(k)} − x*‖_∞ ≤ r/2^k
+    after kT gradients. Because the method is scale-free, M/μ is the condition number of the *best*
+    diagonal rescaling of the problem. For any diagonal quadratic that number is 1.
 
     Args:
       radius: r > 0, a bound on ‖x^{(0)} − x*‖_∞.
-      steps_per_round: T ≥ 1.
+      steps_per_round: T ≥ 1, number of steps in a round.
 
     Returns:
-      An optimizer; at every T-th step the parameters jump to the round's average.
+      An optimizer; every T-th step moves the parameters to the round's average.
 
     Raises:
       ValueError: ``radius`` is a negative number, ``steps_per_round`` not a positive integer, or

@@ -1,4 +1,4 @@
-"""What the type of an array says about the devices it is spread over."""
+"""Questions to the type of an array about the devices over which it is divided."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ AxisName = str | tuple[str, ...]
 def varying_axes(tree: Any) -> frozenset[str]:
     """Names of the manual mesh axes along which some leaf differs from device to device.
 
-    Known inside ``shard_map(check_vma=True)``; empty everywhere else.
+    Types have these names inside ``shard_map(check_vma=True)``; elsewhere the set is empty.
 
     Args:
       tree: Pytree of arrays.
@@ -33,7 +33,7 @@ def varying_axes(tree: Any) -> frozenset[str]:
 
 
 def vary_like(tree: Any, reference: Any) -> Any:
-    """``tree``, typed as varying along every axis that ``reference`` varies along.
+    """Return ``tree``, typed as varying along every axis along which ``reference`` varies.
 
     Args:
       tree: Pytree of arrays.
@@ -57,7 +57,7 @@ def vary_like(tree: Any, reference: Any) -> Any:
 
 
 def has_explicit_axes(x: jax.Array) -> bool:
-    """Whether the sharding of ``x`` is part of its type, on an axis of type ``Explicit``.
+    """Return True if the sharding of ``x`` is part of its type, on an axis of type ``Explicit``.
 
     Args:
       x: An array.

@@ -1,4 +1,4 @@
-"""Checks of values that a caller or a file gives, without touching traced ones."""
+"""Checks of values that come from a caller or a file; traced values pass unchecked."""
 
 import difflib
 import operator
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def as_integer(value: object) -> int | None:
-    """The int that ``value`` is, be it Python's or NumPy's; None for any other type, and for a bool.
+    """Return an integer of Python or NumPy as an int, and None for a bool or any other type.
 
     Args:
-      value: Anything.
+      value: Object of any type.
 
     Returns:
       An int or None.
@@ -30,7 +30,7 @@ def as_integer(value: object) -> int | None:
 
 
 def positive_integer(name: str, value: object) -> int:
-    """Return ``value`` as an int; ValueError if it is no whole number from 1 to 2³¹ − 1, as counters are."""
+    """Return ``value`` as an int; raise ValueError if it is not an integer from 1 to 2³¹ − 1."""
     number = as_integer(value)
     if number is None or not 1 <= number < 2**31:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
@@ -53,8 +53,8 @@ def fits(record: Mapping[str, Any], columns: Mapping[str, tuple[Sequence[int], A
 
     Args:
       record: Any record.
-      columns: By name, the lengths of nested lists, () for a plain value, and the type of what is in
-        them: ``float`` allows integers too, and a union allows None.
+      columns: Shape and type of each column, by name. The shape has the lengths of the nested lists;
+        it is () for a plain value. The type ``float`` allows integers too, a union can allow None.
 
     Example:
       >>> record = {"error": [0.5, None], "seed": 0}
@@ -75,7 +75,7 @@ def _types(kind: Any) -> tuple[type, ...]:
 
 
 def _fits(value: Any, shape: tuple[int, ...], types: tuple[type, ...]) -> bool:
-    if not shape:  # a bool is no int here, and an int has to be exact as a float
+    if not shape:  # a bool does not count as an int, and an int must be exact as a float
         return type(value) in types and (type(value) is not int or abs(value) <= 2**53)
     inside = isinstance(value, list) and len(value) == shape[0]
     return inside and all(_fits(v, shape[1:], types) for v in value)

@@ -1,4 +1,4 @@
-"""Commands: their arguments, which tyro parses, and their output, which every terminal can show."""
+"""Command lines: parse arguments with tyro, and print what any terminal can show."""
 
 import contextlib
 import io
@@ -31,17 +31,17 @@ _NO_TYPE = (
 
 
 class BadInput(ValueError):
-    """Arguments that cannot be understood; one line."""
+    """The arguments of a command are wrong; the message is one line."""
 
 
 def begin() -> None:
-    """Have SIGTERM end this process as Ctrl-C does, and escape what its terminal cannot show."""
+    """Make SIGTERM act as Ctrl-C, and escape characters that the terminal cannot show."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     show_any_text()
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that prints texts as they are: brackets and colons in a path are no markup."""
+    """Return a console that prints text literally, with brackets and colons not read as markup."""
     return Console(stderr=stderr, markup=False, emoji=False)
 
 
@@ -51,10 +51,12 @@ def directory(given: pathlib.Path | None, otherwise: str) -> pathlib.Path:
 
 
 def parse(into: Any, arguments: list[str], prog: str) -> Any:
-    """Arguments as a dataclass, or as one of a union of them: subcommands; ``--help`` is printed and ends the process.
+    """Return arguments as a dataclass, or as one of a union of dataclasses, one a subcommand.
+
+    ``--help`` prints the help and ends the process.
 
     Raises:
-      BadInput: They cannot be understood.
+      BadInput: The arguments are wrong.
     """
     _refuse_empty(arguments)
     box = io.StringIO()
@@ -68,7 +70,7 @@ def parse(into: Any, arguments: list[str], prog: str) -> Any:
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """No value may be empty: an empty path would be the current directory."""
+    """Refuse empty values: an empty path would mean the current directory."""
     option = "the first argument"
     for argument in arguments:
         if argument.startswith("--"):
@@ -78,7 +80,7 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 
 def _first_sentence(box: str) -> str:
-    """What is wrong, out of the box of several lines in which tyro explains it."""
+    """Return the sentence that says what is wrong, from the box that tyro prints."""
     lines = [line.strip(" │╭╮╰╯─") for line in box.splitlines()]
     text = " ".join(line for line in lines if line.strip("-") and line not in _HEADLINES)
     sentence = re.split(_ASIDES, text)[0]
@@ -94,7 +96,7 @@ def _wrong_type(found: re.Match) -> str:
 
 
 def _unknown(found: re.Match) -> str:
-    """The options that there are not; what follows one would be its value."""
+    """Name the unknown options; a word after an option counts as its value."""
     words = found[1].split(", ")
     options = [word for word in words if word.startswith("-")] or words
     return f"unrecognized: {', '.join(options)}"

@@ -1,4 +1,4 @@
-"""The one way in which files are written, and the one way in which untrusted files are read."""
+"""Write files atomically, and read untrusted files safely."""
 
 import contextlib
 import errno
@@ -9,22 +9,22 @@ import stat
 
 
 class NotAFileError(ValueError):
-    """Something that is no ordinary file, or a file that is too large, has the name of a file."""
+    """The path is not an ordinary file, or the file is too large."""
 
 
 def write_atomically(path: str | os.PathLike[str], contents: bytes | str) -> None:
-    """Write a file as a whole or not at all, and its folder with it.
+    """Write a file as a whole or not at all; create its folder if necessary.
 
-    The umask decides who may read the file. A symbolic link with this name is replaced, not
-    followed, and nobody can foresee the name of the temporary file.
+    The umask decides who may read the file. A symbolic link at this path is replaced, not followed.
+    The name of the temporary file is random.
 
     Args:
-      path: The file; one that exists is replaced.
-      contents: Bytes, or text to be encoded as UTF-8. Bytes of a file name that are no text appear
-        escaped.
+      path: Path of the file; an existing file is replaced.
+      contents: Bytes, or text to encode as UTF-8. Characters that UTF-8 cannot encode, such as
+        undecoded bytes of a file name, are escaped.
 
     Raises:
-      OSError: The file cannot be written; the old one is untouched.
+      OSError: The file cannot be written; an old file is unchanged.
 
     Example:
       >>> import tempfile
@@ -38,7 +38,7 @@ def write_atomically(path: str | os.PathLike[str], contents: bytes | str) -> Non
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        # O_EXCL follows no link. The kernel takes the umask off the mode.
+        # O_EXCL follows no link. The kernel applies the umask to the mode.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -54,15 +54,15 @@ def write_atomically(path: str | os.PathLike[str], contents: bytes | str) -> Non
 def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     """Return the bytes of an ordinary file.
 
-    A named pipe, a device or a folder is refused without waiting for it.
+    The function refuses a named pipe, a device or a folder without waiting for it.
 
     Args:
-      path: The file, or a symbolic link to one.
+      path: Path of a file, or of a symbolic link to one.
       limit: Largest size, in bytes.
 
     Raises:
-      NotAFileError: There is no ordinary file of at most ``limit`` bytes, but something else.
-      OSError: There is nothing, or it cannot be read.
+      NotAFileError: The path is not an ordinary file, or the file has more than ``limit`` bytes.
+      OSError: The path does not exist, or cannot be read.
 
     Example:
       >>> read_file("/dev/null", limit=10)
@@ -77,7 +77,7 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
         raise NotAFileError(f"{path} is a link to itself") from None
     if not stat.S_ISREG(found.st_mode):
         raise NotAFileError(f"{path} is not an ordinary file")
-    # It may have been exchanged since: O_NONBLOCK waits for nobody, and no more than this is read.
+    # The file may have been replaced since the check: O_NONBLOCK never waits, and the size is bounded.
     with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
         data = file.read(limit + 1)
     if len(data) > limit:

@@ -1,7 +1,7 @@
 """Histograms of update magnitudes on a log2 scale, kept on the device as integers.
 
-The paper's figures show how |update|/α is distributed over the coordinates: 28 bins, one for every
-power of two from 2⁻²⁷ to 2⁰. `update_histogram` counts them inside the step.
+The paper's figures show the distribution of |update|/α over the coordinates in 28 bins, one for every
+power of two from 2⁻²⁷ to 2⁰. `update_histogram` counts the magnitudes inside the step.
 """
 
 from typing import Any, NamedTuple
@@ -19,18 +19,18 @@ from adamprox.transforms import Schedule, at_count, is_static_number
 
 LOWEST_LOG2 = -27
 NUM_BINS = 28
-BEYOND = 10_000  # an exponent that no number has
+BEYOND = 10_000  # larger than the exponent of any number
 
 
 class UpdateHistogramState(NamedTuple):
-    """Counts of the last recorded step and the state of the regularizer inside.
+    """Counts of the last recorded step, and the state of the wrapped regularizer.
 
     Attributes:
-      count: steps taken, int32[].
-      direction: int32[28], the updates that came in (Adam's part).
-      decay: int32[28], what the regularizer added.
-      total: int32[28], the updates that went out.
-      inner: state of the wrapped transformation.
+      count: Number of steps taken, int32[].
+      direction: Counts of the incoming updates (Adam's part), int32[28].
+      decay: Counts of the regularizer's contribution, int32[28].
+      total: Counts of the outgoing updates, int32[28].
+      inner: State of the wrapped regularizer.
     """
 
     count: Any
@@ -45,21 +45,21 @@ def log2_histogram(
 ) -> jax.Array:
     """Count the coordinates of a pytree by ⌊log2 |x|/scale⌋, clipped to −27 … 0.
 
-    Bin k counts 2^(k−27) ≤ |x|/scale < 2^(k−26); the first bin also what is smaller (and 0), the
-    last what is larger (and NaN).
+    Bin k counts 2^(k−27) ≤ |x|/scale < 2^(k−26). The first bin also counts smaller values and 0, the
+    last bin larger values and NaN.
 
     Args:
       tree: Pytree of real or complex arrays.
-      scale: What the magnitudes are divided by, ≥ 0; usually the learning rate. 0/0 is 0, so the
-        first step of a warmup from 0 lies in the first bin. It takes the dtype of a leaf, float32
-        for fewer bits; the count is exact for the two as they are then. A traced scale, or the modulus
-        of a complex number, may count as 0 where it is subnormal.
-      axis_name: The mapped axis or axes that all leaves are divided along, inside ``shard_map``: the
-        counts are then those of the whole arrays. None counts what this device holds. Arrays that
-        are sharded under ``jit``, on automatic or explicit meshes, need none.
+      scale: Divisor of the magnitudes, ≥ 0; usually the learning rate. 0/0 is 0, therefore the first
+        step of a warmup from 0 lies in the first bin. The scale is cast to the dtype of the leaf, or
+        to float32 if that is wider. Counts are exact for the cast values. A subnormal scale, if it is
+        traced, or a subnormal modulus of a complex number may count as 0.
+      axis_name: Mapped axis or axes along which all leaves are divided, inside ``shard_map``; the
+        function then counts the whole arrays. None counts the part on this device. Arrays that are
+        sharded under ``jit``, on automatic or explicit meshes, need no axis.
 
     Returns:
-      int32[28], summing to the number of coordinates (at most 2³¹ − 1).
+      int32[28]; the sum is the number of coordinates (at most 2³¹ − 1).
 
     Raises:
       ValueError: ``scale`` is a negative number.
@@ -76,7 +76,7 @@ def log2_histogram(
     for leaf in map(jnp.asarray, jax.tree.leaves(tree)):
         count = _count
         if has_explicit_axes(leaf):
-            # A scatter has no unambiguous sharding; the compiler knows what to do.
+            # The sharding of a scatter is ambiguous; auto_axes leaves the choice to the compiler.
             whole = jax.sharding.NamedSharding(jax.typeof(leaf).sharding.mesh, PartitionSpec())
             count = jax.sharding.auto_axes(out_sharding=whole)(_count)
         magnitude = jnp.abs(leaf) if jnp.iscomplexobj(leaf) else leaf
@@ -87,10 +87,10 @@ def log2_histogram(
 
 
 def _count(leaf, scale):
-    """The histogram of one array of real numbers, ``scale`` being in its dtype."""
+    """Return the histogram of one array of real numbers; ``scale`` has the same dtype."""
     numerator, significand = _split(leaf.ravel())
     denominator, unit = _split(scale)
-    # ⌊log2 of the quotient⌋ without a division, which would round and leave the range.
+    # ⌊log2 of the quotient⌋ without a division, which would round and could overflow.
     exponent = numerator - denominator - (significand < unit)
     exponent = jnp.where((numerator == BEYOND) | (denominator == -BEYOND), BEYOND, exponent)
     exponent = jnp.where(numerator == -BEYOND, -BEYOND, exponent)
@@ -99,9 +99,10 @@ def _count(leaf, scale):
 
 
 def _split(x):
-    """Exponent int32 and significand of |x| = m · 2^e, 1 ≤ m < 2; ±`BEYOND` for inf and NaN, and 0.
+    """Return the int32 exponent and the significand of |x| = m · 2^e, 1 ≤ m < 2.
 
-    Bits are integers here: XLA flushes subnormal numbers to zero, but no integers.
+    The exponent of inf and NaN is `BEYOND`, that of 0 is −`BEYOND`. The function reads the bits as
+    integers because XLA flushes subnormal numbers to zero.
     """
     limits = jnp.finfo(x.dtype)
     kind = jnp.dtype(f"int{limits.bits}")
@@ -115,20 +116,20 @@ def _split(x):
 
 
 def _check_scale(scale):
-    """Raise ValueError for a plain number that is not a magnitude's unit."""
+    """Raise ValueError for a plain number that is negative or NaN."""
     if is_static_number(scale) and not float(scale) >= 0:
         raise ValueError(f"scale must be a number >= 0, got {scale}")
 
 
 def log2_quantile(counts: chex.Array, fraction: chex.Numeric) -> jax.Array:
-    """The log2 magnitude below which ``fraction`` of the counts lie, linear within a bin.
+    """Return the log2 magnitude below which ``fraction`` of the counts lie, linear within a bin.
 
     Args:
       counts: int[28], as `log2_histogram` returns them.
-      fraction: In [0, 1].
+      fraction: Share of the counts, in [0, 1].
 
     Returns:
-      float32[], between −27 and 1; NaN when there are no counts.
+      float32[] between −27 and 1; NaN if all counts are 0.
 
     Example:
       >>> import jax.numpy as jnp
@@ -140,21 +141,21 @@ def log2_quantile(counts: chex.Array, fraction: chex.Numeric) -> jax.Array:
     target = fraction * cumulative[-1]
     index = jnp.clip(jnp.searchsorted(cumulative, target), 0, NUM_BINS - 1)
     inside = target - (cumulative[index] - counts[index])
-    # An empty bin is only hit at its lower edge; without any counts there is no quantile.
+    # The target can lie at the lower edge of an empty bin; without any counts the result is NaN.
     within = inside / jnp.where(cumulative[-1] > 0, jnp.maximum(counts[index], 1e-9), 0)
     return LOWEST_LOG2 + index + within
 
 
 def log2_spread(counts: chex.Array, low: float = 0.1, high: float = 0.9) -> jax.Array:
-    """Dispersion of the magnitudes: the distance of two quantiles, in powers of two.
+    """Return the spread of the magnitudes: the distance of two quantiles, in powers of two.
 
     Args:
       counts: int[28], as `log2_histogram` returns them.
-      low: The lower quantile.
-      high: The upper quantile.
+      low: Lower quantile, in [0, 1].
+      high: Upper quantile, in [0, 1].
 
     Returns:
-      float32[] ≥ 0; 1 means that the middle of the coordinates spans a factor of two.
+      float32[] ≥ 0; at 1 the two quantiles differ by a factor of two.
 
     Example:
       >>> import jax.numpy as jnp
@@ -171,20 +172,21 @@ def update_histogram(
     every: int = 1,
     axis_name: AxisName | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Record the magnitudes of updates before, by and after a regularizer; change nothing.
+    """Wrap a regularizer and record the magnitudes of the updates around it.
 
-    The updates are those of ``regularizer`` alone (`decay_weights`, `proximal`), or pass through
-    when it is None. Counted are |u|/scale of what comes in (``direction``), of what the regularizer
-    adds (``decay``), and of what goes out (``total``). ``decay`` is the difference of the other two as
-    they are in the dtype of the updates: a decay too small to change an update counts as 0, and what
-    `proximal` adds is known to a rounding of the parameter.
+    The updates are those of ``regularizer`` (`decay_weights`, `proximal`), unchanged. With None, updates
+    pass through. The state has histograms of |u|/scale for the incoming updates (``direction``), the
+    regularizer's contribution (``decay``) and the outgoing updates (``total``). ``decay`` is the
+    difference of the other two in the dtype of the updates. A decay too small to change an update
+    counts as 0, and the contribution of `proximal` is accurate to one rounding of the parameter.
 
     Args:
-      regularizer: The last transformation of the chain, or None.
-      scale: What magnitudes are divided by, usually the learning rate; a number ≥ 0, traced scalar
-        or schedule.
-      every: Record at steps 0, every, 2·every, …; > 0. Other steps pay for no counting.
-      axis_name: Inside ``shard_map``, the axis or axes that all leaves are divided along; see
+      regularizer: Last transformation of the chain, or None.
+      scale: Divisor of the magnitudes, usually the learning rate; a number ≥ 0, traced scalar or
+        schedule.
+      every: Number of steps from one record to the next, > 0, starting at step 0. Other steps do not
+        pay for counting.
+      axis_name: Mapped axis or axes along which all leaves are divided, inside ``shard_map``; see
         `log2_histogram`.
 
     Returns:
@@ -213,7 +215,7 @@ def update_histogram(
     inner = optax.with_extra_args_support(optax.identity() if regularizer is None else regularizer)
 
     def init(params):
-        # A buffer each, so that the state can be donated.
+        # Three separate buffers, as donation requires.
         like = params if axis_name is None else ()
         direction, decay, total = (
             vary_like(jnp.zeros([NUM_BINS], jnp.int32), like) for _ in range(3)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which Python raises wherever it happens to be; and time limits."""
+"""Interruption by Ctrl-C, by SIGTERM and by a time limit."""
 
 import os
 import signal
@@ -7,14 +7,14 @@ from typing import NoReturn
 
 
 class OutOfTimeError(Exception):
-    """A sweep ended at its time limit; what is unfinished goes on with the same command."""
+    """A sweep reached its time limit; the same command continues the unfinished runs."""
 
 
 def was_interrupted(error: BaseException | None) -> bool:
-    """Whether a KeyboardInterrupt is an error, or led to it.
+    """Return True if an error is a KeyboardInterrupt, or was caused by one.
 
-    Raised inside the import of an extension module, say, it comes out as an ImportError: caught as
-    one, a checkpoint would be taken for damaged, or the run would go on.
+    A KeyboardInterrupt during the import of an extension module, for example, appears as an
+    ImportError. A handler of ImportError would then call a checkpoint damaged, or continue the run.
     """
     while error and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
@@ -22,19 +22,19 @@ def was_interrupted(error: BaseException | None) -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process with an exit code, now that all it had to do is done and on the disk.
+    """End this process with an exit code, after all its results are on disk.
 
-    Not by `sys.exit`. After ``python -m`` CPython throws that code away and ends by the signal if a
-    KeyboardInterrupt ever came inside ``exec`` of a string, where dataclasses are made, also if it
-    was caught. And it takes down threads of libraries first: half a second in which a Ctrl-C turns
-    success into failure.
+    `sys.exit` has two problems. After ``python -m``, CPython drops the code and ends by the signal if
+    a KeyboardInterrupt was ever raised inside ``exec`` of a string, even if it was caught; dataclasses
+    use ``exec``. CPython also stops threads of libraries first. That takes half a second, and a Ctrl-C
+    during it turns success into failure.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    if util := sys.modules.get("multiprocessing.util"):  # or its tracker tells of leaked semaphores
+    if util := sys.modules.get("multiprocessing.util"):  # else its tracker warns of leaked semaphores
         util._run_finalizers(0)
     try:
-        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: the parent process closed the stream
             stream.flush()
     except OSError:  # a closed pipe, a full disk
         code = code or 1

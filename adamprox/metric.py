@@ -21,7 +21,7 @@ from adamprox.transforms import (
 
 
 class ProxgenState(NamedTuple):
-    """Steps taken, int32[], and the state of Adam's moments."""
+    """Number of steps taken, int32[], and the state of Adam's moments."""
 
     count: Any
     adam: optax.OptState
@@ -42,18 +42,18 @@ def proxgen(
     D = diag(√v̂_t + ε)/α,   x ← argmin_z ½‖z − (x − η_t α u_t)‖²_D + η_t λ R(z), which is
     xᵢ ← prox_{tᵢ R}(xᵢ − η_t α u_{t,i}) with tᵢ = η_t λ α / (√v̂_{t,i} + ε).
 
-    Not scale-free, even at ε = 0: the threshold shrinks as the gradient of a coordinate grows. The
-    optimizers of this library (M = ηI) use one threshold for all; this one is for comparison.
+    The optimizer is not scale-free, even at ε = 0: the threshold shrinks as the gradient of a
+    coordinate grows. The other optimizers of this library use one threshold for all coordinates.
 
     Args:
-      learning_rate: α, a number or a schedule.
-      prox: An operator that treats every coordinate alone, as ``prox.l1``; never ``prox.l2``.
-      weight: λ ≥ 0, in units of the loss: the minimizer of loss + λR is a fixed point. A number,
-        traced scalar or schedule.
-      b1: β₁ in [0, 1).
-      b2: β₂ in [0, 1).
-      eps: ε ≥ 0; with 0.0 a coordinate that never saw a gradient minimizes R alone, and stays where
-        it is while η_t λ α = 0.
+      learning_rate: Learning rate α, a number or a schedule.
+      prox: Operator that treats every coordinate separately, such as ``prox.l1``, not ``prox.l2``.
+      weight: Weight λ ≥ 0 of the regularizer in units of the loss, a number, traced scalar or
+        schedule. The minimizer of loss + λR is a fixed point.
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0. With 0.0 a coordinate that never saw a gradient minimizes R alone, or does not move
+        while η_t λ α = 0.
       schedule: η_t ≥ 0, a number or a callable of the step count.
 
     Returns:
@@ -93,7 +93,7 @@ def proxgen(
         def on_leaf(u, p, root):
             if u is None:
                 return None
-            # Nothing pulls where λη is 0, whatever the metric: 0/0 is 0.
+            # Without a weight the threshold is 0 in any metric: 0/0 is 0.
             threshold = jnp.where(pull == 0, 0, pull / (root + eps)).astype(root.dtype)
             target = p - step_size * u
             new = jax.vmap(prox)(target.ravel(), threshold.ravel())
@@ -106,7 +106,7 @@ def proxgen(
 
 
 def _root_second_moments(state, b2):
-    """√v̂, from either state of `scale_by_adam`."""
+    """Return √v̂ from either of the two states of `scale_by_adam`."""
     if isinstance(state, ScaleFreeAdamState):
         correction = jnp.sqrt(1 - b2**state.count)
         return jax.tree.map(lambda s: s / correction.astype(s.dtype), state.root_nu)

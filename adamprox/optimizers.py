@@ -1,11 +1,11 @@
-"""The optimizers of the paper, each one chain.
+"""The optimizers of the paper, each written as one Optax chain.
 
-All of them take Adam's direction u_t of the loss (of the *regularized* loss for `adam_l2`) and
-differ only in what they do with the regularizer:
+All of them take Adam's direction u_t of the loss (`adam_l2`: of the *regularized* loss). They differ
+only in the treatment of the regularizer:
 
-    adam_l2     x ← x − η_t α u_t(∇f + λx)               its gradient goes through the moments
-    adamw       x ← x − η_t α u_t − η_t λ x              its gradient is added to the step
-    adamprox    x ← (x − η_t α u_t) / (1 + η_t λ)        it is minimized exactly
+    adam_l2     x ← x − η_t α u_t(∇f + λx)               gradient of the regularizer in the moments
+    adamw       x ← x − η_t α u_t − η_t λ x              gradient of the regularizer in the step
+    adamprox    x ← (x − η_t α u_t) / (1 + η_t λ)        exact minimization of the regularizer
     adamprox_l2, adamprox_l1                             the same with ‖x‖₂ and ‖x‖₁
 
 λ (``weight_decay``) is a decay *per step* and is not multiplied by the learning rate:
@@ -40,19 +40,20 @@ def adam_direction(
     schedule: Schedule = 1.0,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """The step −η_t α u_t that all members share, the p_t of eq. (3).
+    """The step −η_t α u_t that all optimizers here share, the p_t of eq. (3).
 
     u_t = m̂_t / (√v̂_t + ε). Follow it with `decay_weights` or `proximal` to make an optimizer.
 
     Args:
-      learning_rate: α > 0, in units of the parameters per step; a number or a schedule.
-      b1: β₁ in [0, 1).
-      b2: β₂ in [0, 1).
-      eps: ε ≥ 0; the number 0.0 selects the ε-free, range-safe moments (see `scale_by_adam`).
-      eps_root: Added to v̂ inside the root.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
-      schedule: η_t ≥ 0, a number or a callable of the step count.
-      nesterov: Nesterov momentum.
+      learning_rate: Learning rate α > 0, in units of the parameters per step; a number or a schedule.
+      b1: β₁ in [0, 1), decay of the first moment.
+      b2: β₂ in [0, 1), decay of the second moment.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments
+        (see `scale_by_adam`).
+      eps_root: Constant ≥ 0 added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; None means the dtype of the parameters.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count.
+      nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       A transformation.
@@ -92,24 +93,25 @@ def adam_l2(
     schedule: Schedule = 1.0,
     nesterov: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam on the ℓ2-regularized loss: the regularizer's gradient passes through the moments.
+    """Adam on the ℓ2-regularized loss: the gradient of the regularizer enters the moments.
 
     g_t = ∇f(x) + λx,   x ← x − η_t α m̂_t / (√v̂_t + ε).
 
-    Not scale-free: the size of λ that matters depends on the scale of ∇f.
+    The optimizer is not scale-free: the effect of λ depends on the scale of ∇f.
 
     Args:
-      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
+        schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
-      eps_root: Added to v̂ inside the root.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps_root: Constant ≥ 0 added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule.
-      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
-        paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
-      nesterov: Nesterov momentum, as in NAdam.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
+        paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
@@ -153,21 +155,22 @@ def adamw(
 
     x ← x − η_t α m̂_t / (√v̂_t + ε) − η_t λ x.
 
-    Scale-free at ε = 0. Decays the parameter the step started from.
+    The optimizer is scale-free at ε = 0. It decays the parameter from which the step started.
 
     Args:
-      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
+        schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
-      eps_root: Added to v̂ inside the root.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps_root: Constant ≥ 0 added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate: optax's is λ/α.
-      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
-        paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
-      nesterov: Nesterov momentum, as in NAdam.
+        learning rate (optax's ``weight_decay`` is λ/α).
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
+        paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
@@ -211,21 +214,23 @@ def adamprox(
 
     x ← (x − η_t α m̂_t / (√v̂_t + ε)) / (1 + η_t λ).
 
-    Scale-free at ε = 0; AdamW is its first-order expansion in η_t. Shrinks *after* the Adam step.
+    The optimizer is scale-free at ε = 0 and shrinks *after* the Adam step. AdamW is its first-order
+    expansion in η_t.
 
     Args:
-      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
+        schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
-      eps_root: Added to v̂ inside the root.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps_root: Constant ≥ 0 added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate: optax's is λ/α.
-      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
-        paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
-      nesterov: Nesterov momentum, as in NAdam.
+        learning rate (optax's ``weight_decay`` is λ/α).
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
+        paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
@@ -244,7 +249,7 @@ def adamprox(
 
     Source: eq. (5) of the paper.
     """
-    check_nonnegative(weight_decay=weight_decay)  # for `proximal` it is a weight
+    check_nonnegative(weight_decay=weight_decay)  # `proximal` would name it weight
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
@@ -270,23 +275,24 @@ def adamprox_l2(
 
     z = x − η_t α m̂_t / (√v̂_t + ε),   x ← max(1 − η_t λ/‖z‖₂, 0) · z.
 
-    Scale-free at ε = 0; all parameters become exactly zero at once when ‖z‖₂ ≤ η_t λ. Inside
-    ``shard_map`` the norm would be that of one shard: chain `adam_direction` and `proximal` with
-    ``functools.partial(prox.l2, axis_name=…)`` there.
+    The optimizer is scale-free at ε = 0. All parameters become exactly zero at once when
+    ‖z‖₂ ≤ η_t λ. Inside ``shard_map`` the norm would be that of one shard; there, chain
+    `adam_direction` and `proximal` with ``functools.partial(prox.l2, axis_name=…)``.
 
     Args:
-      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
+        schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
-      eps_root: Added to v̂ inside the root.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps_root: Constant ≥ 0 added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, in units of the parameters' norm; a number, traced scalar or
         schedule, *not* multiplied by the learning rate.
-      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
-        paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
-      nesterov: Nesterov momentum, as in NAdam.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
+        paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
@@ -305,7 +311,7 @@ def adamprox_l2(
 
     Source: §5 of the paper, AdamProxL2.
     """
-    check_nonnegative(weight_decay=weight_decay)  # for `proximal` it is a weight
+    check_nonnegative(weight_decay=weight_decay)  # `proximal` would name it weight
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
@@ -327,25 +333,26 @@ def adamprox_l1(
     schedule: Schedule = 1.0,
     nesterov: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam with the ℓ1 norm minimized by a proximal step: sparse parameters, exact zeros.
+    """Adam with the ℓ1 norm minimized by a proximal step, for parameters that are exactly zero.
 
     z = x − η_t α m̂_t / (√v̂_t + ε),   x ← sign(z) · max(|z| − η_t λ, 0).
 
-    Scale-free at ε = 0.
+    The optimizer is scale-free at ε = 0.
 
     Args:
-      learning_rate: α, in units of the parameters per step; a number, traced scalar or schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
+        schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
-      eps_root: Added to v̂ inside the root.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps_root: Constant ≥ 0 added to v̂ inside the root.
+      mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, in units of a parameter; a number, traced scalar or schedule,
         *not* multiplied by the learning rate.
-      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
-        paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
-      nesterov: Nesterov momentum, as in NAdam.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
+        paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
@@ -364,7 +371,7 @@ def adamprox_l1(
 
     Source: §5 of the paper, the ℓ1 variant.
     """
-    check_nonnegative(weight_decay=weight_decay)  # for `proximal` it is a weight
+    check_nonnegative(weight_decay=weight_decay)  # `proximal` would name it weight
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov

@@ -1,4 +1,4 @@
-"""Where a command's output goes: whether it can go there is found out before any work."""
+"""Checks of a command's output directory before any work, and text for any terminal."""
 
 import io
 import os
@@ -8,23 +8,23 @@ import tempfile
 
 
 def obstacle(directory: str | os.PathLike[str]) -> str | None:
-    """Why no file can be made in ``directory``, which need not exist; None where one can.
+    """Return the reason why no file can be created in ``directory``, or None if one can.
 
-    Permissions do not tell: root has all of them, in /proc too. So a file is made, without a name,
-    in the directory or in the nearest one above it.
+    The check creates a file without a name in the directory, or in the nearest existing directory
+    above it. Permission bits are not enough: root passes them everywhere, even in /proc.
 
     Args:
-      directory: Nothing in it, nor it itself, is changed.
+      directory: Path of a directory, which need not exist. The check leaves it unchanged.
 
     Returns:
-      What is in the way, and why, as in ``/proc: no such file or directory``.
+      Path and reason, such as ``/proc: no such file or directory``, or None.
     """
     place = directory
     try:
         os.lstat(directory)
     except (FileNotFoundError, NotADirectoryError):
         place = _nearest(pathlib.Path(os.path.realpath(directory)))
-    except (OSError, ValueError) as error:  # too long a name; one with a zero byte in it
+    except (OSError, ValueError) as error:  # the name is too long, or has a zero byte
         return f"{place}: {_reason(error)}"
     if not os.path.isdir(place):
         return f"{place}: not a directory"
@@ -44,12 +44,12 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def show_any_text() -> None:
-    """Have this process print escapes in place of characters that its terminal cannot show."""
+    """Make this process print escapes for characters that its terminal cannot show."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # and not closed by whoever started the process
+        if isinstance(stream, io.TextIOWrapper):  # None if the parent process closed it
             stream.reconfigure(errors="backslashreplace")
 
 
 def one_line(text: object) -> str:
-    """``text`` with ends of lines, and whatever else a terminal would not print, escaped."""
+    """Return ``text`` with line ends and other unprintable characters escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))

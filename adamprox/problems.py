@@ -11,30 +11,30 @@ class Quadratic(NamedTuple):
     """f(x) = ½ Σᵢ hᵢ (xᵢ − x*ᵢ)², with diagonal Hessian h.
 
     Attributes:
-      curvatures: h, float[d], all > 0.
-      minimizer: x*, float[d].
+      curvatures: Curvatures h, float[d], all > 0.
+      minimizer: Minimizer x*, float[d].
     """
 
     curvatures: jax.Array
     minimizer: jax.Array
 
     def value(self, x: jax.Array) -> jax.Array:
-        """f(x), float[]."""
+        """Return f(x), float[]."""
         return 0.5 * jnp.sum(self.curvatures * (x - self.minimizer) ** 2)
 
     def gradient(self, x: jax.Array) -> jax.Array:
-        """∇f(x) = h ∘ (x − x*), float[d]."""
+        """Return ∇f(x) = h ∘ (x − x*), float[d]."""
         return self.curvatures * (x - self.minimizer)
 
 
 def quadratic(
     condition_number: float, minimizer: jax.typing.ArrayLike | tuple[float, ...] = (1.0, 1.0)
 ) -> Quadratic:
-    """A quadratic whose curvatures run geometrically from 1 to κ, whatever its minimizer.
+    """Return a quadratic with curvatures in geometric progression from 1 to κ.
 
     Args:
-      condition_number: κ ≥ 1, the ratio of the largest to the smallest curvature.
-      minimizer: x*, float[d] with d ≥ 2.
+      condition_number: Ratio κ ≥ 1 of the largest to the smallest curvature.
+      minimizer: Minimizer x*, float[d] with d ≥ 2.
 
     Returns:
       The problem, in the default float type.

@@ -1,7 +1,6 @@
-"""The building blocks of every optimizer here: four transforms that chain in Optax.
+"""Four transformations for Optax chains, from which every optimizer of this package is built.
 
-Unlike ``optax.adamw``, λ is a *per-step* decay: nothing in this module multiplies it by the
-learning rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
+λ is a *per-step* decay. Unlike ``optax.adamw``, this module never multiplies it by the learning rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
 """
 
 from typing import Any, NamedTuple, TypeGuard
@@ -20,13 +19,13 @@ Mask = Any  # a pytree of booleans (or a prefix of one), or a callable from para
 
 
 class ScheduleState(NamedTuple):
-    """Steps taken so far, int32[]; what η_t is evaluated at."""
+    """Number of steps taken so far, int32[]; argument of the schedule η_t."""
 
     count: Any
 
 
 class ScaleFreeAdamState(NamedTuple):
-    """State of `scale_by_adam` at ``eps=0.0``: ``root_nu`` is √v, so that g² is never formed."""
+    """State of `scale_by_adam` at ``eps=0.0``; ``root_nu`` is √v, which avoids computing g²."""
 
     count: Any
     mu: optax.Updates
@@ -34,7 +33,7 @@ class ScaleFreeAdamState(NamedTuple):
 
 
 def is_static_number(value: object) -> TypeGuard[float]:
-    """Whether ``value`` is a plain number, safe to look at while tracing (a jax.Array is not)."""
+    """Return True for a plain number, whose value is known while tracing; a jax.Array is not one."""
     if isinstance(value, np.ndarray):
         return value.ndim == 0 and value.dtype.kind in "iuf"
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -55,12 +54,12 @@ def check_decay_rates(**given: object) -> None:
 
 
 def at_count(value: Schedule, count: chex.Numeric) -> Any:
-    """The value of a hyperparameter at a step: itself, or its schedule at ``count``."""
+    """Return the value of a hyperparameter at step ``count``; it is a number or a schedule."""
     return value(count) if callable(value) else value
 
 
 def _with_params(update_leaf, weight, schedule, mask):
-    """A transform from ``update_leaf(updates, params, weight · η_t)``, masked if asked."""
+    """Return a transformation that applies ``update_leaf(updates, params, weight · η_t)``."""
 
     def init(params):
         del params
@@ -79,7 +78,7 @@ def _with_params(update_leaf, weight, schedule, mask):
 
 
 def _add_scaled(updates, params, scale):
-    """Updates + scale · params at no less than float32, in the dtype of the update."""
+    """Return updates + scale · params, computed in float32 or wider, in the dtype of the update."""
 
     def on_leaf(u, p):
         if u is None:
@@ -97,11 +96,11 @@ def add_l2_gradient(
 ) -> optax.GradientTransformation:
     """Add the gradient of (λ/2)‖x‖² to the gradient: g ← g + λx.
 
-    First in a chain, before the moments: this is what makes Adam-ℓ2 *not* scale-free.
+    Place it first in a chain, before the moments. This term is why Adam-ℓ2 is *not* scale-free.
 
     Args:
-      weight_decay: λ ≥ 0, a number, traced scalar or schedule; in units of gradient per parameter.
-      mask: Pytree of booleans or a callable that makes one; False leaves are not touched.
+      weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule.
+      mask: Pytree of booleans, or a callable that returns one; False leaves do not change.
 
     Returns:
       A transformation whose ``update`` needs ``params``.
@@ -125,15 +124,15 @@ def add_l2_gradient(
 def decay_weights(
     weight_decay: Schedule, schedule: Schedule = 1.0, mask: Mask | None = None
 ) -> optax.GradientTransformation:
-    """Decay the parameters the step started from: u ← u − λ η_t x.
+    """Decay the parameters from which the step started: u ← u − λ η_t x.
 
-    Place it *after* the learning rate. λ is per step: ``optax.adamw(lr, weight_decay=wd)`` is
-    λ = lr · wd here.
+    Place it *after* the learning rate. λ is per step: ``optax.adamw(lr, weight_decay=wd)`` has
+    λ = lr · wd.
 
     Args:
       weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule.
       schedule: η_t ≥ 0, a number or a callable of the step count (0 at the first step).
-      mask: Pytree of booleans or a callable that makes one; False leaves are not decayed.
+      mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 
     Returns:
       A transformation whose ``update`` needs ``params``.
@@ -162,22 +161,22 @@ def proximal(
     *,
     round_inward: bool = False,
 ) -> optax.GradientTransformation:
-    """Minimize a regularizer exactly after a step: x ← prox_{η_t λ R}(x + u). Last in a chain.
+    """Minimize a regularizer exactly after a step: x ← prox_{η_t λ R}(x + u).
 
-    Returned is prox(x + u) − x in the dtype of the parameter, so that an exact zero of the prox is
-    an exact zero of the parameter after ``optax.apply_updates``. A transform that comes after it
-    rescales that difference and loses the zeros. Elsewhere the parameter is the prox's result to one
-    rounding, which may be outside a bound that `prox.box` has just enforced; ``round_inward`` rounds
-    to the other side of the result there.
+    Place it last in a chain. The update is prox(x + u) − x in the dtype of the parameter, which makes
+    an exact zero of the prox an exact zero of the parameter after ``optax.apply_updates``. A later
+    transformation would rescale that difference and lose the zeros. A nonzero parameter equals the
+    result of the prox to one rounding, and this rounding may leave the bounds of `prox.box`. With
+    ``round_inward`` the parameter stays within the bounds.
 
     Args:
-      prox: An operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
+      prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
       weight: λ ≥ 0 per step, not multiplied by the learning rate; a number, traced scalar or
         schedule.
       schedule: η_t ≥ 0, a number or a callable of the step count (0 at the first step).
-      mask: Pytree of booleans or a callable that makes one; the prox sees only True leaves.
-      round_inward: Keep real parameters that are within the bounds of `prox.box` there, to the last
-        bit. Costs a tenth of a step of Adam on a CPU.
+      mask: Pytree of booleans, or a callable that returns one; the prox sees only True leaves.
+      round_inward: True to keep real parameters within the bounds of `prox.box`, to the last bit. On a
+        CPU this costs a tenth of a step of Adam.
 
     Returns:
       A transformation whose ``update`` needs ``params``.
@@ -204,7 +203,7 @@ def proximal(
     difference = _inward_difference if round_inward else _difference
 
     def step(updates, params, t):
-        # prox sees None for a leaf that has no update, and so leaves it out of its norms.
+        # A leaf without an update is None for the prox, which excludes it from the norms.
         target = jax.tree.map(
             lambda u, p: None if u is None else p + u, updates, params, is_leaf=lambda x: x is None
         )
@@ -226,24 +225,24 @@ def _difference(z, target, p):
 
 
 def _inward_difference(z, target, p):
-    """z − p, rounded so that p + (z − p) is z or lies beyond it, seen from what the prox was given.
+    """Return z − p, rounded such that p + (z − p) does not lie between z and ``target``.
 
-    The nearest number may put the parameter one rounding back towards ``target``; the next one then
-    has it on the inside. Where the prox did not act, the side of p is taken.
+    The nearest rounding may leave p + (z − p) one unit on the side of ``target``, the argument of the
+    prox; then the function takes the next number. Where the prox did not act, p replaces ``target``.
     """
     p = jnp.asarray(p)
     pull, z = target - z, z.astype(p.dtype)
     step = z - p
     if jnp.iscomplexobj(step):
-        return step  # complex numbers have no order, and so no bounds
+        return step  # complex numbers have no order, hence no bounds
     limits = jnp.finfo(step.dtype)
     reached = p + step
     if limits.nmant < 23:
-        # XLA may keep half precision in float32 inside a fusion; what is checked must be what is added.
+        # A fusion of XLA may compute half precision in float32; round to the precision of the sum.
         reached = jax.lax.reduce_precision(reached, limits.nexp, limits.nmant)
     back = jnp.where(pull == 0, step, pull.astype(step.dtype))
     outside = (reached != z) & ((reached > z) == (back > 0))
-    # ε |s| is one or two numbers away from s.
+    # A change of ε |s| moves s by one or two representable numbers.
     return jnp.where(outside, step - jnp.copysign(limits.eps * step, back), step)
 
 
@@ -256,29 +255,33 @@ def scale_by_adam(
     *,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """Adam's direction m̂ / (√v̂ + ε); with ``eps=0.0``, ε-free and safe from 1e-30 to 1e30.
+    """Adam's direction m̂ / (√v̂ + ε); with ``eps=0.0``, ε-free and in range from 1e-30 to 1e30.
 
     m_t = β₁ m_{t−1} + (1−β₁) g_t,  v_t = β₂ v_{t−1} + (1−β₂) g_t²,  hats divide by 1 − β^t.
 
-    With a plain number ``eps > 0`` this is ``optax.scale_by_adam``, except that a quotient by zero is
-    0 where the dtype of a leaf cannot hold ε. The plain number ``eps=0.0``
-    (with ``eps_root=0.0``) keeps √v instead of v and updates it by a hypotenuse: gradients from
-    1e-30 to 1e30 are in range, 0/0 is 0 (a coordinate that never saw a gradient does not move), and
-    multiplying a coordinate's gradients by a power of two changes no bit of the result. A *traced*
-    ε, as under ``optax.inject_hyperparams``, cannot choose the state and keeps v: 0/0 is 0 then too,
-    but g² must be in range. Pass ``static_args=("eps",)`` to inject around ``eps=0.0``. At ε = 0 keep
-    β₁² ≤ β₂, or the steps after a lone gradient grow without bound.
+    With a plain number ``eps > 0`` this is ``optax.scale_by_adam``, with one exception: a quotient by
+    zero is 0 where ε underflows in the dtype of a leaf.
+
+    With the plain number ``eps=0.0`` (and ``eps_root=0.0``) the state has √v instead of v, updated by
+    a hypotenuse. Gradients from 1e-30 to 1e30 are in range. 0/0 is 0: a coordinate that never saw a
+    gradient does not move. Multiplying the gradients of a coordinate by a power of two changes no bit
+    of the result. At ε = 0 choose β₁² ≤ β₂; otherwise the steps after a single gradient grow without
+    bound.
+
+    A *traced* ε, as under ``optax.inject_hyperparams``, cannot select the state, which then has v:
+    0/0 is still 0, but g² must be in range. Pass ``static_args=("eps",)`` to inject other
+    hyperparameters with ``eps=0.0``.
 
     Args:
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
       eps: ε ≥ 0, added to √v̂ after bias correction; in units of the gradient.
-      eps_root: Added to v̂ inside the root, for differentiating through the step.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
-      nesterov: Nesterov momentum, as in NAdam.
+      eps_root: Constant ≥ 0 added to v̂ inside the root, for differentiation through the step.
+      mu_dtype: dtype of the first moment; None means the dtype of the parameters.
+      nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
-      A transformation; its updates have the sign of the gradient.
+      A transformation; its updates point along the gradient, not against it.
 
     Raises:
       ValueError: ``eps`` or ``eps_root`` is a negative number, ``b1`` or ``b2`` one outside [0, 1).
@@ -294,10 +297,10 @@ def scale_by_adam(
     """
     check_nonnegative(eps=eps, eps_root=eps_root)
     check_decay_rates(b1=b1, b2=b2)
-    # NumPy's float64 would make the updates float64; a plain number takes the type of a leaf.
+    # NumPy's float64 would make the updates float64; a Python float takes the dtype of a leaf.
     eps, eps_root = (float(x) if is_static_number(x) else x for x in (eps, eps_root))
     if is_static_number(eps) and eps == 0 and not (is_static_number(eps_root) and eps_root > 0):
-        # A known zero costs nothing; an array may hold any value, and zero must be right too.
+        # A known zero is left out; an array may be zero or not, and both must be right.
         added = None if is_static_number(eps_root) else eps_root
         return _scale_by_range_safe_adam(b1, b2, added, mu_dtype, nesterov)
     adam = optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
@@ -305,7 +308,7 @@ def scale_by_adam(
 
 
 def _nothing_over_nothing(adam, eps, eps_root):
-    """Optax's Adam with 0 for a quotient by zero, in leaves whose dtype may hold neither constant."""
+    """Optax's Adam, with 0 for a quotient by zero in leaves where both constants may underflow."""
 
     def on_leaf(u, nu):
         if any(_is_held(constant, nu.dtype) for constant in (eps, eps_root)):
@@ -320,10 +323,10 @@ def _nothing_over_nothing(adam, eps, eps_root):
 
 
 def _is_held(constant, dtype):
-    """Return True if a constant in a denominator is known to be no zero in ``dtype``.
+    """Return True if a constant in a denominator is certainly nonzero in ``dtype``.
 
-    XLA flushes subnormal numbers to zero, and turns m/(1 − β₁ᵗ)/(√v̂ + ε) into
-    m/((1 − β₁ᵗ)(√v̂ + ε)): that product must be normal, too.
+    XLA flushes subnormal numbers to zero, and rewrites m/(1 − β₁ᵗ)/(√v̂ + ε) as
+    m/((1 − β₁ᵗ)(√v̂ + ε)). The product in this denominator must be a normal number too.
     """
     return is_static_number(constant) and float(constant) >= float(jnp.finfo(dtype).tiny) * 2**24
 
@@ -346,7 +349,7 @@ def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
         mu_hat = optax.tree.bias_correction(mu, b1, count)
         if nesterov:
             mu_hat = _map(
-                # The factor of g is at most 1: g / (1 − β₁ᵗ) would leave the range.
+                # The factor of g is at most 1: g / (1 − β₁ᵗ) could overflow.
                 lambda m, g: b1 * m + ((1 - b1) / (1 - b1**count)).astype(g.dtype) * g,
                 optax.tree.bias_correction(mu, b1, optax.safe_increment(count)),
                 updates,
@@ -364,12 +367,12 @@ def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
 
 
 def _wide_root(parameter):
-    """√v = 0 at no less than float32: in bfloat16, √β₂ √v rounds to √v and nothing is forgotten."""
+    """Return √v = 0 in float32 or wider: in bfloat16, √β₂ √v rounds to √v and never decays."""
     return zeros_at_least_float32(jnp.abs(parameter))
 
 
 def zeros_at_least_float32(x: jax.Array) -> jax.Array:
-    """Zeros of the shape of ``x``, in its dtype or float32, whichever is wider."""
+    """Return zeros of the shape of ``x``, in its dtype or float32, whichever is wider."""
     return jnp.zeros_like(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
 
 
@@ -383,22 +386,22 @@ def _map(function, updates, *rest):
 
 
 def _root_moment(magnitude, root, b2):
-    """√(β₂ s² + (1−β₂) |g|²) from s and |g|."""
+    """Return √(β₂ s² + (1−β₂) |g|²) from s and |g|."""
     a = jnp.sqrt(jnp.asarray(b2, root.dtype)) * root
     b = jnp.sqrt(jnp.asarray(1 - b2, root.dtype)) * magnitude.astype(root.dtype)
     return hypotenuse(a, b)
 
 
 def hypotenuse(a: jax.Array, b: jax.Array) -> jax.Array:
-    """√(a² + b²) of a, b ≥ 0, forming neither square; exact under scaling by powers of two."""
+    """Return √(a² + b²) of a, b ≥ 0 without a square; scaling by powers of two is exact."""
     larger = jnp.maximum(a, b)
     ratio = jnp.minimum(a, b) / jnp.where(larger > 0, larger, 1)
     return larger * jnp.sqrt(1 + ratio * ratio)
 
 
 def _ratio(m, root, eps_root):
-    """m / √(root² + eps_root) with 0/0 = 0; None stands for a known zero."""
+    """Return m / √(root² + eps_root) with 0/0 = 0; ``eps_root`` of None is a known zero."""
     if eps_root is not None:
         root = hypotenuse(root, jnp.sqrt(jnp.asarray(eps_root, root.dtype)))
-    # Asked as ``== 0``: a root that is not a number stays one, instead of passing for 0/0.
+    # With ``== 0``, a NaN root stays NaN and does not count as 0/0.
     return jnp.where(root == 0, 0, m / jnp.where(root == 0, 1, root)).astype(m.dtype)

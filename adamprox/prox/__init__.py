@@ -8,17 +8,17 @@ Every operator has the signature ``prox(tree, t)`` and computes, for its regular
 computed in float32. ``None`` leaves are skipped, as everywhere in Optax. Further parameters are
 set with ``functools.partial``; bad ones raise when they are Python or NumPy numbers.
 
-Entries of the whole range are right to rounding; subnormal numbers may count as zero, as everywhere
-in XLA. An entry that is NaN stays NaN, and a norm passes it on to all entries of its group.
+Results are accurate to rounding for entries of any magnitude; XLA may treat subnormal numbers as
+zero. An entry that is NaN stays NaN, and a norm passes it on to all entries of its group.
 
-A norm is that of the whole arrays, however ``jit`` shards them. Inside ``shard_map`` and ``pmap`` an
-operator sees one device's part: `l2`, `l2_ball`, `sparse_group` and `size_weighted` then need
-``axis_name``, and add what two all-reduces of a scalar cost. With ``check_vma=True``, its default,
-``shard_map`` knows which leaves are copies, and they count once; with ``check_vma=False`` every leaf
-is taken for a part. ``partial(prox.l2, axis_name="data")`` in a chain of `adamprox.adam_direction` and
-`adamprox.proximal` is `adamprox.adamprox_l2` there.
+Under ``jit``, a norm is that of the whole arrays for any sharding. Inside ``shard_map`` and ``pmap`` an
+operator sees one device's part. There `l2`, `l2_ball`, `sparse_group` and `size_weighted` need
+``axis_name``, and cost two more all-reduces of a scalar. With ``check_vma=True``, its default,
+``shard_map`` knows the replicated leaves, which count once. With ``check_vma=False`` every leaf counts
+as a part. Inside ``shard_map``, `adamprox.adamprox_l2` is a chain of `adamprox.adam_direction` and
+`adamprox.proximal` with ``partial(prox.l2, axis_name="data")``.
 
-| module | holds |
+| module | contents |
 |---|---|
 | `penalties` | convex penalties: `l1`, `l2`, `squared_l2`, `elastic_net`, `sparse_group`, `huber` |
 | `constraints` | projections: `nonnegative`, `nonnegative_l1`, `box`, `l2_ball` |

@@ -1,4 +1,4 @@
-"""What the operators share: how a leaf is computed, norms without overflow, checks of arguments."""
+"""Shared by the operators: arithmetic on a leaf, norms without overflow, checks of arguments."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Prox = Callable[[Any, chex.Numeric], Any]
 
 
 def widen(leaf) -> jax.Array:
-    """The leaf as an array of no less than float32, where it is computed; TypeError for integers."""
+    """Return the leaf as an array of float32 or wider; raise TypeError for integers."""
     leaf = jnp.asarray(leaf)
     if not jnp.issubdtype(leaf.dtype, jnp.inexact):
         raise TypeError(f"a prox needs leaves of real or complex numbers, got {leaf.dtype}")
@@ -24,20 +24,20 @@ def widen(leaf) -> jax.Array:
 
 
 def cast_like(tree, reference):
-    """``tree`` with the dtypes of ``reference``."""
+    """Return ``tree`` with the dtypes of ``reference``."""
     return jax.tree.map(lambda x, ref: x.astype(jnp.asarray(ref).dtype), tree, reference)
 
 
 def scalar(value: Any, dtype) -> jax.Array:
-    """``value`` as an array of ``dtype``; a number beyond its range is ∞, without a warning."""
+    """Return ``value`` as an array of ``dtype``; a number beyond its range becomes ∞ silently."""
     with np.errstate(over="ignore"):
         return jnp.asarray(value, dtype)
 
 
 def elementwise(shrink: Callable[..., jax.Array], tree, *scalars):
-    """Apply ``shrink(x, *scalars)`` to every leaf at no less than float32, and cast back.
+    """Apply ``shrink(x, *scalars)`` to every leaf in float32 or wider, and cast back.
 
-    The scalars take the real dtype that x has, whether they are Python floats or traced.
+    The scalars, Python floats or traced, are cast to the real dtype of x.
     """
 
     def on_leaf(leaf):
@@ -49,18 +49,18 @@ def elementwise(shrink: Callable[..., jax.Array], tree, *scalars):
 
 
 def times(x, factor):
-    """x · factor for a real factor, part by part: an infinite part makes no NaN of the other one."""
+    """Return x · factor for a real factor, each part alone: an infinite part leaves the other one."""
     if jnp.iscomplexobj(x):
         return jax.lax.complex(jnp.real(x) * factor, jnp.imag(x) * factor)
     return x * factor
 
 
 def divide(x, divisor):
-    """x / divisor for a real scalar divisor ≥ 1.
+    """Return x / divisor for a real scalar divisor ≥ 1.
 
-    XLA multiplies by the reciprocal of a scalar, which is flushed to zero where it is subnormal.
-    Such a divisor is taken an eighth, as x is. The quotients of the smallest x are subnormal, too:
-    they are zeroed first, and XLA cannot merge the two constant factors across that step.
+    XLA multiplies by the reciprocal of a scalar, and flushes a subnormal reciprocal to zero. For such
+    a divisor, the function divides x and the divisor by 8 first. It also zeroes the smallest x, whose
+    quotients are subnormal; this step keeps XLA from merging the two constant factors.
     """
     limit = 1 / (2 * jnp.finfo(x.dtype).tiny)
     large = divisor > limit
@@ -70,7 +70,7 @@ def divide(x, divisor):
 
 
 def soft_threshold(x, t):
-    """sign(x) · max(|x| − t, 0)."""
+    """Return sign(x) · max(|x| − t, 0)."""
     if jnp.iscomplexobj(x):
         scale = safe_scale(largest_part(x))
         modulus = _root(_squared_magnitude(x, scale))
@@ -80,32 +80,32 @@ def soft_threshold(x, t):
 
 
 def keep_fraction(norm, t):
-    """max(1 − t/norm, 0), with value and derivative 0 where norm ≤ t; NaN where the norm is NaN."""
+    """Return max(1 − t/norm, 0); value and derivative are 0 where norm ≤ t, NaN for a NaN norm."""
     dead = norm <= t
-    # Both are selected: XLA would turn (t/scale)/norm into t/(scale · norm), which may overflow.
+    # Select both operands: XLA would turn (t/scale)/norm into t/(scale · norm), which may overflow.
     return jnp.where(dead, 0, 1 - jnp.where(dead, 0, t) / jnp.where(dead, 1, norm))
 
 
 def weighted(t, weight):
-    """t · weight, and 0 rather than NaN for t = ∞ and weight = 0."""
+    """Return t · weight, with 0 instead of NaN for t = ∞ and weight = 0."""
     return jnp.where(jnp.isinf(t) & (weight == 0), 0, t) * weight
 
 
 def scaled_norm(tree, axis_name: AxisName | None = None) -> tuple[jax.Array, jax.Array]:
-    """Scalars (s, r) with ‖tree‖₂ = s · r, such that neither s, 1/s nor a square leaves the range.
+    """Return scalars (s, r) with ‖tree‖₂ = s · r, such that s, 1/s and the squares are in range.
 
-    s is the largest magnitude, as far as its reciprocal is in range (`safe_scale`), and does not
-    differ from it by more than a factor of 8: ½ ≤ r ≤ 8√(2n), and r = 0 at zero. s only guards the
-    range and the norm does not depend on it, so no gradient flows through it; that of r is 0, not
-    NaN, at zero. An infinite entry makes r infinite, one that is NaN makes it NaN. Leaves that are
-    divided along mapped axes cost two all-reduces of a scalar.
+    s is the largest magnitude, clipped by at most a factor of 8 to bring its reciprocal in range
+    (`safe_scale`). Hence ½ ≤ r ≤ 8√(2n), and r = 0 at zero. The norm does not depend on the choice of
+    s, therefore no gradient flows through s. The gradient of r at zero is 0, not NaN. An infinite
+    entry makes r infinite, a NaN entry makes r NaN. Leaves divided along mapped axes cost two
+    all-reduces of a scalar.
     """
     scale = safe_scale(largest_magnitude(tree, axis_name))
     return scale, relative_norm(tree, scale, axis_name)
 
 
 def largest_magnitude(tree, axis_name: AxisName | None = None) -> jax.Array:
-    """The largest magnitude of a real or imaginary part, at no less than float32; no gradient."""
+    """Return the largest magnitude of a real or imaginary part, in float32 or wider; no gradient."""
     leaves = [widen(leaf) for leaf in jax.tree.leaves(tree)]
     dtype = jnp.result_type("float32", *(jnp.finfo(x.dtype).dtype for x in leaves))
     peaks = [
@@ -116,7 +116,7 @@ def largest_magnitude(tree, axis_name: AxisName | None = None) -> jax.Array:
 
 
 def safe_scale(largest: jax.Array) -> jax.Array:
-    """``largest``, moved to where it and its reciprocal are normal numbers; NaN stays NaN.
+    """Clip ``largest`` to numbers that are normal and have a normal reciprocal; NaN stays NaN.
 
     XLA divides by a scalar by multiplying by its reciprocal, and flushes subnormal numbers to zero.
     """
@@ -125,7 +125,7 @@ def safe_scale(largest: jax.Array) -> jax.Array:
 
 
 def relative_norm(tree, scale: jax.Array, axis_name: AxisName | None = None) -> jax.Array:
-    """‖tree‖₂ / scale, with a derivative of 0 at zero."""
+    """Return ‖tree‖₂ / scale, with a derivative of 0 at zero."""
     leaves = [widen(leaf) for leaf in jax.tree.leaves(tree)]
     total = sum(
         _reduce(jax.lax.psum, _sum_of_squares(group, scale), axes)
@@ -135,14 +135,15 @@ def relative_norm(tree, scale: jax.Array, axis_name: AxisName | None = None) -> 
 
 
 def _root(square):
-    zero = square == 0  # and not NaN, which must not pass for zero
+    zero = square == 0  # False for NaN, which stays NaN
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
 
 
 def divided_along(leaves: list[jax.Array], axis_name: AxisName | None) -> dict[tuple, list]:
-    """Leaves by the axes of ``axis_name`` that they are divided along.
+    """Group leaves by the axes of ``axis_name`` along which they are divided.
 
-    Types tell inside ``shard_map(check_vma=True)``. Where they tell of no leaf, all are divided.
+    Inside ``shard_map(check_vma=True)`` the types have the axes. If no type has any, all leaves count
+    as divided along all axes.
     """
     axes = (axis_name,) if isinstance(axis_name, str) else axis_name or ()
     known = bool(varying_axes(leaves) & set(axes))
@@ -158,7 +159,7 @@ def _reduce(collective, x, axes):
 
 
 def largest_part(x):
-    """|x|, and of a complex entry the larger one of its parts, where |x| may overflow."""
+    """Return |x|; for complex x the larger of its parts, because |x| may overflow."""
     if jnp.iscomplexobj(x):
         return jnp.maximum(jnp.abs(jnp.real(x)), jnp.abs(jnp.imag(x)))
     return jnp.abs(x)
@@ -173,19 +174,19 @@ def _sum_of_squares(leaves, scale):
 
 
 def _squared_magnitude(x, scale):
-    """|x/scale|²."""
+    """Return |x/scale|²."""
     if jnp.iscomplexobj(x):
         return (jnp.real(x) / scale) ** 2 + (jnp.imag(x) / scale) ** 2
     return (x / scale) ** 2
 
 
 def like(x, dtype):
-    """The real or complex counterpart of the real ``dtype``, as ``x`` is real or complex."""
+    """Return the real ``dtype`` for real x, and its complex counterpart for complex x."""
     return jnp.promote_types(dtype, jnp.complex64) if jnp.iscomplexobj(x) else dtype
 
 
 def is_known(value: Any) -> bool:
-    """Whether ``value`` is a Python or NumPy number or array, which a check may look at."""
+    """Return True for a Python or NumPy number or array, whose value a check can read."""
     return isinstance(value, int | float | np.number | np.ndarray)
 
 

@@ -1,9 +1,9 @@
 """Convex constraints: R is 0 on a set and ∞ outside, so the prox is the projection on the set.
 
-No weight softens an indicator: ``t`` is ignored, and is there so that every operator has the same
-signature. Even at t = 0 the result satisfies the constraint. After `adamprox.proximal` and
-``optax.apply_updates`` a parameter is the result to one rounding, and still at least 0 where that is
-the constraint; ``proximal(…, round_inward=True)`` keeps the bounds of `box` to the last bit.
+An indicator does not depend on a weight. The projections ignore ``t``, which is there for a common
+signature, and satisfy the constraint even at t = 0. After `adamprox.proximal` and
+``optax.apply_updates`` a parameter equals the result to one rounding. The bound 0 of `nonnegative` is
+exact nevertheless; ``proximal(…, round_inward=True)`` makes the bounds of `box` exact too.
 """
 
 import functools
@@ -39,10 +39,10 @@ def nonnegative(tree: Tree, t: chex.Numeric) -> Tree:
 
     Args:
       tree: Pytree of real arrays, any shapes.
-      t: Ignored.
+      t: Ignored, for a common signature.
 
     Returns:
-      Pytree like ``tree``, no entry negative.
+      Pytree like ``tree`` without negative entries.
 
     Raises:
       TypeError: a leaf is complex.
@@ -62,7 +62,7 @@ def nonnegative(tree: Tree, t: chex.Numeric) -> Tree:
 def nonnegative_l1(tree: Tree, t: chex.Numeric) -> Tree:
     """One-sided soft thresholding, the prox of R(x) = ‖x‖₁ for x ≥ 0 and ∞ elsewhere.
 
-    prox(x)ᵢ = max(xᵢ − t, 0). Here t matters: the constraint comes with a penalty.
+    prox(x)ᵢ = max(xᵢ − t, 0). t is the weight of the penalty ‖x‖₁ on top of the constraint.
 
     Args:
       tree: Pytree of real arrays, any shapes.
@@ -99,12 +99,12 @@ def box(
 
     Args:
       tree: Pytree of real arrays, any shapes.
-      t: Ignored.
-      lower: Least value allowed, in the units of the parameters; −∞ by default.
-      upper: Greatest value allowed, in the units of the parameters, ≥ ``lower``; ∞ by default.
+      t: Ignored, for a common signature.
+      lower: Smallest allowed value, in the units of the parameters; −∞ by default.
+      upper: Largest allowed value ≥ ``lower``, in the units of the parameters; ∞ by default.
 
     Returns:
-      Pytree like ``tree``, every entry in [lower, upper] as rounded to its dtype.
+      Pytree like ``tree``; every entry is in [lower, upper], bounds rounded to its dtype.
 
     Raises:
       TypeError: a leaf is complex.
@@ -139,15 +139,15 @@ def l2_ball(
 
     Args:
       tree: Pytree of real or complex arrays, any shapes.
-      t: Ignored.
-      radius: r ≥ 0, in the units of the parameters.
-      axis_name: The mapped axis or axes that the leaves are divided along, where the operator runs on
-        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
+      t: Ignored, for a common signature.
+      radius: Radius r ≥ 0, in the units of the parameters.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
+        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
-      Pytree like ``tree``; x itself, bit for bit, inside the ball. The norm of the result is r to
-      rounding. Infinite entries share the radius, and finite ones beside them are 0: the limit of
-      large ones. All of it is NaN when an entry is.
+      Pytree like ``tree``. Inside the ball it is x, bit for bit; otherwise its norm is r to rounding.
+      If entries are infinite, they share the radius and finite entries become 0, as in the limit of
+      large entries. One NaN entry makes all entries NaN.
 
     Raises:
       ValueError: ``radius`` is a negative number or NaN.
@@ -172,7 +172,7 @@ def l2_ball(
     scale = jnp.where(infinite, 1, safe_scale(largest))
     norm = relative_norm(limit, scale, axis_name)
     radius = scalar(radius, scale.dtype)
-    inside = jnp.where(infinite, jnp.isinf(radius), norm <= radius / scale)  # not where it is NaN
+    inside = jnp.where(infinite, jnp.isinf(radius), norm <= radius / scale)  # False for a NaN norm
     factors = _descending_factors(*(jnp.where(inside, 1, a) for a in (radius, scale, norm)))
 
     def project(x, direction):
@@ -183,7 +183,7 @@ def l2_ball(
 
 
 def _limit_direction(x, infinite):
-    """x, or where the vector is infinite its direction: ±1 for an infinite part, 0 for a finite one."""
+    """Return x, or the direction of an infinite vector: ±1 for infinite parts, 0 for finite ones."""
     if jnp.iscomplexobj(x):
         parts = (_limit_direction(part, infinite) for part in (jnp.real(x), jnp.imag(x)))
         return jax.lax.complex(*parts)
@@ -192,10 +192,10 @@ def _limit_direction(x, infinite):
 
 
 def _descending_factors(radius, scale, norm):
-    """Factors whose product is radius/(scale · norm) ≤ 1, to be applied to x one after the other.
+    """Return factors of radius/(scale · norm) ≤ 1, to be multiplied with x one after the other.
 
-    Each is a normal number, and no product of x and the first of them is subnormal unless the result
-    is: a quotient of two numbers at the ends of the range is not formed.
+    Each factor is a normal number. The partial products with x are subnormal only if the result is.
+    Therefore the function divides no two numbers from opposite ends of the range.
     """
     ratio = jnp.maximum(radius, 1) / scale
     return jnp.minimum(ratio, 1), jnp.maximum(ratio, 1) / norm, jnp.minimum(radius, 1)

@@ -1,6 +1,6 @@
-"""Combinators: which entries of a tree an operator sees as one group, and with what weight.
+"""Combinators that divide a tree into groups, and weight each group.
 
-A group is what one call of the operator gets. Combinators nest, and read from the outside in:
+A group is the argument of one call of the operator. Combinators nest; read them from the outside in:
 ``by_path(re.compile("kernel").search, per_output_channel(size_weighted(l2)))``.
 """
 
@@ -15,12 +15,12 @@ from adamprox.prox._arithmetic import Prox, divided_along
 
 
 def per_leaf(prox: Prox) -> Prox:
-    """Turn an operator on a tree into one that treats every leaf as a group of its own.
+    """Turn an operator on a tree into one that treats every leaf as a separate group.
 
-    prox_{tR}(x) = (prox_{tR₀}(x₁), …, prox_{tR₀}(x_k)) for R(x) = Σⱼ R₀(xⱼ), one term a leaf.
+    prox_{tR}(x) = (prox_{tR₀}(x₁), …, prox_{tR₀}(x_k)) for R(x) = Σⱼ R₀(xⱼ), one term per leaf.
 
     Args:
-      prox: An operator with the signature of this module.
+      prox: Operator with the signature of this module.
 
     Returns:
       An operator with the same signature.
@@ -40,13 +40,13 @@ def per_leaf(prox: Prox) -> Prox:
 def per_output_channel(prox: Prox) -> Prox:
     """Turn an operator on a tree into one that treats every output channel as a group.
 
-    prox_{tR}(X)[…, j] = prox_{tR₀}(X[…, j]) for R(X) = Σⱼ R₀(X[…, j]), one term a channel.
+    prox_{tR}(X)[…, j] = prox_{tR₀}(X[…, j]) for R(X) = Σⱼ R₀(X[…, j]), one term per channel.
 
     The channel is the last axis, as in Flax kernels (``[in, out]``, ``[height, width, in, out]``).
-    A vector has one entry a channel, a scalar is one group.
+    Every entry of a vector is a channel; a scalar is one group.
 
     Args:
-      prox: An operator with the signature of this module.
+      prox: Operator with the signature of this module.
 
     Returns:
       An operator with the same signature.
@@ -71,19 +71,19 @@ def per_output_channel(prox: Prox) -> Prox:
 
 
 def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
-    """Turn an operator on a tree into one that treats only the leaves on some paths, as one group.
+    """Restrict an operator to the leaves on some paths, which form one group.
 
-    prox_{tR}(x) = (prox_{tR₀}(x_S), x_rest) for R(x) = R₀(x_S), S being the leaves whose path the
+    prox_{tR}(x) = (prox_{tR₀}(x_S), x_rest) for R(x) = R₀(x_S), where S are the leaves whose path the
     predicate accepts.
 
     Args:
-      predicate: Takes a leaf's path, its keys joined by "/" (``"params/Dense_0/kernel"``, ``""``
-        for a tree that is one array); what it returns is read as true or false. It runs while the
-        program is traced, on names alone.
-      prox: An operator with the signature of this module; it sees None for the other leaves.
+      predicate: Function from the path of a leaf to a true or false value. A path has the keys joined
+        by "/", such as ``"params/Dense_0/kernel"``; it is ``""`` for a tree that is one array. The
+        function runs during tracing.
+      prox: Operator with the signature of this module; the other leaves are None in its argument.
 
     Returns:
-      An operator with the same signature; the other leaves pass through untouched.
+      An operator with the same signature; the other leaves do not change.
 
     Raises:
       TypeError: ``predicate`` or ``prox`` is not callable.
@@ -119,12 +119,13 @@ def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
 def size_weighted(prox: Prox, *, axis_name: AxisName | None = None) -> Prox:
     """Multiply the weight of a group by the square root of its size, as the group lasso does.
 
-    prox_{tR}(x) = prox_{t√n R₀}(x) for R(x) = √n · R₀(x), n being the number of entries (a complex
-    one counts once). It goes *inside* what makes the groups: ``per_leaf(size_weighted(l2))``.
+    prox_{tR}(x) = prox_{t√n R₀}(x) for R(x) = √n · R₀(x), where n is the number of entries (a complex
+    entry counts once). Place it *inside* the combinator that makes the groups:
+    ``per_leaf(size_weighted(l2))``.
 
     Args:
-      prox: An operator with the signature of this module.
-      axis_name: The mapped axis or axes that the leaves are divided along, where it runs on one
+      prox: Operator with the signature of this module.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
         device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:

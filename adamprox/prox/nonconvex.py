@@ -1,6 +1,6 @@
-"""Penalties that leave large entries alone. They are not convex, so these operators jump.
+"""Nonconvex penalties, which do not shrink large entries; their operators are discontinuous.
 
-Where two points minimize the objective the operator returns the smaller one, which is zero.
+If two points minimize the objective, the operator returns the smaller one, which is zero.
 """
 
 import chex
@@ -27,7 +27,7 @@ def l0(tree: Tree, t: chex.Numeric) -> Tree:
       t: Scalar ≥ 0, in the units of the parameters squared.
 
     Returns:
-      Pytree like ``tree``; every entry is unchanged or exactly zero. The gradient is 1 or 0.
+      Pytree like ``tree``; every entry is unchanged or exactly zero. The derivative is 1 or 0.
 
     Raises:
       ValueError: ``t`` is a negative number or NaN.
@@ -46,19 +46,19 @@ def l0(tree: Tree, t: chex.Numeric) -> Tree:
 def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Numeric = 1.0) -> Tree:
     """Firm thresholding, the prox of the minimax concave penalty.
 
-    R(x) = Σᵢ ρ(|xᵢ|), ρ(r) = λr − r²/(2γ) where r ≤ γλ and γλ²/2 beyond, λ being ``scale``: ℓ1 with
-    slope λ near zero, flat beyond γλ. ``t`` multiplies R and is neither λ nor γ.
+    R(x) = Σᵢ ρ(|xᵢ|), ρ(r) = λr − r²/(2γ) where r ≤ γλ and γλ²/2 beyond; λ is ``scale``. The
+    penalty has slope λ near zero and is flat beyond γλ. ``t`` multiplies R and is neither λ nor γ.
 
-    - t < γ, where the objective is convex: prox(x)ᵢ = xᵢ where |xᵢ| > γλ, else
+    - t < γ (convex objective): prox(x)ᵢ = xᵢ where |xᵢ| > γλ, else
       sign(xᵢ) · max(|xᵢ| − tλ, 0) · γ/(γ − t).
-    - t ≥ γ, where only 0 and xᵢ can be minimizers: prox(x)ᵢ = xᵢ where |xᵢ| > λ√(γt), else 0.
+    - t ≥ γ (only 0 and xᵢ can be minimizers): prox(x)ᵢ = xᵢ where |xᵢ| > λ√(γt), else 0.
 
     Args:
       tree: Pytree of real or complex arrays, any shapes; a complex entry keeps its phase.
       t: Scalar ≥ 0, dimensionless.
-      gamma: γ, finite and > 1, dimensionless; towards ∞ the penalty becomes λ‖x‖₁.
-      scale: λ, finite and > 0, in the units of the parameters. Entries beyond γλ are not shrunk (as
-        long as t ≤ γ): choose it so that the weights worth keeping lie there.
+      gamma: Finite γ > 1, dimensionless; the limit γ → ∞ of the penalty is λ‖x‖₁.
+      scale: Finite λ > 0, in the units of the parameters. For t ≤ γ, entries beyond γλ are not shrunk:
+        choose λ such that the weights to keep are larger than γλ.
 
     Returns:
       Pytree like ``tree``; entries with |xᵢ| ≤ tλ (t < γ) or ≤ λ√(γt) (t ≥ γ) are exactly zero.
@@ -81,7 +81,7 @@ def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Nume
 
 
 def _root_of_twice(t):
-    """√(2t), from 2√(t/2) where 2t might overflow: rounded alike."""
+    """Return √(2t), computed as 2√(t/2) where 2t might overflow; both round equally."""
     large = t > 1
     return jnp.where(large, 2, 1) * jnp.sqrt(jnp.where(large, t / 2, 2 * t))
 

@@ -56,12 +56,12 @@ def l2(tree: Tree, t: chex.Numeric, *, axis_name: AxisName | None = None) -> Tre
     Args:
       tree: Pytree of real or complex arrays, any shapes.
       t: Scalar ≥ 0, in the units of the parameters.
-      axis_name: The mapped axis or axes that the leaves are divided along, where the operator runs on
-        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
+        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
-      Pytree like ``tree``; all of it exactly zero when ‖x‖₂ ≤ t. At x = 0 the value is 0 and the
-      gradient finite.
+      Pytree like ``tree``; all entries are exactly zero if ‖x‖₂ ≤ t. At x = 0 the value is 0 and the
+      gradient is finite.
 
     Raises:
       ValueError: ``t`` is a negative number or NaN.
@@ -82,7 +82,7 @@ def l2(tree: Tree, t: chex.Numeric, *, axis_name: AxisName | None = None) -> Tre
 
 
 def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
-    """Shrinkage, the prox of R(x) = ½‖x‖₂²; the ½ is inside.
+    """Shrinkage, the prox of R(x) = ½‖x‖₂²; R includes the ½.
 
     prox(x) = x / (1 + t).
 
@@ -110,12 +110,12 @@ def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
 def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tree:
     """Soft thresholding and shrinkage, the prox of R(x) = ρ‖x‖₁ + (1 − ρ)·½‖x‖₂².
 
-    prox(x)ᵢ = sign(xᵢ) · max(|xᵢ| − tρ, 0) / (1 + t(1 − ρ)), ρ being ``l1_ratio``.
+    prox(x)ᵢ = sign(xᵢ) · max(|xᵢ| − tρ, 0) / (1 + t(1 − ρ)), where ρ is ``l1_ratio``.
 
     Args:
       tree: Pytree of real or complex arrays, any shapes.
       t: Scalar ≥ 0; tρ is in the units of the parameters, t(1 − ρ) is dimensionless.
-      l1_ratio: ρ in [0, 1]; 1 is `l1`, 0 is `squared_l2`.
+      l1_ratio: Share ρ of ℓ1, in [0, 1]; 1 is `l1`, 0 is `squared_l2`.
 
     Returns:
       Pytree like ``tree``; entries with |xᵢ| ≤ tρ are exactly zero.
@@ -148,20 +148,20 @@ def sparse_group(
     *,
     axis_name: AxisName | None = None,
 ) -> Tree:
-    """Soft thresholding, then the same for the norm: the prox of R(x) = ρ‖x‖₁ + (1 − ρ)‖x‖₂.
+    """Soft thresholding of entries, then of the norm: the prox of R(x) = ρ‖x‖₁ + (1 − ρ)‖x‖₂.
 
     prox(x) = max(1 − t(1 − ρ)/‖s‖₂, 0) · s with sᵢ = sign(xᵢ) · max(|xᵢ| − tρ, 0). The norm is over
-    the whole tree: `per_leaf` or `per_output_channel` make it the sparse group lasso.
+    the whole tree; `per_leaf` or `per_output_channel` turn it into the sparse group lasso.
 
     Args:
       tree: Pytree of real or complex arrays, any shapes.
       t: Scalar ≥ 0, in the units of the parameters.
-      l1_ratio: ρ in [0, 1]; 1 is `l1`, 0 is `l2`.
-      axis_name: The mapped axis or axes that the leaves are divided along, where the operator runs on
-        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
+      l1_ratio: Share ρ of ℓ1, in [0, 1]; 1 is `l1`, 0 is `l2`.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
+        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
-      Pytree like ``tree``; exact zeros by entry and, when ‖s‖₂ ≤ t(1 − ρ), altogether.
+      Pytree like ``tree``; entries with |xᵢ| ≤ tρ are exactly zero, all entries if ‖s‖₂ ≤ t(1 − ρ).
 
     Raises:
       ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one or NaN.
@@ -181,7 +181,7 @@ def sparse_group(
 
 
 def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
-    """Shrinkage of small entries, a constant step for large ones: the prox of Huber's function.
+    """Shrinkage of small entries, a constant step for large entries: the prox of Huber's function.
 
     R(x) = Σᵢ h(xᵢ), h(r) = ½r² where |r| ≤ δ and δ(|r| − δ/2) beyond. prox(x)ᵢ = xᵢ/(1 + t) where
     |xᵢ| ≤ δ(1 + t), and xᵢ − tδ sign(xᵢ) beyond.
@@ -189,7 +189,7 @@ def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
     Args:
       tree: Pytree of real or complex arrays, any shapes; a complex entry keeps its phase.
       t: Scalar ≥ 0, dimensionless.
-      delta: δ, finite and > 0, in the units of the parameters.
+      delta: Finite δ > 0, in the units of the parameters.
 
     Returns:
       Pytree like ``tree``.

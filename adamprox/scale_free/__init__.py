@@ -1,4 +1,4 @@
-"""The certifier: is an optimizer scale-free, exactly, to a tolerance, or not at all?
+"""The certifier: tests if an optimizer is scale-free exactly, to a tolerance, or not.
 
 ``python -m adamprox.scale_free`` prints a scorecard of every optimizer in the installed Optax.
 """

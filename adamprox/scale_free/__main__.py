@@ -13,15 +13,15 @@ from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what it does not understand."""
+    """Parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with 2."""
+        """Print the error and exit with status 2."""
         self.exit(2, f"{self.prog}: {one_line(message)}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the scorecard; the exit status, 2 for a file that cannot be written or a missing extra."""
+    """Run the scorecard; return 0, or 2 if the file cannot be written or an extra is missing."""
     show_any_text()
     parser = _Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ImportError:
         print("rich is missing: pip install -e '.[experiments]'", file=sys.stderr)
         return 2
-    logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns of its parameters
+    logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns about its parameters
     console = Console(markup=False, emoji=False)
     with console.status("certifying …") as status:
         rows = scorecard(report=lambda row: status.update(f"certified {row.entry.name}"))
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _problem(out: pathlib.Path) -> str | None:
-    """Why a file cannot be written there, found before the minute of work; None if it can."""
+    """Return the reason why the file cannot be written, None if it can, before a minute of work."""
     try:
         out.lstat()
     except OSError as error:

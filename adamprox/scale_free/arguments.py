@@ -1,4 +1,4 @@
-"""Checks of what `scale_freeness` is given."""
+"""Checks of the arguments of `scale_freeness`."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from adamprox.checks import as_integer
 
 
 def check_transformation(name: str, tx: Any) -> None:
-    """Raise TypeError unless ``tx`` has what Optax's transformations have."""
+    """Raise TypeError unless ``tx`` has ``init`` and ``update``, as Optax's transformations."""
     if isinstance(tx, type) or not all(
         callable(getattr(tx, part, None)) for part in ("init", "update")
     ):
@@ -57,9 +57,10 @@ def check_numbers(
 
 
 def check_room(gradient_scale: float, params: Any) -> None:
-    """Raise ValueError where gradients times factors, and their averages, leave the range of a type.
+    """Raise ValueError if rescaled gradients or their averages would leave the range of a type.
 
-    Factors and what Adam makes of gradients take some 2^±25; the certificate would be of rounding.
+    Factors and Adam's averages need a margin of about 2^±25. Without it the certificate would measure
+    rounding.
     """
     widths = {jnp.finfo(leaf.dtype).maxexp for leaf in jax.tree.leaves(params)}
     limit = 1e250 if min(widths) > 128 else 1e30
@@ -69,7 +70,7 @@ def check_room(gradient_scale: float, params: Any) -> None:
 
 
 def real_arrays(params: Any) -> Any:
-    """``params`` as arrays; TypeError if they are not real, ValueError if there are none."""
+    """Return ``params`` as arrays; raise TypeError if one is not real, ValueError if there is none."""
     leaves = jax.tree.leaves(params)
     for leaf in leaves:
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):

@@ -1,4 +1,4 @@
-"""Which optimizers the scorecard tests, and with what arguments."""
+"""Optimizers that the scorecard tests, with their arguments."""
 
 import dataclasses
 import inspect
@@ -15,7 +15,7 @@ LEARNING_RATE = 0.01
 WEIGHT_DECAY = 0.01
 _RATES = ("learning_rate", "max_learning_rate")
 _DECAYS = ("weight_decay", "weight_decay_rate")
-_WRAPPERS = ("lookahead", "mechanize", "sam")  # optimizers without a learning rate of their own
+_WRAPPERS = ("lookahead", "mechanize", "sam")  # wrappers without a learning rate
 MEMBERS = ("adam_l2", "adamw", "adamprox", "adamprox_l2", "adamprox_l1")
 
 
@@ -24,10 +24,10 @@ class Entry:
     """One row of the scorecard, before it is tested.
 
     Attributes:
-      name: Public name, without ``optax.``: ``adamw``, ``contrib.muon``, ``adamprox.adamw``.
-      arguments: As they would be written.
-      make: Makes the optimizer.
-      params: What it is tested on, None for the certifier's own.
+      name: Public name without ``optax.``, such as ``adamw``, ``contrib.muon``, ``adamprox.adamw``.
+      arguments: Source text of the arguments.
+      make: Function that builds the optimizer.
+      params: Parameters for the test, None for the certifier's default.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class _Written:
-    """An argument that is not a number, and how to write it."""
+    """An argument that is not a number, and its source text."""
 
     value: Any
     text: str
@@ -49,7 +49,7 @@ _STEP_TO_ADVERSARY = _Written(
     optax.chain(optax.contrib.normalize(), optax.sgd(0.05)), "chain(normalize(), sgd(0.05))"
 )
 
-# What an alias needs besides a learning rate, or what lets it move within twelve steps.
+# Arguments that an alias needs besides a learning rate, or needs to move within twelve steps.
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "adafactor": {"learning_rate": LEARNING_RATE, "min_dim_size_to_factor": 2},
     "lookahead": {"fast_optimizer": _SGD, "sync_period": 2, "slow_step_size": 0.5},
@@ -63,7 +63,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "contrib.sam": {"optimizer": _SGD, "adv_optimizer": _STEP_TO_ADVERSARY},
     "contrib.schedule_free": {"base_optimizer": _SGD},
 }
-# Rows beside the defaults.
+# Arguments of additional rows.
 _VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "adam": ({"eps": 0.0},),
     "adamw": ({"eps": 0.0, "weight_decay": WEIGHT_DECAY},),
@@ -75,13 +75,12 @@ _VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def optax_aliases() -> dict[str, Callable[..., Any]]:
-    """Every optimizer of the installed Optax: public functions that take a learning rate.
+    """Return every optimizer of the installed Optax: public functions with a learning rate.
 
-    Transformations (``scale_by_…``) are parts of optimizers and left out; wrappers of another
-    optimizer are kept.
+    Wrappers of another optimizer count as optimizers, transformations (``scale_by_…``) do not.
 
     Returns:
-      Functions by name, those of ``optax.contrib`` as ``contrib.…``.
+      Functions by name; names from ``optax.contrib`` start with ``contrib.``.
 
     Example:
       >>> names = optax_aliases()
@@ -101,7 +100,7 @@ def optax_aliases() -> dict[str, Callable[..., Any]]:
 
 
 def entries() -> list[Entry]:
-    """All rows: every alias with and without weight decay, variants, and the members here."""
+    """Return all rows: every alias with and without weight decay, variants, and `MEMBERS`."""
     rows = []
     for name, function in optax_aliases().items():
         for arguments in _alias_arguments(name, function):
@@ -110,7 +109,7 @@ def entries() -> list[Entry]:
 
 
 def _alias_arguments(name: str, function: Callable[..., Any]) -> list[dict[str, Any]]:
-    """The sets of arguments an alias is tested with."""
+    """Return the sets of arguments for the tests of an alias."""
     parameters = _parameters(function)
     needed = {}
     if "learning_rate" in parameters and parameters["learning_rate"] is inspect.Parameter.empty:
@@ -126,7 +125,7 @@ def _alias_arguments(name: str, function: Callable[..., Any]) -> list[dict[str, 
 
 
 def _members() -> Iterator[Entry]:
-    """The optimizers of this package at both ε; Adam-ℓ2 without decay too."""
+    """Yield the optimizers of this package with two values of ε; Adam-ℓ2 also without decay."""
     for name in MEMBERS:
         for eps in (1e-8, 0.0):
             for decay in (0.0, WEIGHT_DECAY) if name == "adam_l2" else (WEIGHT_DECAY,):
@@ -135,7 +134,7 @@ def _members() -> Iterator[Entry]:
 
 
 def _entry(name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> Entry:
-    """A row with its arguments written out."""
+    """Return a row, with its arguments as source text."""
     text = ", ".join(
         f"{key}={value.text if isinstance(value, _Written) else repr(value)}"
         for key, value in arguments.items()
@@ -146,7 +145,7 @@ def _entry(name: str, function: Callable[..., Any], arguments: dict[str, Any]) -
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
-    """Defaults by name; empty for what has no signature."""
+    """Return the defaults of parameters by name; {} for a callable without a signature."""
     try:
         return {k: p.default for k, p in inspect.signature(function).parameters.items()}
     except (TypeError, ValueError):

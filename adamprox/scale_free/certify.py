@@ -1,4 +1,4 @@
-"""`scale_freeness`: feed an optimizer rescaled gradients and see whether its iterates notice."""
+"""`scale_freeness`: compare the iterates of an optimizer on original and rescaled gradients."""
 
 import dataclasses
 import functools
@@ -40,48 +40,57 @@ def scale_freeness(
     seed: int = 0,
     extra_args: ExtraArgs | None = None,
 ) -> ScaleFreeness:
-    """Say whether an optimizer is scale-free: x_t(c ⊙ g_1, …, c ⊙ g_t) = x_t(g_1, …, g_t), c > 0.
+    """Test if an optimizer is scale-free: x_t(c ⊙ g_1, …, c ⊙ g_t) = x_t(g_1, …, g_t), c > 0.
 
-    The same heavy-tailed gradients g_t are fed as they are and times one factor a coordinate:
-    powers of two up to 2^±exponent (floating point multiplies by them without error, so a scale-free
-    optimizer does not change a bit) and factors between them. Compared are the parameters after
-    every step, relative to the length of the path that each coordinate takes. The whole is repeated
-    with all gradients of about 2⁻⁴⁰ … 2³⁰, which shows where an ε begins to matter: no ε above 1e-23
-    can pass as zero. With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰,
-    and no ε above 1e-120 can; in float32 the squares of smaller gradients are out of range. In the same
-    runs *one* factor for all coordinates tests the weaker property of sign and norm methods,
-    ``global_rescaling``.
+    The test runs the optimizer on heavy-tailed gradients g_t, and again on the same gradients times
+    one factor per coordinate. The factors are powers of two up to 2^±exponent, and numbers between
+    them. Multiplication by a power of two is exact in floating point: a scale-free optimizer then
+    changes no bit. The test compares the parameters after every step, relative to the length of the
+    path of each coordinate. In the same runs, *one* factor for all coordinates tests
+    ``global_rescaling``, the weaker property of sign and norm methods.
 
-    A coordinate's deviation is its median over 15 gradient sequences (fewer for more than 2,000
-    coordinates, down to 3), so no verdict depends on a rare sequence. These sequences, the factors
-    and the default parameters are the same in every call: no verdict depends on ``seed``, which draws
-    three further sequences for ``seeded_deviation``. With factors that are no powers of two a state,
-    gradient or update of little precision rounds differently. There the verdict tolerates ``rounding``:
-    twice the deviation that one more unit of rounding a step causes. Numbers near an end of the range
-    of float16 or float8 are not compared. Leaves that could not be tested are listed in ``untested``
-    and ``reason``.
+    The test repeats all of this with gradients of about 2⁻⁴⁰ … 2³⁰, and finds the scale at which an ε
+    matters. Every ε above 1e-23 is found. In float32 the squares of smaller gradients are out of range.
+    With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰, and every ε above
+    1e-120 is found.
 
-    EXACT: equal bits under powers of two at every gradient scale that can be compared, and within
-    ``tolerance`` between them. TOLERANCE: within ``tolerance`` at ``gradient_scale``. NO: not even
-    that; ``matters_below`` then says from which gradient scale on it would be. NOT_TESTED: every leaf
-    does not move, does not depend on the gradient, is not finite, not reproducible, or its ``update``
-    raises without arguments that ``extra_args`` does not give. Random optimizers draw the same
-    numbers in every run, as their state starts from the same seed. Only the first ``steps`` steps are
-    seen: ask for more of an optimizer that changes later, at the end of a warmup, say.
+    The deviation of a coordinate is its median over 15 gradient sequences (fewer for more than 2,000
+    coordinates, at least 3). No verdict depends on a rare sequence. These sequences, the factors and
+    the default parameters are the same in every call. ``seed`` draws three further sequences for
+    ``seeded_deviation``, on which no verdict depends.
+
+    Factors that are not powers of two change the rounding of low-precision states, gradients and
+    updates. For them the verdict tolerates ``rounding``: twice the deviation that one more unit of
+    rounding per step causes. The test skips numbers near the ends of the range of float16 or float8.
+    ``untested`` and ``reason`` list the leaves that could not be tested.
+
+    Verdicts:
+
+    - EXACT: equal bits under powers of two at every gradient scale that can be compared, and
+      deviations within ``tolerance`` between them.
+    - TOLERANCE: deviations within ``tolerance`` at ``gradient_scale``.
+    - NO: a larger deviation at ``gradient_scale``; ``matters_below`` is the gradient scale above which
+      it would be within ``tolerance``.
+    - NOT_TESTED: no leaf moves by the gradient with finite, reproducible values, or ``update`` raises,
+      for example because it needs ``extra_args``.
+
+    A random optimizer starts from the same seed and draws the same numbers in every run. The test
+    sees only the first ``steps`` steps; increase ``steps`` for an optimizer that changes later, such as
+    at the end of a warmup.
 
     Args:
-      tx: Any transformation of Optax: an object with ``init`` and ``update``.
-      make: ``ε -> transformation``, to be tested at ε of 0 and 1e-16 … 1e-4 too.
-      params: Pytree of real floating-point arrays to start from; a matrix, a vector, a scalar and a
-        vector of zeros if None. Give your own where a mask or labels of ``tx`` expect them.
-      gradient_scale: Typical |g| of the coordinate with the smallest gradients, in units of the gradient; from 1e-30 to
-        1e30, to 1e±250 where all of ``params`` are float64.
+      tx: Transformation of Optax, an object with ``init`` and ``update``.
+      make: Function ``ε -> transformation`` to test also at ε = 0 and 1e-16 … 1e-4, or None.
+      params: Pytree of real floating-point arrays to start from. None means a matrix, a vector, a
+        scalar and a vector of zeros. Pass your own if a mask or labels of ``tx`` require them.
+      gradient_scale: Typical |g| of the coordinate with the smallest gradients, in units of the
+        gradient; from 1e-30 to 1e30, or from 1e-250 to 1e250 if all of ``params`` are float64.
       exponents: Positive integers k up to 20; factors are 2^−k … 2^k.
-      steps: Gradients in the sequence, at least 2.
-      tolerance: Relative deviation that is let pass, in (0, 1).
-      seed: Integer ≥ 0, of three further gradient sequences that no verdict looks at.
-      extra_args: ``(params, gradients) -> dict``, what ``update`` is given besides; ``gradients``
-        are the rescaled ones.
+      steps: Number of gradients in a sequence, at least 2.
+      tolerance: Largest relative deviation that passes, in (0, 1).
+      seed: Integer seed ≥ 0 of three further gradient sequences, on which no verdict depends.
+      extra_args: Function ``(params, gradients) -> dict`` of further arguments of ``update``;
+        ``gradients`` are rescaled.
 
     Returns:
       A `ScaleFreeness`.
@@ -125,11 +134,11 @@ def _examine(
     tolerance: float,
     extra_args: ExtraArgs | None,
 ) -> ScaleFreeness:
-    """Run the whole plan on one transformation and judge."""
+    """Run the whole plan on one transformation and return the result."""
     plan = make_plan(probe, exponents)
     try:
         runs = run_all(tx, probe, plan.rows, extra_args)
-    except Exception as error:  # whatever an unknown optimizer raises is the answer
+    except Exception as error:  # any error of an unknown optimizer becomes the reason
         return not_tested(_explain(error), tolerance)
     first, again = (runs.parameters(rows) for rows in (plan.again.base, plan.again.other))
     if not np.array_equal(first, again, equal_nan=True):
@@ -155,7 +164,7 @@ def _examine(
 
 
 def _reason(verdict: Verdict, worst: Deviation, below: float, tolerance: float) -> str:
-    """The verdict in one sentence."""
+    """Return one sentence about the verdict."""
     if verdict is Verdict.EXACT:
         return "no bit changes under powers of two at any tested gradient scale"
     if math.isinf(worst.largest):
@@ -169,7 +178,7 @@ def _reason(verdict: Verdict, worst: Deviation, below: float, tolerance: float) 
 
 
 def _elsewhere(curve: tuple[tuple[float, float], ...], verdict: Verdict, tolerance: float) -> str:
-    """Return the gradient scales at which what passes here does not pass, for the reason."""
+    """Return the part of the reason about gradient scales with deviations above the tolerance."""
     scales = [scale for scale, value in curve if value > tolerance]
     if verdict is Verdict.NO or not scales or math.isinf(2.0 ** scales[-1]):
         return ""
@@ -179,33 +188,33 @@ def _elsewhere(curve: tuple[tuple[float, float], ...], verdict: Verdict, toleran
 
 
 def _gaps(curve: tuple[tuple[float, float], ...]) -> str:
-    """The number of gradient scales without an answer, for the reason."""
+    """Return the part of the reason about gradient scales without a result."""
     missing = sum(math.isnan(value) for _, value in curve)
     return f"; {missing} of {len(curve)} gradient scales cannot be compared" if missing else ""
 
 
 def _rounding(rounding: float, tolerance: float) -> str:
-    """Return the deviation by rounding alone, for the reason, where it exceeds the tolerance."""
+    """Return the part of the reason about a deviation by rounding above the tolerance."""
     if rounding <= tolerance:
         return ""
     return f"; rounding explains deviations of up to {rounding:.0e} between powers of two"
 
 
 def _listed(untested: tuple[tuple[str, str], ...], most: int = 3) -> str:
-    """Leaves that could not be tested, for the reason."""
+    """Return the part of the reason about leaves that could not be tested."""
     more = f" and {len(untested) - most} more" if len(untested) > most else ""
     return ", ".join(f"{path} {why}" for path, why in untested[:most]) + more
 
 
 def _nothing(untested: tuple[tuple[str, str], ...]) -> str:
-    """Why no leaf could be tested."""
+    """Return the reason why no leaf could be tested."""
     reasons = {why for _, why in untested}
     why = f"each leaf {reasons.pop()}" if len(reasons) == 1 else _listed(untested)
     return f"nothing can be tested: {why}"
 
 
 def _explain(error: Exception) -> str:
-    """Why an optimizer could not run: the arguments it misses, or the first line of its message."""
+    """Return the reason why an optimizer cannot run: missing arguments, or its message's first line."""
     line = next(iter(str(error).strip().splitlines()), "no message").rstrip(".")
     if isinstance(error, TypeError) and "missing" in line and "required" in line:
         names = ", ".join(re.findall(r"'(\w+)'", line))

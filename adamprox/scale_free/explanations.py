@@ -1,10 +1,10 @@
-"""One sentence for every row of the scorecard that surprises.
+"""Explanations of rows of the scorecard, one sentence each.
 
-Keys are (name, arguments); empty arguments stand for all rows of that name without their own.
+Keys are (name, arguments). Empty arguments apply to all rows of that name without their own key.
 """
 
 _NORMS = "Norms over a tensor mix its coordinates, but one constant cancels."
-_NEEDS_VALUE = "It needs the value of the loss, and no loss goes with freely rescaled gradients."
+_NEEDS_VALUE = "It needs the value of the loss, and no loss has these freely rescaled gradients."
 
 EXPLANATIONS: dict[tuple[str, str], str] = {
     (
@@ -18,12 +18,12 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "adadelta",
         "weight_decay=0.01",
-    ): "The decay is added before the root mean squares: λx is weighed against the gradient.",
+    ): "The decay is added before the root mean squares: the result depends on the size of λx relative to the gradient.",
     (
         "adafactor",
         "",
     ): "Factored moments share one scale per row and column, and the clipping by RMS is over a tensor.",
-    ("adagrad", ""): "The accumulator starts at 0.1, a gradient of about 0.3 that was never there.",
+    ("adagrad", ""): "The accumulator starts at 0.1, as after a gradient of about 0.3.",
     (
         "adagrad",
         "learning_rate=0.01, eps=0.0, initial_accumulator_value=0.0",
@@ -31,41 +31,41 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "adam",
         "learning_rate=0.01, eps=0.0",
-    ): "ε is all that keeps Adam from being scale-free; without it a coordinate that never saw a gradient is 0/0.",
+    ): "Only ε keeps Adam from being scale-free; without ε a coordinate that never saw a gradient is 0/0.",
     (
         "adamw",
         "learning_rate=0.01, eps=0.0, weight_decay=0.01",
-    ): "Decoupled weight decay never meets the gradient.",
+    ): "Decoupled weight decay does not depend on the gradient.",
     ("adan", ""): "eps_root = 1e-8 inside the root acts as an ε of 1e-4.",
     ("fromage", ""): _NORMS,
-    ("lamb", ""): "Adam's ε is 1e-6 here: a hundred times Adam's.",
+    ("lamb", ""): "The default ε is 1e-6, a hundred times that of Adam.",
     (
         "lars",
         "",
-    ): "Where all parameters of a tensor are zero, as in a new bias, LARS takes the gradient as it is. Elsewhere it divides by its norm.",
+    ): "LARS divides a gradient by its norm, except where all parameters of a tensor are zero, as in a new bias.",
     (
         "lbfgs",
         "",
-    ): "The line search needs the loss itself, and no loss goes with freely rescaled gradients.",
+    ): "The line search needs the loss, and no loss has these freely rescaled gradients.",
     (
         "lbfgs",
         "learning_rate=0.01, linesearch=None",
-    ): "The first step is −g capped at norm one, so it has a scale; later steps mix coordinates, but one constant would cancel.",
+    ): "The first step is −g with its norm capped at 1 and depends on the scale; later steps mix coordinates, but one constant would cancel.",
     (
         "lion",
         "",
-    ): "The sign of an average does not feel the scale of its coordinate; the decay is decoupled.",
+    ): "The sign of an average does not depend on the scale of its coordinate, and the decay is decoupled.",
     (
         "lookahead",
         "",
-    ): "Its parameters are a pair, LookaheadParams, not a tree that updates are added to.",
-    ("noisy_sgd", ""): "The noise is the same in every run, as its key is; what deviates is SGD.",
-    ("novograd", ""): "The second moment is one number a tensor.",
+    ): "Its parameters are a pair (LookaheadParams), to which updates cannot be added.",
+    ("noisy_sgd", ""): "The noise is the same in every run because the key is; the deviation is that of SGD.",
+    ("novograd", ""): "The second moment is one number per tensor.",
     ("polyak_sgd", ""): _NEEDS_VALUE,
     (
         "radam",
         "",
-    ): "While the variance is not tractable, the first steps are plain momentum: as far from scale-free as SGD.",
+    ): "The first steps, before the variance is tractable, are plain momentum, which is not scale-free.",
     ("rmsprop", ""): "eps = 1e-8 is inside the root, so it acts as an ε of 1e-4.",
     (
         "rmsprop",
@@ -74,9 +74,9 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "rmsprop",
         "learning_rate=0.01, eps=0.0, initial_scale=1.0",
-    ): "A second moment that starts at one is a gradient that was never there.",
-    ("rprop", ""): "It reads signs alone.",
-    ("signum", ""): "The sign of the momentum does not feel the scale of its coordinate.",
+    ): "The second moment starts at 1, as after a large gradient.",
+    ("rprop", ""): "It uses only the signs of gradients.",
+    ("signum", ""): "The sign of the momentum does not depend on the scale of its coordinate.",
     (
         "sm3",
         "",
@@ -86,27 +86,27 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
         "contrib.acprop",
         "",
     ): "The first step, before there is a second moment to divide by, is the plain average of gradients.",
-    ("contrib.adopt", ""): "It divides by max(√v, ε), not √v + ε: above ε the ε leaves no trace.",
+    ("contrib.adopt", ""): "It divides by max(√v, ε), not √v + ε: above ε the result does not depend on ε.",
     (
         "contrib.cocob",
         "weight_decay=0.0",
-    ): "Coin betting divides by the largest gradient that a coordinate has seen: no learning rate, and nearly no ε.",
+    ): "Coin betting divides by the largest gradient of a coordinate so far; it has no learning rate and nearly no ε.",
     ("contrib.cocob", "weight_decay=0.01"): "The decay is added to the gradient before the bets.",
     ("contrib.dadapt_adamw", ""): "The step size is estimated from norms over all coordinates.",
     (
         "contrib.dog",
         "",
-    ): "The step size is a distance over a norm of all gradients, which one constant leaves alone.",
+    ): "The step size is a distance divided by a norm of all gradients; one constant cancels.",
     (
         "contrib.dowg",
         "",
-    ): "The step size is estimated from norms over all coordinates, from a start that has a scale.",
-    ("contrib.dpsgd", ""): "It needs one gradient an example, with a leading axis.",
+    ): "The step size is estimated from norms over all coordinates, with an initial value that has a scale.",
+    ("contrib.dpsgd", ""): "It needs one gradient per example, with a leading axis.",
     ("contrib.galore", ""): "Adam runs in a projection of each matrix that mixes its coordinates.",
     (
         "contrib.madgrad",
         "",
-    ): "The root is cubic: an update grows with the third root of the gradients' scale.",
+    ): "The root is cubic: an update grows with the cube root of the gradient scale.",
     (
         "contrib.mechanize",
         "",
@@ -118,28 +118,28 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
         "",
     ): "Orthogonalizing a matrix mixes its coordinates, but one constant cancels.",
     ("contrib.prodigy", ""): "The step size is estimated from inner products over all coordinates.",
-    ("contrib.sam", ""): "Tested around SGD, whose steps it keeps.",
-    ("contrib.schedule_free", ""): "Averaging keeps what the base has, here SGD: nothing.",
-    ("contrib.schedule_free_adamw", ""): "Averaging keeps what the base has, here Adam's.",
+    ("contrib.sam", ""): "Tested around SGD; it keeps the steps of SGD, which are not scale-free.",
+    ("contrib.schedule_free", ""): "It averages the iterates of SGD, which is not scale-free.",
+    ("contrib.schedule_free_adamw", ""): "It averages the iterates of Adam and inherits Adam's ε.",
     (
         "contrib.sophia",
         "",
-    ): "Its Hessian estimate needs the objective, and none goes with freely rescaled gradients.",
+    ): "Its Hessian estimate needs the objective, and no objective has these freely rescaled gradients.",
     (
         "adamprox.adam_l2",
         "learning_rate=0.01, eps=1e-08, weight_decay=0.01",
-    ): "λx is added to the gradient: a coordinate with small gradients feels the regularizer alone.",
+    ): "λx is added to the gradient: λx dominates in coordinates with small gradients.",
     (
         "adamprox.adam_l2",
         "learning_rate=0.01, eps=0.0, weight_decay=0.01",
-    ): "Not ε but λx in the moments breaks it: compare the row without decay.",
+    ): "The cause is λx in the moments, not ε: compare the row without decay.",
     (
         "adamprox.adamprox_l1",
         "learning_rate=0.01, eps=1e-08, weight_decay=0.01",
-    ): "A λ as large as the learning rate takes nearly all of each step from zero, and ε shows in the little that is left.",
+    ): "With λ as large as the learning rate, the prox cancels nearly all of each step from zero, and ε dominates the remainder.",
     (
         "contrib.dog",
         "init_step=('heuristic', 0.01), weight_decay=0.01",
-    ): "The decay is added to the gradient before its norm is taken, so not even one constant cancels.",
-    ("contrib.schedule_free_sgd", ""): "Averaging keeps what the base has, here SGD: nothing.",
+    ): "The decay is added to the gradient before the norm, therefore not even one constant cancels.",
+    ("contrib.schedule_free_sgd", ""): "It averages the iterates of SGD, which is not scale-free.",
 }

@@ -22,10 +22,10 @@ class Judgement:
 
 
 class Judge:
-    """Judges comparisons of the runs of one optimizer.
+    """Judge of comparisons of the runs of one optimizer.
 
     Attributes:
-      rounding: The largest relative deviation that roundings explain.
+      rounding: Largest relative deviation that roundings explain.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Judge:
         ignored: np.ndarray,
         tolerance: float,
     ):
-        """Of one optimizer; ``ignored`` are coordinates that say nothing, bool[n]."""
+        """Judge one optimizer without the ``ignored`` coordinates, bool[n]."""
         self._probe, self._measured = probe, measured
         self._ignored, self._tolerance = ignored, tolerance
         self._allowance = rounding_allowance(probe, [measured(c) for c in roundings])
         self.rounding = float(self._allowance[~ignored].max(initial=0.0))
 
     def __call__(self, at_scale: list[Comparison], along_curve: list[Comparison]) -> Judgement:
-        """Judge comparisons at the gradient scale of the probe, and one or more rounds of all scales."""
+        """Judge comparisons at the probe's gradient scale, and one or more rounds over all scales."""
         found = [self._deviation(c) for c in at_scale]
         along = [self._deviation(c) for c in along_curve]
         scales = self._probe.log2_scales
@@ -56,7 +56,7 @@ class Judge:
         return Judgement(_verdict(worst, exact, equal, self._tolerance), worst, curve)
 
     def _deviation(self, c: Comparison) -> tuple[Deviation, bool]:
-        """The largest deviation of a coordinate, each its median over sequences, and equality of bits."""
+        """Return the largest of the coordinates' median deviations, and True if all bits are equal."""
         m = self._measured(c)
         values, _ = typical(m, c.exact, self._tolerance)
         if not c.exact:
@@ -73,21 +73,21 @@ class Judge:
 
 
 def _largest(found: list[Deviation]) -> float:
-    """The largest finite deviation, NaN for none: a run that overflows says nothing about ε."""
+    """Return the largest finite deviation, NaN for none; an overflow does not depend on ε."""
     values = (d.largest for d in found)
     return max((v for v in values if math.isfinite(v)), default=math.nan)
 
 
 def _worst(found: list[Deviation]) -> Deviation:
-    """The largest that is a number."""
+    """Return the largest deviation that is not NaN."""
     known = [d for d in found if not math.isnan(d.largest)]
     return max(known, key=lambda d: d.largest, default=Deviation(math.nan))
 
 
 def _verdict(worst: Deviation, exact: Deviation, equal: bool, tolerance: float) -> Verdict:
-    """The verdict that deviations at the gradient scale, and equality of all bits, amount to."""
+    """Return the verdict, from deviations at the gradient scale and equality of all bits."""
     if worst.largest > tolerance:
         return Verdict.NO
-    if math.isnan(exact.largest):  # what lies between powers of two may all be rounding
+    if math.isnan(exact.largest):  # deviations between powers of two may be rounding alone
         return Verdict.NOT_TESTED
     return Verdict.EXACT if equal else Verdict.TOLERANCE

@@ -1,4 +1,4 @@
-"""Which rescalings of the gradients are run, and which runs are compared with which."""
+"""Rescalings of the gradients to run, and pairs of runs to compare."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ CURVE_SEQUENCES = 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two runs for every gradient sequence, the exponent to report, and whether equal bits are expected."""
+    """Two runs per gradient sequence, the exponent to report, and a flag if bits must be equal."""
 
     base: np.ndarray
     other: np.ndarray
@@ -23,38 +23,38 @@ class Comparison:
 
 
 class Rows:
-    """Runs, in order."""
+    """Runs of one plan, in order."""
 
     def __init__(self, size: int):
-        """Of ``size`` coordinates."""
+        """Start without runs; ``size`` is the number of coordinates."""
         self._size = size
         self._rescalings: list[np.ndarray] = []
         self._sequences: list[int] = []
         self._noise: list[int] = []
 
     def add(self, rescaling: np.ndarray | float, sequences: range, noise: int = 0) -> np.ndarray:
-        """The numbers of the runs with this rescaling, one a sequence."""
+        """Add a run with this rescaling for each sequence; return the numbers of the runs."""
         first = len(self._sequences)
         for s in sequences:
             self._rescalings.append(np.broadcast_to(np.float64(rescaling), (self._size,)))
             self._sequences.append(s)
-            # Another number for every sequence, odd or even as ``noise`` is.
+            # A different number for every sequence, with the parity of ``noise``.
             self._noise.append(noise + 2 * s if noise else 0)
         return np.arange(first, len(self._sequences))
 
     @property
     def rescalings(self) -> np.ndarray:
-        """Factors of the gradients, float64[number of runs, number of coordinates]."""
+        """Factors of the gradients, float64[runs, coordinates]."""
         return np.stack(self._rescalings)
 
     @property
     def sequences(self) -> np.ndarray:
-        """Number of each run's gradient sequence, int32."""
+        """Number of each run's gradient sequence, int32[runs]."""
         return np.asarray(self._sequences, np.int32)
 
     @property
     def noise(self) -> np.ndarray:
-        """Numbers of the perturbations of roundings, int32; 0 for none."""
+        """Number of each run's perturbation of roundings, int32[runs]; 0 for none."""
         return np.asarray(self._noise, np.int32)
 
 
@@ -63,9 +63,9 @@ class Scale:
     """Comparisons at the probe's gradient scale.
 
     Attributes:
-      first: The runs that are not rescaled.
-      coordinates: Factors of their own for every coordinate.
-      constants: One factor for all coordinates.
+      first: Numbers of the runs without rescaling.
+      coordinates: Comparisons with a separate factor for every coordinate.
+      constants: Comparisons with one factor for all coordinates.
     """
 
     first: np.ndarray
@@ -74,22 +74,22 @@ class Scale:
 
     @property
     def everything(self) -> list[Comparison]:
-        """All comparisons: one constant is a vector of factors too."""
+        """All comparisons; a constant counts as a vector of equal factors."""
         return [*self.coordinates, *self.constants]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Runs, and what is compared.
+    """Runs and their comparisons.
 
     Attributes:
-      rows: The runs.
-      here: Comparisons that decide.
-      seeded: The same on the sequences drawn from the caller's seed.
-      again: The first run once more.
-      roundings: Runs whose state is perturbed by a rounding a step.
-      curve: The widest factors, one comparison a gradient scale.
-      global_curve: The largest constant, one comparison a gradient scale.
+      rows: All runs.
+      here: Comparisons that decide the verdict.
+      seeded: Comparisons on the sequences that the caller's seed draws.
+      again: Comparison of the first run with its repetition.
+      roundings: Comparisons with runs whose state is perturbed by one rounding per step.
+      curve: Comparisons with the widest factors, one per gradient scale.
+      global_curve: Comparisons with the largest constant, one per gradient scale.
     """
 
     rows: Rows
@@ -102,7 +102,7 @@ class Plan:
 
 
 def make_plan(probe: Probe, exponents: list[int]) -> Plan:
-    """The whole plan for one transformation; ``exponents`` ascend."""
+    """Return the plan for one transformation; ``exponents`` ascend."""
     rows = Rows(probe.start.size)
     count = probe.sequences
     here = _scale(rows, probe, exponents, range(count))
@@ -115,7 +115,7 @@ def make_plan(probe: Probe, exponents: list[int]) -> Plan:
 
 
 def _scale(rows: Rows, probe: Probe, exponents: list[int], sequences: range) -> Scale:
-    """Comparisons at the gradient scale of the probe."""
+    """Return the comparisons at the gradient scale of the probe."""
     first = rows.add(1.0, sequences)
     coordinates = [
         Comparison(first, rows.add(probing.factors(probe, k, powers=p), sequences), k, p)
@@ -131,8 +131,8 @@ def _scale(rows: Rows, probe: Probe, exponents: list[int], sequences: range) -> 
 
 
 def _curves(rows: Rows, probe: Probe, top: int) -> tuple[list[Comparison], list[Comparison]]:
-    """Comparisons at every gradient scale: factors up to 2^top a coordinate, and 2^top for all."""
-    # What the gradients are multiplied by to be of each scale: powers of two.
+    """Return comparisons at every gradient scale: factors per coordinate up to 2^top, and 2^top for all."""
+    # log2 of the powers of two that bring the gradients to each scale.
     shifts = [round(s - math.log2(probe.gradient_scale)) for s in probe.log2_scales]
     sequences = range(min(CURVE_SEQUENCES, probe.sequences))
     widest = probing.factors(probe, top, powers=True)

@@ -1,4 +1,4 @@
-"""The experiment: gradient sequences, rescalings of them, and where the parameters start."""
+"""Gradient sequences, their rescalings, and the initial parameters of a test."""
 
 import dataclasses
 import itertools
@@ -12,24 +12,24 @@ import numpy as np
 SHAPES = {"matrix": (8, 6), "vector": (5,), "scalar": ()}
 # With magnitudes of 2⁻³ … 2¹¹ and factors of 2^±10, |g| stays in 2⁻⁵³ … 2⁵¹: g² is in range.
 LOG2_SCALES = tuple(range(-40, 31, 5))
-# In double precision g² is in range far below, and so no ε is too small to be seen.
+# In double precision g² is in range far below, which reveals much smaller ε.
 LOG2_SCALES_FLOAT64 = (-400, -300, -200, -100, *LOG2_SCALES)
-# All that decides a verdict is drawn from this number, so the verdict depends on no seed.
+# Seed of everything that decides a verdict; the verdict does not depend on the caller's seed.
 DESIGN = 0
 SEQUENCES = 15
 SEEDED = 3
-COORDINATES = 2**15  # more than this, over all sequences, takes too long
+COORDINATES = 2**15  # limit over all sequences, for the time of a test
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """Where the runs start and what they are fed.
+    """Initial parameters and gradients of the runs.
 
     Attributes:
       params: Pytree of real arrays.
-      gradients: The same tree with leading axes of sequences and steps.
-      sequences: Number of sequences that decide; the rest are drawn from the caller's seed.
-      gradient_scale: Their smallest typical magnitude.
+      gradients: Pytree like ``params`` with leading axes of sequences and steps.
+      sequences: Number of sequences that decide the verdict; the caller's seed draws the others.
+      gradient_scale: Typical |g| of the coordinate with the smallest gradients.
     """
 
     params: Any
@@ -39,24 +39,24 @@ class Probe:
 
     @property
     def wide(self) -> bool:
-        """True when all parameters are float64."""
+        """True if all parameters are float64."""
         return {x.dtype for x in jax.tree.leaves(self.params)} == {jnp.dtype("float64")}
 
     @property
     def log2_scales(self) -> tuple[float, ...]:
-        """log2 of the gradient scales to look at, ascending: powers of two times the probe's own."""
+        """log2 of the gradient scales of the curve, ascending: powers of two times the probe's scale."""
         own = np.log2(self.gradient_scale)
         scales = LOG2_SCALES_FLOAT64 if self.wide else LOG2_SCALES
         return tuple(s + own - np.rint(own) for s in scales)
 
     @property
     def start(self) -> np.ndarray:
-        """The parameters as float64[n]."""
+        """Initial parameters as float64[n]."""
         return flat(jax.tree.leaves(self.params), 0)
 
     @property
     def rounding(self) -> np.ndarray:
-        """The unit of rounding of each coordinate, float64[n]."""
+        """Unit of rounding of each coordinate, float64[n]."""
         units = [
             np.full(x.size, float(jnp.finfo(x.dtype).eps)) for x in jax.tree.leaves(self.params)
         ]
@@ -64,7 +64,7 @@ class Probe:
 
     @property
     def parts(self) -> list[tuple[str, slice, str]]:
-        """Path, coordinates and dtype of every leaf that has entries."""
+        """Path, coordinates and dtype of every nonempty leaf."""
         leaves = jax.tree_util.tree_leaves_with_path(self.params)
         ends = list(itertools.accumulate((x.size for _, x in leaves), initial=0))
         return [
@@ -75,7 +75,7 @@ class Probe:
 
 
 def default_params() -> dict[str, jax.Array]:
-    """A matrix, a vector and a scalar with magnitudes log-uniform in 0.01 … 2, and zeros; float32."""
+    """Return float32 arrays: a matrix, a vector, a scalar with log-uniform magnitudes 0.01 … 2; zeros."""
     random = np.random.default_rng([DESIGN, 1])
 
     def draw(shape):
@@ -86,7 +86,7 @@ def default_params() -> dict[str, jax.Array]:
 
 
 def make_probe(params: Any, steps: int, gradient_scale: float, seed: int) -> Probe:
-    """Gradients with Pareto tails: most of a coordinate's are alike, a few are hundreds of times larger."""
+    """Draw gradients with Pareto tails: a few of a coordinate's are hundreds of times larger."""
     leaves, structure = jax.tree.flatten(params)
     size = sum(x.size for x in leaves)
     count = min(max(COORDINATES // size, 3), SEQUENCES)
@@ -104,31 +104,31 @@ def make_probe(params: Any, steps: int, gradient_scale: float, seed: int) -> Pro
 
 
 def _sequence(random: np.random.Generator, steps: int, size: int) -> np.ndarray:
-    """float64[steps, size] of magnitudes 1 … 2⁸; three in four have the sign of their coordinate."""
+    """Return float64[steps, size], magnitudes 1 … 2⁸; three in four have their coordinate's sign."""
     tails = np.minimum((1 - random.uniform(size=(steps, size))) ** (-1 / 1.5), 2.0**8)
     side = random.choice([-1.0, 1.0], size)
     return tails * side * np.where(random.uniform(size=(steps, size)) < 0.75, 1.0, -1.0)
 
 
 def factors(probe: Probe, exponent: float, *, powers: bool) -> np.ndarray:
-    """One positive factor a coordinate between 2^−exponent and 2^exponent, both ends taken; float64[n]."""
+    """Return a factor per coordinate from 2^−exponent to 2^exponent, both ends included; float64[n]."""
     random = np.random.default_rng([DESIGN, 3])
     unit = random.permutation(np.linspace(-1, 1, probe.start.size))
     return 2.0 ** (np.rint(exponent * unit) if powers else exponent * unit)
 
 
 def flat(leaves: list[Any], leading: int) -> np.ndarray:
-    """Leaves with ``leading`` common axes side by side, float64[…, n]."""
+    """Join leaves with ``leading`` common axes into float64[…, n]."""
     arrays = [np.asarray(x, np.float64) for x in leaves]
     rows = [x.reshape(*x.shape[:leading], math.prod(x.shape[leading:])) for x in arrays]
     return np.concatenate(rows, axis=-1)
 
 
 def unflatten(rows: np.ndarray, leaves: list[Any], least: Any = None) -> list[jax.Array]:
-    """float64[…, n] as arrays like ``leaves`` with more axes in front, of no less precision than ``least``."""
+    """Split float64[…, n] into arrays like ``leaves``, with the leading axes, at least as wide as ``least``."""
     parts = np.split(rows, np.cumsum([x.size for x in leaves])[:-1], axis=-1)
     types = [x.dtype if least is None else jnp.promote_types(x.dtype, least) for x in leaves]
-    with np.errstate(over="ignore"):  # what float16 cannot hold is found to be out of range
+    with np.errstate(over="ignore"):  # overflow of float16 is found later
         return [
             jnp.asarray(p.reshape(*rows.shape[:-1], *x.shape).astype(t))
             for p, x, t in zip(parts, leaves, types, strict=True)

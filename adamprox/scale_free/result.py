@@ -1,4 +1,4 @@
-"""What the certifier says: a verdict and the numbers behind it."""
+"""Results of the certifier: a verdict and its numbers."""
 
 import dataclasses
 import enum
@@ -6,7 +6,7 @@ import math
 
 
 class Verdict(enum.Enum):
-    """How far an optimizer has a property; the value is the word to print."""
+    """Degree to which an optimizer has a property; the value is the word to print."""
 
     EXACT = "exact"
     TOLERANCE = "to tolerance"
@@ -16,14 +16,14 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Deviation:
-    """The largest relative deviation of a set of comparisons, and where it was.
+    """Largest relative deviation of a set of comparisons, and its place.
 
     Attributes:
-      largest: |x'_t − x_t| over the length of the path of that coordinate, in [0, 2]; inf when the
-        rescaled run is not finite, NaN when nothing could be compared.
-      exponent: log2 of the largest factor that gradients were multiplied by; negative when a whole
-        sequence was shrunk. NaN when nothing deviates.
-      step: At which step, 1 for the first; 0 when nothing deviates.
+      largest: |x'_t − x_t| divided by the length of the coordinate's path, in [0, 2]; inf if the
+        rescaled run is not finite, NaN if nothing could be compared.
+      exponent: log2 of the largest factor of the gradients; negative if one factor shrinks a whole
+        sequence. NaN if nothing deviates.
+      step: Number of the step, 1 for the first; 0 if nothing deviates.
     """
 
     largest: float
@@ -36,30 +36,31 @@ class ScaleFreeness:
     """Result of `scale_freeness`.
 
     Attributes:
-      verdict: Of scale-freeness, coordinate by coordinate: EXACT is bit-identical parameters under
-        powers of two at every tested gradient scale, TOLERANCE is a deviation within ``tolerance``
-        at the given gradient scale.
-      reason: One sentence.
+      verdict: Verdict on a separate factor for every coordinate. EXACT means bit-identical parameters
+        under powers of two at every tested gradient scale. TOLERANCE means a deviation within
+        ``tolerance`` at the given gradient scale.
+      reason: Explanation of the verdict, one sentence.
       deviation: Largest relative deviation at the given gradient scale, in [0, 2].
-      exponent: log2 of the largest factor in the run where it occurred.
-      step: The step where it occurred, 1 for the first; 0 if nothing deviates.
-      global_rescaling: Verdict of the weaker property: all gradients times one constant.
-      global_deviation: Its largest relative deviation, with exponent and step.
-      scale_curve: (log2 of the gradient scale, deviation) of coordinate-wise rescaling; NaN where
-        the parameters do not move enough to tell, or overflow. Scales are those of the gradients
-        themselves, not relative to ``gradient_scale``.
-      global_curve: The same for one constant, 2 to the largest exponent.
-      epsilon_curve: (ε, deviation) of coordinate-wise rescaling if a factory was given.
-      matters_below: Gradient scale under which ε, or another constant, moves the iterates by more
-        than the tolerance; 0.0 if nowhere in the tested range, inf if also at the largest.
-      global_matters_below: The same for one constant.
-      tolerance: What a deviation is held against.
-      untested: (path of a leaf, reason) of what could not be tested, in whole or in part; no other
-        attribute speaks of these coordinates.
-      rounding: Relative deviation that is allowed for between powers of two, where roundings of
-        gradients, state and updates differ; none is under powers of two. Twice what one more unit
-        of rounding a step leads to.
-      seeded_deviation: ``deviation`` on three sequences drawn from ``seed``. No verdict looks at it.
+      exponent: log2 of the largest factor in the run with this deviation.
+      step: Number of the step with this deviation, 1 for the first; 0 if nothing deviates.
+      global_rescaling: Verdict on one factor for all coordinates, the weaker property.
+      global_deviation: Largest relative deviation under one factor, with exponent and step.
+      scale_curve: Pairs (log2 of the gradient scale, deviation) of coordinate-wise rescaling; NaN if
+        the parameters overflow or move too little. Scales are absolute, not relative to
+        ``gradient_scale``.
+      global_curve: Pairs as in ``scale_curve``, for the factor 2 to the largest exponent.
+      epsilon_curve: Pairs (ε, deviation) of coordinate-wise rescaling, if ``make`` was given.
+      matters_below: Gradient scale below which ε, or another constant, moves the iterates by more
+        than the tolerance; 0.0 if at no tested scale, inf if even at the largest.
+      global_matters_below: Gradient scale as ``matters_below``, under one factor for all coordinates.
+      tolerance: Largest deviation that passes.
+      untested: Pairs (path of a leaf, reason) of leaves that could not be tested, entirely or in part;
+        the other attributes ignore these coordinates.
+      rounding: Relative deviation that passes for factors between powers of two, because gradients,
+        state and updates round differently; twice the effect of one more unit of rounding per step.
+        Powers of two have no such allowance.
+      seeded_deviation: Value of ``deviation`` on three sequences drawn from ``seed``; no verdict
+        depends on it.
     """
 
     verdict: Verdict
@@ -83,7 +84,7 @@ class ScaleFreeness:
 def not_tested(
     reason: str, tolerance: float, untested: tuple[tuple[str, str], ...] = ()
 ) -> ScaleFreeness:
-    """The result of an optimizer that nothing can be said of, and why."""
+    """Return the result for an optimizer that could not be tested, and the reason."""
     nan, unknown = math.nan, Deviation(math.nan)
     return ScaleFreeness(
         Verdict.NOT_TESTED, reason, nan, nan, 0, Verdict.NOT_TESTED, unknown, (), (), (), nan, nan,
@@ -92,14 +93,14 @@ def not_tested(
 
 
 def matters_below(curve: tuple[tuple[float, float], ...], tolerance: float) -> float:
-    """The gradient scale from which upwards a curve stays within the tolerance.
+    """Return the gradient scale above which a curve stays within the tolerance.
 
     Args:
-      curve: (log2 of the gradient scale, deviation), scales ascending; NaN is passed over.
-      tolerance: The largest deviation that does not count.
+      curve: Pairs (log2 of the gradient scale, deviation), scales ascending; NaN is ignored.
+      tolerance: Largest deviation that passes.
 
     Returns:
-      0.0 when the whole curve is within, inf when its last point is not, NaN for no points.
+      0.0 if the whole curve passes, inf if its last point does not, NaN for an empty curve.
 
     Example:
       >>> matters_below(((-1.0, 0.5), (0.0, 0.1), (1.0, 1e-4), (2.0, 1e-5)), 1e-3)

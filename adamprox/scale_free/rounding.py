@@ -1,4 +1,4 @@
-"""Effects of a number's type on an optimizer: units of rounding, and the ends of its range."""
+"""Effects of number types on an optimizer: units of rounding and ends of the range."""
 
 import math
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-PLACES = 4096  # where a run's random signs may begin
+PLACES = 4096  # number of possible offsets of a run's random signs
 
 
 def coarsest_unit(jaxpr: Any) -> float:
-    """The largest unit of rounding among the floating-point types that a program computes in."""
+    """Return the largest unit of rounding of the floating-point types in a program."""
     return max(_units(jaxpr), default=0.0)
 
 
 def _units(jaxpr: Any) -> Iterator[float]:
-    """Units of rounding of all intermediate values, those of inner programs too."""
+    """Yield the units of rounding of all intermediate values, including inner programs."""
     for equation in jaxpr.eqns:
         if equation.primitive.name == "reduce_precision":
             yield 2.0 ** -equation.params["mantissa_bits"]
@@ -34,16 +34,16 @@ def _units(jaxpr: Any) -> Iterator[float]:
 
 
 def perturb(tree: Any, run: jax.Array, step: jax.Array, unit: float = 0.0) -> Any:
-    """Change every floating-point number by one unit of its rounding, up or down, where ``run`` is not 0.
+    """Change every floating-point number by one unit of rounding, up or down, unless ``run`` is 0.
 
-    Odd runs take one direction for each number throughout, even ones a new one every step. Whole
-    numbers stay, for counters and signs are not rounded.
+    Odd runs keep the direction of each number; even runs draw a new direction every step. Whole
+    numbers do not change, because counters and signs have no rounding.
 
     Args:
       tree: Pytree of arrays.
-      run: int32, the number of the run; 0 changes no bit.
-      step: int32.
-      unit: The least relative change.
+      run: Number of the run, int32[]; 0 changes no bit.
+      step: Number of the step, int32[].
+      unit: Smallest relative change.
     """
     leaves, structure = jax.tree.flatten(tree)
     signs = np.random.default_rng(PLACES).choice(
@@ -72,13 +72,13 @@ def _size(x: Any) -> int:
 
 
 def narrow_types(params: Any, state: Any, wide: bool) -> list[set[np.dtype]]:
-    """Types with less range than the tested gradients need, for every leaf of the parameters.
+    """Return the types whose range is too small for the tested gradients, per leaf of the parameters.
 
     Args:
       params: Pytree of arrays.
-      state: Pytree of arrays or their shapes. A leaf of it concerns parameters of its shape, and all
-        of them if there are none.
-      wide: True when the gradients' scales need the range of float64, else they need float32's.
+      state: Pytree of arrays or their shapes. A leaf counts for the parameters of the same shape, or
+        for all parameters if there are none.
+      wide: True if the gradient scales need the range of float64, False for float32.
     """
     least = int(jnp.finfo(jnp.float64 if wide else jnp.float32).minexp)
     leaves = jax.tree.leaves(params)
@@ -92,9 +92,9 @@ def narrow_types(params: Any, state: Any, wide: bool) -> list[set[np.dtype]]:
 
 
 def out_of_range(narrow: list[set[np.dtype]], gradients: Any, state: Any) -> list[jax.Array]:
-    """Coordinates whose gradient, or state in a narrow type, is near an end of the range of its type.
+    """Find coordinates whose gradient, or state in a narrow type, is near an end of its range.
 
-    A subnormal number is rounded at a fixed size, and so not as its multiples are.
+    A subnormal number has a fixed rounding error, unlike its larger multiples.
 
     Args:
       narrow: Result of `narrow_types`.
@@ -102,7 +102,7 @@ def out_of_range(narrow: list[set[np.dtype]], gradients: Any, state: Any) -> lis
       state: Pytree of arrays.
 
     Returns:
-      One boolean array a leaf of the gradients.
+      One boolean array per leaf of the gradients.
     """
     found = []
     leaves = jax.tree.leaves(gradients)
@@ -110,7 +110,7 @@ def out_of_range(narrow: list[set[np.dtype]], gradients: Any, state: Any) -> lis
     for g, types in zip(leaves, narrow, strict=True):
         bad = jnp.zeros(g.shape, bool)
         for t in types:
-            # Averages take gradients towards the lower end: 1 − β₁ is small.
+            # Averages bring gradients closer to the lower end: 1 − β₁ is small.
             low, high = 2.0 ** (jnp.finfo(t).minexp / 2), 2.0 ** (jnp.finfo(t).maxexp * 3 / 4)
             bad |= ~((abs(g) >= _like(low, g)) & (abs(g) <= _like(high, g)))
         for s in jax.tree.leaves(state):
@@ -122,13 +122,13 @@ def out_of_range(narrow: list[set[np.dtype]], gradients: Any, state: Any) -> lis
 
 
 def _like(bound: float, x: jax.Array) -> jax.Array:
-    """A bound in the type of ``x``, no further than the ends of its range."""
+    """Return a bound in the type of ``x``, clipped to its range."""
     limits = jnp.finfo(x.dtype)
     return jnp.asarray(min(max(bound, float(limits.tiny)), float(limits.max)), x.dtype)
 
 
 def _nearly_subnormal(x: jax.Array) -> jax.Array:
-    """Nonzero numbers below 16 times the smallest normal one, for factors like β₁ come before a sum."""
+    """Return True for nonzero numbers below 16 times the smallest normal one, a margin for β₁."""
     return (x != 0) & (abs(x) < 16 * jnp.finfo(x.dtype).tiny)
 
 

@@ -1,4 +1,4 @@
-"""Running an optimizer on rescaled gradients, all runs in one compiled program."""
+"""Run an optimizer on rescaled gradients, with all runs in one compiled program."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,34 +22,34 @@ class Runs:
 
     Attributes:
       leaves: Arrays of the parameters with leading axes N and T.
-      escaped: Booleans of these shapes: a number near an end of the range of its type took part.
-        Empty where every type has the range that the tested gradients need.
+      escaped: Boolean arrays of the same shapes, True if a number near the end of its range was
+        involved. Empty if every type has the range that the tested gradients need.
     """
 
     leaves: list[np.ndarray]
     escaped: list[np.ndarray]
 
     def parameters(self, rows: np.ndarray) -> np.ndarray:
-        """float64[number of rows, T, n]."""
+        """Return the parameters of some runs, float64[len(rows), T, n]."""
         return flat([x[rows] for x in self.leaves], 2)
 
     def usable(self, rows: np.ndarray) -> np.ndarray:
-        """Steps before which no number left its range, bool[number of rows, T, n]."""
+        """Return True for steps until a number leaves its range, bool[len(rows), T, n]."""
         if not self.escaped:
             return np.ones(self.parameters(rows).shape, bool)
         return np.logical_and.accumulate(flat([x[rows] for x in self.escaped], 2) == 0, axis=1)
 
 
 def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> Runs:
-    """Parameters after every step under every rescaling of the gradients.
+    """Return the parameters after every step under every rescaling of the gradients.
 
-    One compiled program does all runs, one after the other, so that equal arithmetic gives equal bits.
+    One compiled program executes all runs in sequence; equal arithmetic then gives equal bits.
 
     Args:
-      tx: The transformation, ``init`` and ``update``.
-      probe: Start and gradients.
+      tx: Transformation with ``init`` and ``update``.
+      probe: Initial parameters and gradients.
       rows: Gradient sequence, rescaling and perturbation of each run.
-      extra_args: ``(params, gradients) -> dict`` of further arguments of ``update``, or None.
+      extra_args: Function ``(params, gradients) -> dict`` of further arguments of ``update``, or None.
     """
     structure = jax.tree.structure(probe.params)
 
@@ -68,7 +68,7 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
         gradients = jax.tree.map(_times, gradients, jax.tree.unflatten(structure, rescaling))
         gradients = perturb(gradients, noise, number, unit) if half else gradients
         updates, new = update(gradients, state, params)
-        # A leaf that the update leaves alone is a hyperparameter, and is not rounded.
+        # A leaf that the update does not change is a hyperparameter without rounding.
         changed = jax.tree.map(lambda a, b: jnp.any(a != b), new, state)
         state = jax.tree.map(jnp.where, changed, perturb(new, noise, number), new)
         updates = perturb(updates, noise, number, unit) if half else updates
@@ -79,7 +79,7 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
     def run(row):
         sequence, noise, rescaling = row
         state = tx.init(probe.params)
-        # Counters and scalars may change their type at the first update; a scan's carry may not.
+        # The first update may change the type of counters and scalars; the carry of a scan may not.
         state = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), state, after)
         gradients = jax.tree.map(lambda g: g[sequence], probe.gradients)
         steps = jnp.arange(len(jax.tree.leaves(gradients)[0]), dtype=jnp.int32)
@@ -93,11 +93,11 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
 
 
 def _trace(update: Callable[..., Any], tx: Any, probe: Probe) -> Any:
-    """The program of one update, and the shapes of what it returns."""
+    """Return the program of one update, and the shapes of its results."""
     state = jax.eval_shape(tx.init, probe.params)
     return jax.make_jaxpr(update, return_shape=True)(probe.params, state, probe.params)
 
 
 def _times(gradient: jax.Array, factor: jax.Array) -> jax.Array:
-    """The product, rounded once to the type of the gradient."""
+    """Return the product, rounded once to the type of the gradient."""
     return (gradient.astype(factor.dtype) * factor).astype(gradient.dtype)

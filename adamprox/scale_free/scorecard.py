@@ -1,4 +1,4 @@
-"""The scorecard: every optimizer of the installed Optax and of this package, certified."""
+"""The scorecard: certificates of every optimizer of the installed Optax and of this package."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from adamprox.scale_free.certify import scale_freeness
 from adamprox.scale_free.explanations import EXPLANATIONS
 from adamprox.scale_free.result import ScaleFreeness, Verdict
 
-ROUNDING = 1e-7  # deviations under float32's are not worth a figure
+ROUNDING = 1e-7  # smaller deviations are rounding of float32, and are not printed
 COLUMNS = ("optimizer", "arguments", "scale-free", "one constant", "ε matters below", "note")
 HEADER = """\
 # Which optimizers are scale-free?
@@ -42,14 +42,14 @@ step.
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A tested entry."""
+    """An entry with its result."""
 
     entry: Entry
     result: ScaleFreeness
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """What the columns show."""
+        """Texts of the columns."""
         r = self.result
         return (
             self.entry.name,
@@ -62,7 +62,7 @@ class Row:
 
     @property
     def note(self) -> str:
-        """Why the row is as it is: the explanation, or why it was not tested."""
+        """Explanation of the row, or the reason why it was not tested."""
         why = EXPLANATIONS.get((self.entry.name, self.entry.arguments))
         why = why or EXPLANATIONS.get((self.entry.name, ""), "")
         if self.result.verdict is not Verdict.NOT_TESTED:
@@ -74,11 +74,11 @@ class Row:
 def scorecard(
     chosen: Iterable[Entry] | None = None, report: Callable[[Row], Any] = lambda row: None
 ) -> list[Row]:
-    """Certify optimizers, one after the other.
+    """Certify optimizers one after the other.
 
     Args:
-      chosen: Entries; all if None.
-      report: Called with every row as it is done.
+      chosen: Entries to certify; None means all.
+      report: Callback for every row when it is done.
 
     Returns:
       The rows, in order.
@@ -92,14 +92,14 @@ def scorecard(
     rows = []
     for entry in entries() if chosen is None else chosen:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optax's own, of aliases about to change
+            warnings.simplefilter("ignore")  # Optax's deprecation warnings
             rows.append(Row(entry, scale_freeness(entry.make(), params=entry.params)))
         report(rows[-1])
     return rows
 
 
 def markdown(rows: list[Row]) -> str:
-    """The scorecard as a Markdown page."""
+    """Return the scorecard as a Markdown page."""
     tolerance = rows[0].result.tolerance if rows else 1e-3
     lines = [HEADER.format(version=optax.__version__, tolerance=tolerance)]
     lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
@@ -114,7 +114,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _verdict(verdict: Verdict, deviation: float) -> str:
-    """The verdict with its deviation, where there is one above the rounding of float32."""
+    """Return the verdict with its deviation, or with "rounding" below float32's."""
     if verdict is Verdict.NOT_TESTED:
         return verdict.value
     if verdict is Verdict.EXACT:
@@ -125,7 +125,7 @@ def _verdict(verdict: Verdict, deviation: float) -> str:
 
 
 def _below(result: ScaleFreeness) -> str:
-    """From which gradient scale on nothing matters, of the stronger property that has one."""
+    """Return the text of the column on ε, for the stronger property with a finite scale."""
     if result.verdict is Verdict.NOT_TESTED:
         return "–"
     if not math.isinf(result.matters_below):

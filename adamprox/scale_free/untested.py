@@ -1,4 +1,4 @@
-"""Parts of the parameters that a certificate does not cover, and the reasons."""
+"""Parts of the parameters that a certificate does not cover, with reasons."""
 
 from collections.abc import Callable
 
@@ -17,17 +17,17 @@ def untested_leaves(
     here: Scale,
     tolerance: float,
 ) -> tuple[tuple[tuple[str, str], ...], np.ndarray]:
-    """Leaves, or parts of leaves, that could not be tested.
+    """Find leaves, or parts of leaves, that could not be tested.
 
     Args:
-      probe: Start and gradients.
-      runs: All runs.
+      probe: Initial parameters and gradients.
+      runs: Results of all runs.
       measured: Function from a comparison to its measurement.
       here: Comparisons at the gradient scale of the probe.
-      tolerance: The largest deviation that is let pass.
+      tolerance: Largest deviation that passes.
 
     Returns:
-      (path, reason) of each, and the coordinates that no comparison may look at, bool[n].
+      Pairs (path, reason), and True for coordinates that comparisons must ignore, bool[n].
     """
     first = runs.parameters(here.first)
     found = [measured(c) for c in here.everything]
@@ -45,12 +45,12 @@ def untested_leaves(
         (coarse, "moves too little for the precision of {dtype}"),
     )
     silent = still | alike | hidden
-    # Where nothing shows the tolerance, equal bits elsewhere are not enough.
+    # If no coordinate resolves the tolerance, equal bits elsewhere are not enough.
     return _by_leaf(probe, reasons), silent | (hidden.any() & (silent | coarse).all())
 
 
 def _first_broken(first: np.ndarray, broken: np.ndarray) -> int:
-    """The first step after which a number is not finite."""
+    """Return the first step after which a number is not finite."""
     infinite = (~np.isfinite(first[:, :, broken])).any(axis=(0, 2))
     return int(infinite.argmax()) + 1
 
@@ -58,7 +58,7 @@ def _first_broken(first: np.ndarray, broken: np.ndarray) -> int:
 def _precision(
     here: Scale, found: list[Measurement], tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates whose precision would hide the tolerance, and those where it hides differing bits."""
+    """Find coordinates whose precision hides the tolerance, and those where it hides unequal bits."""
     coarse, hidden, far = (np.full(found[0].equal.shape, x) for x in (True, False, False))
     for m, c in zip(found, here.everything, strict=True):
         values, unclear = typical(m, c.exact, tolerance)
@@ -72,7 +72,7 @@ def _precision(
 def _by_leaf(
     probe: Probe, reasons: tuple[tuple[np.ndarray, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """(path, reason) of every leaf with coordinates that have one; the first reason counts."""
+    """Return (path, reason) for every leaf with affected coordinates; the first reason counts."""
     entries = []
     for path, part, dtype in probe.parts:
         left, size = np.ones(part.stop - part.start, bool), part.stop - part.start
