@@ -1,7 +1,6 @@
 """Image classification data as arrays.
 
-Nothing heavy is imported until it is needed: TensorFlow Datasets by CIFAR, scikit-learn by the
-digits.
+Heavy imports wait until needed: TensorFlow Datasets for CIFAR, scikit-learn for the digits.
 """
 
 from adamprox.data.dataset import Dataset as Dataset

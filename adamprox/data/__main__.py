@@ -28,24 +28,24 @@ _DataDir = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")]
 
 @dataclasses.dataclass
 class Prepare:
-    """Make a data set ready for adamprox.data.load, once."""
+    """Prepare a data set for adamprox.data.load; needed once."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="{cifar10,cifar100}")]
-    """Which data set."""
+    """Name of the data set."""
     archive: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="FILE")] = None
     """The official binary archive (.tar.gz); downloaded by default."""
     data_dir: _DataDir = None
-    """Where data sets lie; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
+    """Directory of the data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
     force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Replace a data set that is prepared."""
+    """Replace a prepared data set."""
 
     def run(self) -> None:
-        """Prepare, read back, and say what is there now."""
+        """Prepare the data set, read it back, and print a summary."""
         wrote = prepare(self.name, self.archive, self.data_dir, self.force)
         layout = LAYOUTS[self.name]
         directory = prepared_directory(layout, self.data_dir)
         if not wrote:
-            print(f"{self.name} was prepared in {directory} before; --force replaces it")
+            print(f"{self.name} is already prepared in {directory}; --force replaces it")
             return
         data = load(self.name, self.data_dir)
         warnings = stored_provenance(directory)["warnings"]
@@ -54,8 +54,8 @@ class Prepare:
         if warnings:
             command = prepare_command(layout, self.data_dir, "--force")
             print(
-                "it can be used, and records name its fingerprint; for the published archive, "
-                f"downloaded, run: {command}",
+                "the data set can be used, and records name its fingerprint; to download the published "
+                f"archive instead, run: {command}",
                 file=sys.stderr,
             )
         print(
@@ -70,10 +70,10 @@ class Prepare:
 
 @dataclasses.dataclass
 class List:
-    """What is prepared; every image and label of it is verified."""
+    """List the prepared data sets, and verify every image and label."""
 
     data_dir: _DataDir = None
-    """Where data sets lie; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
+    """Directory of the data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
 
     def run(self) -> None:
         """Print a table."""
@@ -107,13 +107,13 @@ _Command = (
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return the exit code."""
     try:
         begin()
         parse(_Command, arguments, prog="python -m adamprox.data").run()
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
-            print("\ninterrupted; what is not prepared leaves no data set behind", file=sys.stderr)
+            print("\ninterrupted; an unfinished data set is removed", file=sys.stderr)
             return 130
         if not isinstance(error, (ValueError, OSError)):
             raise

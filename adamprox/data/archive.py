@@ -1,7 +1,8 @@
-"""Reading an official binary archive: in memory, all of it checked, nothing ever unpacked.
+"""Reader of official binary archives, in memory: check everything, write nothing to disk.
 
-An archive may be a stranger's. So the walk over it is ours, of tarfile only the parser of one header
-is used, and all that a header could ask for is bounded: bytes, members, the length of an extension.
+An archive may come from an untrusted source. This module walks over the archive itself, takes only the
+parser of a single header from tarfile, and bounds everything that a header can request: bytes, members,
+the length of an extension.
 """
 
 import dataclasses
@@ -17,18 +18,18 @@ import numpy as np
 
 from adamprox.data.layout import CHANNELS, HEIGHT, IMAGE_SHAPE, UNPACKED_LIMIT, WIDTH, Layout
 
-_LIMIT = UNPACKED_LIMIT  # bytes unpacked, and bytes of the file, which is never longer
-_CHUNK = 2**14  # bytes of the file at a time: at most 17 MB come out of them
-_STREAMS = 2**14  # gzip streams one after the other; a block compressor makes thousands
+_LIMIT = UNPACKED_LIMIT  # bytes after decompression, and bytes of the file
+_CHUNK = 2**14  # bytes of the file at a time, which decompress to at most 17 MB
+_STREAMS = 2**14  # consecutive gzip streams; a block compressor makes thousands
 _HEADERS = 256  # headers of tar; the published archives have nine
 _EXTENSION = 2**13  # bytes of an extension header of pax
 _SHOWN = 60  # characters of a name in a message
-_DOCUMENTS = (".txt", ".html")  # names of classes, a readme: allowed beside the records
+_DOCUMENTS = (".txt", ".html")  # suffixes of other allowed files: names of classes, a readme
 _PAX_RECORD = re.compile(rb"([1-9][0-9]{0,4}) ([^=\n]+)=")
 
 
 class ArchiveError(ValueError):
-    """An archive is not what it has to be; the message is one line."""
+    """An archive is not intact or not the expected one; the message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Records:
     """The records of one split.
 
     Attributes:
-      images: uint8[N, 32, 32, 3].
-      labels: uint8[N] for every label of the layout.
+      images: Images, uint8[N, 32, 32, 3].
+      labels: Labels uint8[N], for every label of the layout.
     """
 
     images: np.ndarray
@@ -46,12 +47,12 @@ class Records:
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """What an archive holds, and which file it was.
+    """Contents of an archive, and identity of its file.
 
     Attributes:
-      name: Of the file, without its folder.
-      size: Of the file in bytes.
-      sha256: Of the file, hexadecimal.
+      name: Name of the file, without its folder.
+      size: Size of the file in bytes.
+      sha256: SHA-256 of the file, hexadecimal.
       splits: Records of ``train`` and ``test``.
     """
 
@@ -65,15 +66,15 @@ def read_archive(path: str | os.PathLike[str], layout: Layout) -> Archive:
     """Read and check a whole archive.
 
     Args:
-      path: A gzip-compressed tar file.
-      layout: What must be in it.
+      path: Path of a gzip-compressed tar file.
+      layout: Expected layout.
 
     Returns:
-      Its records, in the order of ``layout.files``.
+      The archive, with its records in the order of ``layout.files``.
 
     Raises:
-      ArchiveError: It is truncated, corrupt or not such an archive.
-      OSError: It cannot be read.
+      ArchiveError: The file is truncated, corrupt or has another layout.
+      OSError: The file cannot be read.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -92,7 +93,7 @@ def read_archive(path: str | os.PathLike[str], layout: Layout) -> Archive:
 
 
 def _decompress(path: pathlib.Path) -> tuple[bytearray, int, str]:
-    """Everything in a gzip file, to the checksum at its end; size and SHA-256 of the file."""
+    """Decompress a gzip file and verify its checksum; return also its size and SHA-256."""
     digest, size, unpacked = hashlib.sha256(), 0, _Gunzip()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -105,7 +106,7 @@ def _decompress(path: pathlib.Path) -> tuple[bytearray, int, str]:
 
 
 class _Gunzip:
-    """A decompressor of gzip streams that stops at its limits."""
+    """Decompressor of gzip streams with limits."""
 
     def __init__(self):
         self._data = bytearray()
@@ -120,7 +121,7 @@ class _Gunzip:
             chunk = self._feed(chunk)
 
     def _feed(self, chunk: bytes) -> bytes:
-        """Feed one stream; returns what lies behind its end."""
+        """Feed one stream; return the bytes after its end."""
         try:
             self._data += self._stream.decompress(chunk, _LIMIT + 1 - len(self._data))
         except zlib.error as error:
@@ -136,7 +137,7 @@ class _Gunzip:
         return rest
 
     def end(self) -> bytearray:
-        """All that came out."""
+        """Return all decompressed bytes."""
         if self._begun:
             raise ArchiveError("ends early; was its download cut short?")
         if not self._data:
@@ -145,7 +146,7 @@ class _Gunzip:
 
 
 def _contents(data: bytearray, layout: Layout) -> dict[str, memoryview]:
-    """The files of records in a tar file, by name."""
+    """Return the files of records in a tar file, by name."""
     contents = {}
     for member, content in _members(data):
         name = member.name.removeprefix("./")
@@ -161,7 +162,7 @@ def _contents(data: bytearray, layout: Layout) -> dict[str, memoryview]:
 
 
 def _members(data: bytearray) -> Iterator[tuple[tarfile.TarInfo, memoryview]]:
-    """Every member of a tar file with its content; the headers of pax are checked and left out."""
+    """Yield every member of a tar file with its content; check and skip the headers of pax."""
     start, headers, records = 0, 0, {}
     while start < len(data) and any(data[start : start + tarfile.BLOCKSIZE]):
         headers += 1
@@ -179,10 +180,10 @@ def _members(data: bytearray) -> Iterator[tuple[tarfile.TarInfo, memoryview]]:
 
 
 def _member(data: bytearray, start: int) -> tuple[tarfile.TarInfo, memoryview, int]:
-    """The header at ``start``, the content behind it, and where the next header is."""
+    """Return the header at ``start``, its content, and the place of the next header."""
     begin = start + tarfile.BLOCKSIZE
     try:
-        # Of Python's errors, HeaderError alone is documented.
+        # Python documents only HeaderError; others occur.
         member = tarfile.TarInfo.frombuf(bytes(data[start:begin]), "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError, ArithmeticError) as error:
         raise ArchiveError(f"not an intact tar file ({error})") from None
@@ -193,7 +194,7 @@ def _member(data: bytearray, start: int) -> tuple[tarfile.TarInfo, memoryview, i
 
 
 def _pax_records(header: tarfile.TarInfo, content: memoryview) -> dict[bytes, bytes]:
-    """Return the facts of an extension header about the next member, or about all."""
+    """Return the records of an extension header for the next member, or for all members."""
     if len(content) > _EXTENSION:
         raise ArchiveError(f"has an extension header of {len(content):,} bytes")
     raw, position, records = bytes(content), 0, {}
@@ -210,7 +211,7 @@ def _pax_records(header: tarfile.TarInfo, content: memoryview) -> dict[bytes, by
 
 
 def _check_pax_records(records: dict[bytes, bytes], member: tarfile.TarInfo) -> None:
-    """Refuse an extension header by which the next member would be another."""
+    """Refuse an extension header that changes the path or contents of the next member."""
     name = member.name.encode("utf-8", "surrogateescape")
     same = records.get(b"path", name).rstrip(b"/") == name
     same &= records.get(b"size", b"%d" % member.size) == b"%d" % member.size
@@ -219,12 +220,12 @@ def _check_pax_records(records: dict[bytes, bytes], member: tarfile.TarInfo) -> 
 
 
 def _changes(key: bytes) -> bool:
-    """Return True if a record of pax says where a member's bytes belong."""
+    """Return True if a record of pax changes the path or the bytes of a member."""
     return key in (b"path", b"size") or key.startswith(b"GNU.sparse")
 
 
 def _check_member(name: str, member: tarfile.TarInfo, layout: Layout) -> None:
-    """Refuse what no archive of this layout has."""
+    """Refuse a member that does not belong to the layout."""
     if member.isdir() and name in (layout.folder, "."):
         return
     document = name.startswith(f"{layout.folder}/") and name.endswith(_DOCUMENTS)
@@ -238,13 +239,13 @@ def _check_member(name: str, member: tarfile.TarInfo, layout: Layout) -> None:
 
 
 def _shown(name: str) -> str:
-    """A name for a message: quoted, printable and short."""
+    """Format a name for a message: quoted, printable and short."""
     text = repr(name)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 2]}…{text[-1]}"
 
 
 def _records(name: str, data: memoryview, layout: Layout) -> Records:
-    """The records in one file, not copied."""
+    """Return views of the records in one file."""
     whole, rest = divmod(len(data), layout.record_bytes)
     if rest or not whole:
         raise ArchiveError(
@@ -262,7 +263,7 @@ def _records(name: str, data: memoryview, layout: Layout) -> Records:
 
 
 def _joined(parts: list[Records]) -> Records:
-    """One split; every image is copied once."""
+    """Join the parts of one split; copy every image once."""
     labels = {
         name: np.concatenate([part.labels[name] for part in parts]) for name in parts[0].labels
     }

@@ -1,7 +1,7 @@
-"""The published augmentation, on the device and inside a compiled step: flip, pad, crop.
+"""The published augmentation on the device, inside a compiled step: flip, pad, crop.
 
-An augmented batch is a function of the images and a key alone, and the key one of seed and step, so
-a run that is resumed sees the images that it would have seen.
+An augmented batch depends only on the images and a key, and the key only on seed and step. A resumed
+run therefore sees the same images as an uninterrupted one.
 """
 
 from typing import Any, NamedTuple
@@ -12,12 +12,12 @@ import jax.numpy as jnp
 
 
 class Draws(NamedTuple):
-    """What is random: one number an image.
+    """Random numbers of a batch, one of each per image.
 
     Attributes:
-      flip: 1 to mirror left and right, 0 not to; int32[N].
-      down: Row of the padded image at which the crop starts, 0 … 2·pad, int32[N].
-      right: Likewise its column.
+      flip: 1 to mirror left and right, else 0; int32[N].
+      down: First row of the crop in the padded image, 0 … 2·pad, int32[N].
+      right: First column of the crop in the padded image, 0 … 2·pad, int32[N].
     """
 
     flip: Any
@@ -26,13 +26,13 @@ class Draws(NamedTuple):
 
 
 def augmentation_key(seed: chex.Numeric, step: chex.Numeric) -> jax.Array:
-    """The key of one step's augmentation.
+    """Return the key of one step's augmentation.
 
-    It is not one that initialization or the order of examples derive from the same seed.
+    The key differs from those of initialization and order of examples for the same seed.
 
     Args:
-      seed: Of the run, int32[].
-      step: Steps taken before this one, int32[].
+      seed: Seed of the run, int32[].
+      step: Number of steps taken before this one, int32[].
 
     Returns:
       A key for `augment`.
@@ -42,10 +42,10 @@ def augmentation_key(seed: chex.Numeric, step: chex.Numeric) -> jax.Array:
 
 
 def draw(key: chex.PRNGKey, count: int, pad: int) -> Draws:
-    """Flips with probability ½ and offsets uniform on 0 … 2·pad, independent, for ``count`` images.
+    """Draw independent flips of probability ½ and offsets uniform on 0 … 2·pad.
 
-    Remainders of 32 random bits are uniform to within 2⁻²⁸, and compile in half the time that
-    `jax.random.randint` takes to be exact.
+    Remainders of 32 random bits are uniform to within 2⁻²⁸, and compile in half the time of the exact
+    `jax.random.randint`.
     """
     spans = jnp.array([[2], [2 * pad + 1], [2 * pad + 1]], jnp.uint32)
     remainders = jax.random.bits(key, (3, count), jnp.uint32) % spans
@@ -53,14 +53,15 @@ def draw(key: chex.PRNGKey, count: int, pad: int) -> Draws:
 
 
 def transform(draws: Draws, images: jax.Array, pad: int) -> jax.Array:
-    """Flip, pad with zeros (black, in the raw image) and crop, as ``draws`` say.
+    """Flip, pad with zeros (black in the raw image) and crop, according to ``draws``.
 
-    Two gathers, whole rows first: the fastest of seven ways on a CPU, see docs/decisions.md.
+    The function gathers rows, then columns: the fastest of seven variants on a CPU, see
+    docs/decisions.md.
 
     Args:
-      draws: One of each for every image.
-      images: uint8[N, H, W, C].
-      pad: Pixels on every side.
+      draws: Random numbers of every image.
+      images: Raw images, uint8[N, H, W, C].
+      pad: Number of pixels on every side.
 
     Returns:
       uint8[N, H, W, C].
@@ -69,7 +70,7 @@ def transform(draws: Draws, images: jax.Array, pad: int) -> jax.Array:
     padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     rows = jnp.arange(height) + draws.down[:, None]
     columns = jnp.arange(width) + draws.right[:, None]
-    # Mirrored images are read from the far end: the padding is symmetric.
+    # Columns of mirrored images count from the right end; the padding is symmetric.
     columns = jnp.where(draws.flip[:, None] == 1, width + 2 * pad - 1 - columns, columns)
     flat = padded.reshape(count, height + 2 * pad, -1)
     cropped = jnp.take_along_axis(flat, rows[:, :, None], axis=1)
@@ -78,18 +79,18 @@ def transform(draws: Draws, images: jax.Array, pad: int) -> jax.Array:
 
 
 def augment(key: chex.PRNGKey, images: jax.Array, pad: int = 4) -> jax.Array:
-    """Flip half of the images left to right, pad with zeros, and crop back at random.
+    """Flip images left to right with probability ½, pad with zeros, and crop at random.
 
     Args:
-      key: Of this batch, see `augmentation_key`.
-      images: uint8[N, H, W, C], not normalized: padding is black, not the mean.
-      pad: Pixels on every side, at least 0.
+      key: Key of this batch, see `augmentation_key`.
+      images: Images uint8[N, H, W, C] before normalization: padding is black, not the mean.
+      pad: Number of pixels on every side, at least 0.
 
     Returns:
       uint8[N, H, W, C].
 
     Raises:
-      ValueError: ``images`` or ``pad`` is not as above.
+      ValueError: ``images`` has another dtype or rank, or ``pad`` is negative.
 
     Example:
       >>> import jax.numpy as jnp

@@ -1,7 +1,7 @@
 """CIFAR as data sets of TensorFlow Datasets, written without TensorFlow; `prepared` reads them.
 
-TFDS's own builders prepare these archives with TensorFlow, and read images with Pillow or OpenCV.
-Tensors that zlib compressed, in ArrayRecord files, need neither.
+TFDS's own builders need TensorFlow to prepare these archives, and Pillow or OpenCV to read images. Our
+builders write zlib-compressed tensors in ArrayRecord files, which need neither.
 """
 
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from adamprox.data.prepared import HOMEPAGE, assemble, description
 
 
 class _BinaryArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A builder over one official binary archive.
+    """Builder for one official binary archive.
 
     Args:
-      archive: What to write, read and checked; by default the archive is downloaded.
-      **kwargs: Of the base class: ``data_dir`` above all.
+      archive: Contents to write; None means to download the archive.
+      **kwargs: Arguments of the base class, such as ``data_dir``.
     """
 
     LAYOUT: ClassVar[Layout]
-    # checksums.tsv lies beside it. Named, so that TFDS need not search by importlib_resources, which
-    # it imports and does not require.
+    # checksums.tsv lies beside this file. Without the path TFDS would search by importlib_resources,
+    # which it imports but does not require.
     code_path: ClassVar[epath.Path] = epath.Path(__file__)  # pyright: ignore
 
     def __init__(self, *, archive: Archive | None = None, **kwargs: Any):
@@ -86,7 +86,7 @@ def published(layout: Layout) -> Any:
 
 
 def provenance(archive: Archive, layout: Layout) -> dict[str, Any]:
-    """What is kept beside the images: which archive they come from and what differs from the published.
+    """Return the metadata of the images: their archive, and its differences from the published one.
 
     Returns:
       ``archive`` (``name``, ``size``, ``sha256``, ``published``), ``counts`` by split, ``warnings``

@@ -1,4 +1,4 @@
-"""Data sets as frozen arrays, and what can be made of one: a validation split, smaller images."""
+"""Data sets as frozen arrays, with a validation split or smaller images on request."""
 
 import dataclasses
 import functools
@@ -13,18 +13,18 @@ class Split:
     """Images and labels of one split, read-only.
 
     Attributes:
-      images: uint8[N, H, W, C].
-      labels: int32[N].
+      images: Images, uint8[N, H, W, C].
+      labels: Labels, int32[N].
 
     Raises:
-      ValueError: An array has another type or shape.
+      ValueError: An array has another dtype or shape.
     """
 
     images: np.ndarray
     labels: np.ndarray
 
     def __post_init__(self):
-        """Check the promises above and make the arrays read-only."""
+        """Check dtypes and shapes, and make the arrays read-only."""
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             got = f"{self.images.dtype}{self.images.shape}"
             raise ValueError(f"images must be uint8[N, H, W, C], got {got}")
@@ -34,11 +34,11 @@ class Split:
         self.labels.setflags(write=False)
 
     def __len__(self) -> int:
-        """How many examples."""
+        """Return the number of examples."""
         return len(self.labels)
 
     def __getitem__(self, which) -> "Split":
-        """The examples that a slice or an index array picks, in its order."""
+        """Return the examples of a slice or an index array, in its order."""
         return Split(self.images[which], self.labels[which])
 
 
@@ -47,13 +47,13 @@ class Dataset:
     """A classification data set.
 
     Attributes:
-      name: What `load` calls it.
-      train: The training split.
-      test: The test split.
-      num_classes: Labels run from 0 to this, exclusive.
-      mean: Per channel of the training images, float32[C], in units of 1 = white.
-      std: Likewise.
-      validation: What `with_validation` took from the training split, None before.
+      name: Name for `load`.
+      train: Training split.
+      test: Test split.
+      num_classes: Number of classes; labels are 0 … ``num_classes`` − 1.
+      mean: Mean per channel of the training images, float32[C], in units of 1 = white.
+      std: Standard deviation per channel of the training images, float32[C], in units of 1 = white.
+      validation: Validation split that `with_validation` took from the training split, or None.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every image and label in order: what a result depends on."""
+        """SHA-256 over every image and label in order, 16 hexadecimal digits."""
         digest = hashlib.sha256()
         for split in self._splits():
             digest.update(repr(split.images.shape).encode())
@@ -77,15 +77,15 @@ class Dataset:
     def with_validation(self, size: int, seed: int = 0) -> "Dataset":
         """Move ``size`` training examples, drawn by ``seed``, into `validation`.
 
-        Both parts keep the data set's order. The test split, mean and std stay: they are those of
-        the whole training set, as published, so a network reads the same images either way.
+        Both parts keep the order of the data set. The test split, mean and std do not change: as
+        published, they are those of the whole training set, and the normalized images stay the same.
 
         Args:
-          size: How many, at least 1 and fewer than there are.
-          seed: From 0 to 2**32 - 1; other seeds give other examples.
+          size: Number of validation examples, at least 1 and less than the training set.
+          seed: Seed of the choice of examples, from 0 to 2**32 - 1.
 
         Returns:
-          The data set with `train` and `validation` disjoint, together the former `train`.
+          The data set; `train` and `validation` are disjoint parts of the former `train`.
 
         Raises:
           ValueError: ``size`` or ``seed`` is out of range, or there is a validation split already.
@@ -108,12 +108,12 @@ class Dataset:
         return dataclasses.replace(self, train=self.train[train], validation=self.train[validation])
 
     def pooled(self, side: int) -> "Dataset":
-        """Images averaged over squares down to ``side`` × ``side``, halves rounded up.
+        """Average images over squares down to ``side`` × ``side`` pixels, with halves rounded up.
 
         Mean and std are those of the pooled training images.
 
         Args:
-          side: Divides height and width.
+          side: Height and width of the result, a divisor of both.
 
         Returns:
           The data set at the lower resolution.
@@ -148,9 +148,9 @@ class Dataset:
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation per channel of uint8[N, H, W, C], float32[C], 1 = white.
+    """Return mean and standard deviation per channel of uint8[N, H, W, C]; float32[C], 1 = white.
 
-    The sums are of integers, hence exact, and need a fraction of the memory of float64 images.
+    The sums of integers are exact and need a fraction of the memory of float64 images.
     """
     total, squares = np.zeros((2, *images.shape[1:]), np.int64)
     for chunk in np.array_split(images, -(-len(images) // 1000)):
@@ -177,7 +177,7 @@ def _pool(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def _whole(name: str, value: int, low: int, high: int) -> int:
-    """``value`` as an int if it is a whole number from ``low`` to ``high``."""
+    """Return ``value`` as an int; raise ValueError unless it is an integer from ``low`` to ``high``."""
     try:
         number = operator.index(value)
     except TypeError:

@@ -1,9 +1,9 @@
-"""What can be wrong with a data set; each message is one line that names the command that mends it."""
+"""Errors of data sets; each message is one line with the command that repairs the data set."""
 
 
 class MissingDataError(FileNotFoundError, ValueError):
-    """A data set has not been prepared; the message names the command that does it."""
+    """A data set is not prepared; the message has the command that prepares it."""
 
 
 class DamagedDataError(ValueError):
-    """A prepared data set is not what was prepared; the message names the command that mends it."""
+    """The files of a prepared data set changed; the message has the command that repairs it."""

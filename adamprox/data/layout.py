@@ -1,4 +1,4 @@
-"""How the official binary archives of CIFAR-10 and CIFAR-100 are laid out."""
+"""Layouts of the official binary archives of CIFAR-10 and CIFAR-100."""
 
 import dataclasses
 
@@ -8,19 +8,19 @@ UNPACKED_LIMIT = 2**28  # bytes of records; the published archives have 184 mill
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """One published archive: records of label bytes, then the red, green and blue planes.
+    """Layout of one published archive: a record is label bytes, then red, green and blue planes.
 
     Attributes:
-      name: What `adamprox.data.load` calls the data set.
-      builder: What TensorFlow Datasets calls it; its own ``cifar10`` is another builder.
-      version: Of the prepared files.
-      url: Where the archive is published.
-      folder: In the archive, what all files lie in.
-      train: Names of the files of training records.
-      test: Likewise of test records.
-      labels: The label bytes of a record in order, each with the number of its classes; ``label``
-        is what `adamprox.data.load` gives.
-      published: How many images the published archive has, by split.
+      name: Name of the data set for `adamprox.data.load`.
+      builder: Name for TensorFlow Datasets, different from its own builder ``cifar10``.
+      version: Version of the prepared files.
+      url: Address of the published archive.
+      folder: Folder of all files in the archive.
+      train: Names of the files with training records.
+      test: Names of the files with test records.
+      labels: Names of the label bytes of a record in order, with their numbers of classes.
+        `adamprox.data.load` returns ``label``.
+      published: Number of images in the published archive, by split.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Layout:
 
     @property
     def record_bytes(self) -> int:
-        """Length of a record."""
+        """Length of a record in bytes."""
         return len(self.labels) + HEIGHT * WIDTH * CHANNELS
 
     @property
     def files(self) -> dict[str, str]:
-        """Path in the archive of every file of records, with its split."""
+        """Split of every file of records, by its path in the archive."""
         splits = dict.fromkeys(self.train, "train") | dict.fromkeys(self.test, "test")
         return {f"{self.folder}/{file}": split for file, split in splits.items()}
 

@@ -1,4 +1,4 @@
-"""`load`, and where it looks."""
+"""`load`, and the directories that it reads."""
 
 import functools
 import importlib
@@ -12,22 +12,22 @@ from adamprox.data.layout import LAYOUTS, Layout
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
-    """Load a data set, once a process.
+    """Load a data set; further calls in this process return the same object.
 
     Args:
-      name: ``"cifar10"`` or ``"cifar100"`` (its 100 fine classes), 32×32 in color, once
-        ``python -m adamprox.data prepare`` has run; or ``"digits"``: the 1,797 handwritten digits
-        (8×8, grey) that scikit-learn ships.
-      data_dir: Where prepared data sets lie: the environment variable ``TFDS_DATA_DIR`` by default,
-        or else ``~/tensorflow_datasets``. The digits need none.
+      name: Name of the data set. ``"cifar10"`` and ``"cifar100"`` (100 fine classes) are 32×32 in color
+        and need ``python -m adamprox.data prepare`` first. ``"digits"`` are the 1,797 handwritten
+        digits (8×8, grayscale) of scikit-learn.
+      data_dir: Directory of prepared data sets; by default the environment variable
+        ``TFDS_DATA_DIR``, or else ``~/tensorflow_datasets``. The digits need none.
 
     Returns:
       The data set, its arrays read-only.
 
     Raises:
       ValueError: ``name`` is not one of the above, or ``data_dir`` is a file.
-      MissingDataError: It has not been prepared there.
-      DamagedDataError: Its files are not those that were prepared.
+      MissingDataError: The data set is not prepared in this directory.
+      DamagedDataError: Its files changed after preparation.
 
     Example:
       >>> digits = load("digits")
@@ -44,7 +44,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         raise ValueError(f"data set must be one of {names}, got {name!r}")
     layout = LAYOUTS[name]
     directory = prepared_directory(layout, data_dir)
-    # Looked for before anything is imported that takes long.
+    # Check before slow imports.
     if not is_prepared(directory):
         raise MissingDataError(
             f"{name} is not prepared: there is no {directory / _INFO}; "
@@ -61,13 +61,13 @@ _INFO = "dataset_info.json"
 
 
 def resolve_data_dir(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """``data_dir``, or else where TensorFlow Datasets puts data sets; absolute.
+    """Return ``data_dir``, or else the directory of TensorFlow Datasets, as an absolute path.
 
     Raises:
-      ValueError: It is a file.
+      ValueError: The path is a file.
     """
     given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    # pathlib's own raises where there is no such user.
+    # Path.expanduser raises if the user does not exist.
     path = pathlib.Path(os.path.expanduser(given)).absolute()
     if path.is_file():
         raise ValueError(f"data dir must be a directory, got the file {path}")
@@ -77,25 +77,25 @@ def resolve_data_dir(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
 def prepared_directory(
     layout: Layout, data_dir: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Where the prepared files of a data set belong."""
+    """Return the directory of the prepared files of a data set."""
     return resolve_data_dir(data_dir) / layout.builder / layout.version
 
 
 def is_prepared(directory: pathlib.Path) -> bool:
-    """Whether preparing has finished there; the folder appears last, and whole."""
+    """Return True if preparation has finished; the directory appears as a whole at the end."""
     return (directory / _INFO).is_file()
 
 
 def prepare_command(
     layout: Layout, data_dir: str | os.PathLike[str] | None = None, *options: str
 ) -> str:
-    """The command that prepares a data set, to be pasted into a shell."""
+    """Return the shell command that prepares a data set."""
     where = ("--data-dir", os.fspath(data_dir)) if data_dir else ()
     return shlex.join(["python", "-m", "adamprox.data", "prepare", layout.name, *where, *options])
 
 
 def forget() -> None:
-    """Make `load` read files again that it has read before."""
+    """Make `load` read files again."""
     _prepared.cache_clear()
 
 

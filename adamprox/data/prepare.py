@@ -1,4 +1,4 @@
-"""Preparing a data set: from an archive to files that `adamprox.data.load` reads."""
+"""Preparation of a data set: convert an archive to files that `adamprox.data.load` reads."""
 
 import contextlib
 import io
@@ -17,11 +17,11 @@ from adamprox.data.layout import LAYOUTS, Layout
 from adamprox.data.loading import forget, is_prepared, prepared_directory, resolve_data_dir
 from adamprox.output import obstacle
 
-_ROOM = 1.2  # what prepared files take, relative to the archive; measured: 1.02
+_ROOM = 1.2  # size of prepared files relative to the archive, with a margin; measured: 1.02
 
 
 class PrepareError(OSError):
-    """A data set cannot be prepared for a reason outside of its archive; one line."""
+    """Preparation failed for a reason other than the archive; the message is one line."""
 
 
 def prepare(
@@ -30,20 +30,21 @@ def prepare(
     data_dir: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> bool:
-    """Prepare a data set, unless it is; its folder appears whole or not at all.
+    """Prepare a data set if necessary; its directory appears as a whole or not at all.
 
     Args:
-      name: ``"cifar10"`` or ``"cifar100"``.
-      archive: The official binary archive, fetched by hand. A checksum or a number of images other
-        than the published is recorded, not refused. By default it is downloaded, and must match.
-      data_dir: As for `adamprox.data.load`.
-      force: Replace a data set that is prepared.
+      name: Name of the data set, ``"cifar10"`` or ``"cifar100"``.
+      archive: Path of the official binary archive. If its checksum or number of images differs from
+        the published ones, this is recorded. None means to download the archive, whose checksum must
+        match.
+      data_dir: Directory of prepared data sets, see `adamprox.data.load`.
+      force: True to replace a prepared data set.
 
     Returns:
-      Whether anything was written; False if the data set was prepared before.
+      True if files were written, False if the data set was already prepared.
 
     Raises:
-      ValueError: ``name`` is not one of the above, or the archive is refused; nothing was written.
+      ValueError: ``name`` is unknown, or the archive is refused; nothing was written.
       PrepareError: The archive cannot be downloaded, or the files cannot be written.
     """
     if name not in LAYOUTS:
@@ -55,7 +56,7 @@ def prepare(
     root = resolve_data_dir(data_dir)
     try:
         os.fspath(root).encode()
-    except UnicodeEncodeError:  # ArrayRecord takes texts alone
+    except UnicodeEncodeError:  # ArrayRecord accepts only UTF-8
         raise ValueError(f"data dir must be a path in UTF-8, got {root}") from None
     if archive is None:
         path = _download(layout, root)
@@ -68,9 +69,9 @@ def prepare(
     try:
         with _set_aside(directory):
             builder = BUILDERS[name](archive=contents, data_dir=os.fspath(root))
-            with _as_quiet_as_a_pipe():
+            with _quiet_tfds():
                 builder.download_and_prepare()
-    except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError where a disk is full
+    except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError for a full disk
         raise PrepareError(f"cannot write {directory}: {_one_line(error)}") from error
     forget()
     return True
@@ -78,9 +79,9 @@ def prepare(
 
 @contextlib.contextmanager
 def _set_aside(directory: pathlib.Path):
-    """Make room for a data set in place of the one, perhaps damaged, that is there.
+    """Move an existing, perhaps damaged data set aside while a new one is written.
 
-    The old one is removed when the new one is whole, and put back if it does not become so.
+    The old one is removed after success, and moved back after a failure.
     """
     old = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}.old")
     there = os.path.lexists(directory)
@@ -98,12 +99,12 @@ def _set_aside(directory: pathlib.Path):
 
 
 def _download(layout: Layout, root: pathlib.Path) -> pathlib.Path:
-    """Fetch the published archive, or find it where TFDS keeps downloads; its checksum matches."""
+    """Download the published archive, or find it among TFDS's downloads; verify its checksum."""
     _check_room(root, published(layout).size * (1 + _ROOM))
     try:
-        # TFDS tries for minutes where there is no network.
+        # Without a network TFDS would retry for minutes.
         requests.get(layout.url, stream=True, timeout=20).close()
-        with _as_quiet_as_a_pipe():
+        with _quiet_tfds():
             manager = tfds.download.DownloadManager(
                 download_dir=root / "downloads",
                 url_infos={layout.url: published(layout)},
@@ -111,7 +112,7 @@ def _download(layout: Layout, root: pathlib.Path) -> pathlib.Path:
                 force_checksums_validation=True,
             )
             return pathlib.Path(manager.download(layout.url))
-    except Exception as error:  # of requests, TFDS and promise: no common base
+    except Exception as error:  # errors of requests, TFDS and promise have no common base
         offline = isinstance(error, requests.ConnectionError)
         why = "no connection" if offline else _one_line(error)
         raise PrepareError(
@@ -120,7 +121,7 @@ def _download(layout: Layout, root: pathlib.Path) -> pathlib.Path:
 
 
 def _check_room(root: pathlib.Path, size: float) -> None:
-    """Refuse a folder that cannot take ``size`` bytes, before anything is written."""
+    """Refuse a directory without room for ``size`` bytes, before anything is written."""
     if reason := obstacle(root):
         raise PrepareError(f"cannot write {root}: {reason}")
     free = shutil.disk_usage(next(p for p in (root, *root.parents) if p.exists())).free
@@ -131,8 +132,8 @@ def _check_room(root: pathlib.Path, size: float) -> None:
 
 
 @contextlib.contextmanager
-def _as_quiet_as_a_pipe():
-    """Nothing of TFDS on standard output; its progress bars only where someone watches."""
+def _quiet_tfds():
+    """Silence TFDS on standard output; show its progress bars only on a terminal."""
     tfds.display_progress_bar(sys.stderr.isatty())
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -1,9 +1,9 @@
-"""Reading a prepared data set, which may be a stranger's.
+"""Reader of a prepared data set, which may come from an untrusted source.
 
-What lies in its directory decides neither what is imported, nor which files are opened, nor how much
-memory is used. TensorFlow Datasets would import the modules that ``features.json`` names, and open
-the files that ``dataset_info.json`` names. So both are compared with what our builder writes, and the
-records are read without TFDS.
+The contents of the directory must not decide the imported modules, the opened files or the memory use.
+TensorFlow Datasets would import the modules named in ``features.json`` and open the files named in
+``dataset_info.json``. This module compares both files with the output of our builder, and reads the
+records without TFDS.
 """
 
 import json
@@ -31,24 +31,24 @@ from adamprox.output import one_line
 HOMEPAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SPLITS = ("train", "test")
 _MOST_SHARDS = 1000
-_JSON_BYTES = 2**16  # ours have a thousand
+_JSON_BYTES = 2**16  # our files have about a thousand
 _IMAGE_BYTES = HEIGHT * WIDTH * CHANNELS
-_PATIENCE = 300.0  # seconds for all records; under one is usual
+_PATIENCE = 300.0  # seconds for all records; less than 1 s is usual
 _FEATURES = "tensorflow_datasets.core.features"
 
 
 def description(layout: Layout) -> str:
-    """One sentence on a data set, kept beside it."""
+    """Return one sentence about a data set, for its metadata."""
     return f"The images of {layout.url} in the archive's order."
 
 
 def stored_provenance(directory: pathlib.Path) -> dict[str, Any]:
-    """Return what `adamprox.data.cifar.provenance` was when ``directory`` was prepared.
+    """Return the `adamprox.data.cifar.provenance` that is stored in ``directory``.
 
-    Its texts are one line each, and what a terminal would not print is escaped.
+    Each text is one line, with unprintable characters escaped.
 
     Raises:
-      DamagedDataError: It is not of that form.
+      DamagedDataError: The metadata have another form.
     """
     about = _json(directory, "metadata.json")
     if not _matches(about, _PROVENANCE):
@@ -58,10 +58,10 @@ def stored_provenance(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def read(layout: Layout, directory: pathlib.Path) -> Dataset:
-    """Read a prepared data set and verify that every image and label is as it was prepared.
+    """Read a prepared data set and verify every image and label.
 
     Raises:
-      DamagedDataError: Something is not; the message says what.
+      DamagedDataError: A file changed after preparation; the message names it.
     """
     about = stored_provenance(directory)
     if _json(directory, "features.json") != _features(layout):
@@ -74,13 +74,13 @@ def read(layout: Layout, directory: pathlib.Path) -> Dataset:
     data = assemble(layout, _read_records(layout, files, counts))
     if data.fingerprint != about["fingerprint"]:
         raise DamagedDataError(
-            f"its fingerprint is {data.fingerprint}, prepared was {about['fingerprint']}"
+            f"its fingerprint is {data.fingerprint}, expected {about['fingerprint']}"
         )
     return data
 
 
 def assemble(layout: Layout, splits: dict[str, Records]) -> Dataset:
-    """Make the data set of the records of ``train`` and ``test``."""
+    """Build the data set from the records of ``train`` and ``test``."""
     train, test = (
         Split(splits[name].images, splits[name].labels["label"].astype(np.int32))
         for name in _SPLITS
@@ -90,7 +90,7 @@ def assemble(layout: Layout, splits: dict[str, Records]) -> Dataset:
 
 
 def _matches(value: Any, form: Any) -> bool:
-    """Return True if parsed JSON has a form: keys of a dict, one form of all elements, or a predicate."""
+    """Return True if parsed JSON has a form: a dict of forms, a list of one form, or a predicate."""
     if isinstance(form, dict):
         same = isinstance(value, dict) and value.keys() == form.keys()
         return same and all(_matches(value[key], form[key]) for key in form)
@@ -162,10 +162,10 @@ def _info(layout: Layout) -> dict[str, Any]:
 
 
 def _shard_lengths(layout: Layout, directory: pathlib.Path) -> dict[str, list[int]]:
-    """Numbers of records of each split's files, in order."""
+    """Return the numbers of records in the files of each split, in order."""
     info = _json(directory, "dataset_info.json")
     splits = info.pop("splits", None)
-    downloaded = info.pop("downloadSize", "0")  # there where the builder itself downloaded
+    downloaded = info.pop("downloadSize", "0")  # present if the builder downloaded the archive
     named = {one["name"]: one for one in splits} if _matches(splits, [_SPLIT]) else {}
     few = all(len(one["shardLengths"]) <= _MOST_SHARDS for one in named.values())
     whole = few and _DIGITS(downloaded) and named.keys() == {*_SPLITS}
@@ -175,7 +175,7 @@ def _shard_lengths(layout: Layout, directory: pathlib.Path) -> dict[str, list[in
 
 
 def _json(directory: pathlib.Path, name: str) -> dict[str, Any]:
-    """A small file of JSON with an object in it."""
+    """Return the object in a small JSON file."""
     path = directory / name
     _check_file(path, _JSON_BYTES)
     try:
@@ -188,7 +188,7 @@ def _json(directory: pathlib.Path, name: str) -> dict[str, Any]:
 
 
 def _check_file(path: pathlib.Path, most: int) -> None:
-    """Refuse what is no plain file, a link and a device among them, or is longer than ``most``."""
+    """Refuse links, devices and other special files, and files longer than ``most`` bytes."""
     try:
         status = path.lstat()
     except OSError as error:
@@ -202,7 +202,7 @@ def _check_file(path: pathlib.Path, most: int) -> None:
 def _files(
     layout: Layout, directory: pathlib.Path, split: str, lengths: list[int]
 ) -> list[tuple[pathlib.Path, int]]:
-    """The files of a split, named by us, each with its number of records."""
+    """Return the files of a split and their numbers of records; the names come from the layout."""
     files = []
     for number, length in enumerate(lengths):
         shard = f"{number:05d}-of-{len(lengths):05d}"
@@ -215,8 +215,8 @@ def _files(
 def _read_records(
     layout: Layout, files: list[tuple[pathlib.Path, int]], counts: dict[str, int]
 ) -> dict[str, Records]:
-    """All examples, read by a program that may use little memory."""
-    program = [sys.executable, "-P", shards.__file__]  # -P: no module from where it is started
+    """Return all examples, read by a subprocess with little memory."""
+    program = [sys.executable, "-P", shards.__file__]  # -P: import nothing from the working directory
     arguments = [text for path, length in files for text in (path.name, str(length))]
     with subprocess.Popen(
         [*program, *arguments],
@@ -249,7 +249,7 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _decoded(records: Iterator[bytes], count: int, layout: Layout) -> Records:
-    """The next examples. TFDS's own decoder takes ten seconds for 60,000 images."""
+    """Decode the next examples. TFDS's own decoder takes ten seconds for 60,000 images."""
     images = np.empty((count, *IMAGE_SHAPE), np.uint8)
     labels = np.empty(count, np.uint8)
     rows = images.reshape(count, -1)
@@ -258,14 +258,14 @@ def _decoded(records: Iterator[bytes], count: int, layout: Layout) -> Records:
             image, labels[number] = _example(next(records), layout.labels["label"])
         except DamagedDataError:
             raise
-        except Exception as error:  # of protobuf and zlib: no common base
+        except Exception as error:  # errors of protobuf and zlib have no common base
             raise DamagedDataError(f"record {number} is no image ({error})") from error
         rows[number] = np.frombuffer(image, np.uint8)
     return Records(images, {"label": labels})
 
 
 def _example(record: bytes, classes: int) -> tuple[bytes, int]:
-    """The bytes of one image, and its label."""
+    """Return the bytes of one image, and its label."""
     feature = tf_example_pb2.Example.FromString(record).features.feature  # pyright: ignore
     (packed,) = feature["image"].bytes_list.value
     (label,) = feature["label"].int64_list.value

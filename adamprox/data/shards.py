@@ -1,11 +1,11 @@
-"""Records of ArrayRecord files on standard output: a program of its own, with little memory.
+"""Program that prints the records of ArrayRecord files, with little memory.
 
-These files are compressed, and a stranger's may be a bomb: a record of a few bytes becomes gigabytes
-inside of a library that knows no limit. So `adamprox.data.prepared` runs this file as a program, under
-a limit of the system. It needs the standard library and array_record alone, and starts at once.
+These files are compressed. In an untrusted file, a record of a few bytes can expand to gigabytes inside
+a library without limits. Therefore `adamprox.data.prepared` runs this file as a separate program with a
+memory limit. The program imports only the standard library and array_record, and starts fast.
 
-``python shards.py FILE COUNT [FILE COUNT …]`` writes the length of a record (two bytes, little-endian)
-and the record, for each in order; or `FAILURE` and a reason.
+``python shards.py FILE COUNT [FILE COUNT …]`` writes the length (two bytes, little-endian) and the
+bytes of every record in order. After an error it writes `FAILURE` and a reason.
 """
 
 import pathlib
@@ -15,10 +15,10 @@ import sys
 from array_record.python import array_record_module  # pyright: ignore
 
 RECORD_BYTES = 4096
-"""Length of the longest record; an image that zlib cannot compress takes 3,150."""
+"""Largest length of a record in bytes; an incompressible image needs 3,150."""
 FAILURE = 2**16 - 1
-"""In the place of a length: what follows is a reason."""
-_ROOM = 2**27  # bytes of memory; 2**23 are used
+"""Value in place of a length, before the reason of a failure."""
+_ROOM = 2**27  # bytes of memory; normal use is 2**23
 _BATCH = 1000  # records
 _OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 
@@ -29,13 +29,13 @@ def main(arguments: list[str]) -> None:
         _limit_memory()
         for path, count in zip(arguments[::2], map(int, arguments[1::2]), strict=True):
             _write_all(path, count)
-    except Exception as error:  # MemoryError among them: of the library, and of no common base
+    except Exception as error:  # errors of the library have no common base; MemoryError is one of them
         _write(FAILURE, f"{type(error).__name__}: {error}".encode()[:1000])
 
 
 def _limit_memory() -> None:
-    """Limit what is allocated from now on, where the system (Linux) counts it."""
-    # The first reader starts threads, whose stacks would be counted.
+    """Limit further allocations, on systems that count them (Linux)."""
+    # The first reader starts threads, whose stacks would count.
     array_record_module.ArrayRecordReader("/dev/null", options=_OPTIONS)
     status = pathlib.Path("/proc/self/status")
     if status.exists():

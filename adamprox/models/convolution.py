@@ -1,9 +1,9 @@
-"""A 3×3 convolution whose three products are fast on a CPU, also inside ``lax.scan``.
+"""A 3×3 convolution with fast gradients on a CPU, also inside ``lax.scan``.
 
-XLA's CPU backend runs some forward convolutions at full speed, but the gradients slowly, and inside
-a loop on a path that is tens of times slower. Here, on a CPU, each of the three (the result, the
-input's and the kernel's gradient) takes the fastest of a few exact ways, by shape; on accelerators
-``lax.conv`` keeps its own gradients. ``python -m benchmarks.convolution`` measures the choices.
+XLA's CPU backend runs some forward convolutions at full speed. Its gradients are slow, and tens of
+times slower inside a loop. On a CPU this module computes the result, the input gradient and the kernel
+gradient by the fastest of a few exact algorithms for the shape. On accelerators it uses ``lax.conv``
+and its gradients. ``python -m benchmarks.convolution`` measures the algorithms.
 """
 
 import functools
@@ -14,11 +14,11 @@ from jax import lax
 
 from adamprox.models import products, winograd
 
-# Up to this height and width a convolution spends its time on padding.
+# Up to this height and width most of a convolution's time goes to padding.
 _SMALL = 2
-# From this many channels on both sides Winograd's transforms cost less than they save.
+# With at least this many input and output channels, Winograd's transforms cost less than they save.
 _WINOGRAD_CHANNELS = 32
-# Below this many input channels ``lax.conv`` leaves most of its vector registers empty.
+# With fewer input channels ``lax.conv`` leaves most of its vector registers empty.
 _FEW_CHANNELS = 8
 
 
@@ -49,12 +49,12 @@ def _forward(x, kernel, stride):
 
 
 def _input_gradient(dy, kernel, stride, shape):
-    """The transposed convolution; at stride 1 it is a convolution with the flipped kernel."""
+    """Return the transposed convolution; at stride 1, a convolution with the flipped kernel."""
     if stride == 1:
         return _forward(dy, kernel[::-1, ::-1].swapaxes(2, 3), 1)
     if stride == 2 and shape[1] % 2 == shape[2] % 2 == 0:
         return products.strided_input_gradient(dy, kernel)
-    # Undo the stride by spreading dy over a grid of zeros of the input's size.
+    # Undo the stride: spread dy over a grid of zeros of the input's size.
     spread = [(0, full - (small - 1) * stride - 1, stride - 1)
               for full, small in zip(shape[1:3], dy.shape[1:3], strict=True)]  # fmt: skip
     dy = lax.pad(dy, jnp.zeros([], dy.dtype), [(0, 0, 0), *spread, (0, 0, 0)])
@@ -94,12 +94,12 @@ def conv3x3(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     y[n, p, q, o] = Σ_{i,j,c} x[n, sp+i−1, sq+j−1, c] · kernel[i, j, c, o]
 
     Args:
-      x: float[N, H, W, C].
-      kernel: float[3, 3, C, O].
-      stride: s, 1 or 2.
+      x: Images, float[N, H, W, C].
+      kernel: Kernel, float[3, 3, C, O].
+      stride: Stride s, 1 or 2.
 
     Returns:
-      float[N, ⌈H/s⌉, ⌈W/s⌉, O], the value of ``lax.conv_general_dilated`` to 1e-5 of its largest entry.
+      float[N, ⌈H/s⌉, ⌈W/s⌉, O], equal to ``lax.conv_general_dilated`` to 1e-5 of the largest entry.
 
     Example:
       >>> import jax.numpy as jnp
@@ -108,7 +108,7 @@ def conv3x3(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
        [6. 9. 6.]
        [4. 6. 4.]]
     """
-    # Chosen when lowered, for the platform the program really runs on.
+    # JAX chooses at lowering, for the platform on which the program runs.
     return lax.platform_dependent(
         x,
         kernel,

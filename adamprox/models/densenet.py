@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from adamprox.checks import as_integer, positive_integer
 from adamprox.models.layers import Conv1x1, Conv3x3, classify, norm
 
-# Plain normal of variance 2/(k²·out), and U(±1/√fan_in).
+# Normal (not truncated) of variance 2/(k²·out), and U(±1/√fan_in).
 _fan_out_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _uniform_fan_in = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class Bottleneck(nn.Module):
-    """norm, relu, 1×1 to 4k channels, norm, relu, 3×3 to k channels, joined to the input."""
+    """norm, relu, 1×1 to 4k channels, norm, relu, 3×3 to k channels, concatenated to the input."""
 
     growth_rate: int
     batch_norm: bool
@@ -24,7 +24,7 @@ class Bottleneck(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """dtype[N, H, W, C] to dtype[N, H, W, C + growth_rate]."""
+        """Map dtype[N, H, W, C] to dtype[N, H, W, C + growth_rate]."""
         y = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
         y = Conv1x1(4 * self.growth_rate, _fan_out_normal, self.dtype)(y)
         y = nn.relu(norm(y, self.batch_norm, train, self.dtype, self.statistics_groups))
@@ -41,14 +41,14 @@ class Transition(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """dtype[N, H, W, C] to dtype[N, ⌊H/2⌋, ⌊W/2⌋, ⌊C/2⌋]."""
+        """Map dtype[N, H, W, C] to dtype[N, ⌊H/2⌋, ⌊W/2⌋, ⌊C/2⌋]."""
         y = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
         y = Conv1x1(x.shape[-1] // 2, _fan_out_normal, self.dtype)(y)
         return _average_pool(y)
 
 
 def _average_pool(x):
-    """Means of 2×2 pixels; an odd last row or column is dropped."""
+    """Return means of 2×2 pixels without an odd last row or column."""
     n, h, w, c = x.shape
     even = x[:, : h // 2 * 2, : w // 2 * 2]
     return even.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
@@ -57,17 +57,17 @@ def _average_pool(x):
 class DenseNet(nn.Module):
     """DenseNet-BC of ``depth`` = 6n + 4 layers: three dense blocks of n bottlenecks.
 
-    A stem of 2k channels, bottlenecks of 4k, transitions that halve channels and resolution, no
-    dropout. Convolutions have no bias and start as N(0, 2/(k²·out)), the dense layer as
-    U(±1/√fan_in). Without BatchNorm nothing takes its place.
+    The stem has 2k channels, a bottleneck 4k; transitions halve channels and resolution. There is no
+    dropout. Convolutions have no bias; their initialization is N(0, 2/(k²·out)), that of the dense
+    layer U(±1/√fan_in). ``batch_norm=False`` removes BatchNorm without a replacement.
 
     Args:
-      depth: 10, 16, 22, …: any 6n + 4 with n ≥ 1.
-      growth_rate: k ≥ 1, the channels that a bottleneck adds.
-      num_classes: Size of the output.
-      batch_norm: Whether BatchNorm precedes every relu.
-      dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
-      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, see
+      depth: Number of layers: 10, 16, 22, …, any 6n + 4 with n ≥ 1.
+      growth_rate: Number k ≥ 1 of channels that a bottleneck adds.
+      num_classes: Number of classes.
+      batch_norm: True for BatchNorm before every relu.
+      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for bfloat16.
+      statistics_groups: Number of parts of a batch with separate BatchNorm statistics; see
         `adamprox.models.layers.norm`.
 
     Returns:
@@ -97,13 +97,13 @@ class DenseNet(nn.Module):
     statistics_groups: int = 1
 
     def __post_init__(self):
-        """Refuse what no such network has, before anything is built."""
+        """Check the arguments before anything is built."""
         check_densenet(self.depth, self.growth_rate, self.num_classes)
         super().__post_init__()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Images float[N, H, W, C] to logits float32[N, num_classes]."""
+        """Map images float[N, H, W, C] to logits float32[N, num_classes]."""
         if min(x.shape[1:3]) < 4:
             raise ValueError(f"images must be at least 4×4, got {x.shape[1]}×{x.shape[2]}")
         options = self.batch_norm, self.dtype, self.statistics_groups

@@ -1,7 +1,7 @@
-"""What the networks are made of: convolutions, BatchNorm, the classifier.
+"""Layers of the networks: convolutions, BatchNorm, the classifier.
 
-Parameters and statistics are float32. ``dtype`` is what the arithmetic is done in; sums over a
-batch or over an image are done in float32 at least.
+Parameters and statistics are float32. ``dtype`` is the dtype of the arithmetic; sums over a batch or
+an image are in float32 or wider.
 """
 
 import functools
@@ -19,7 +19,7 @@ Initializer = Callable[..., jax.Array]
 
 
 class Conv3x3(nn.Module):
-    """A bias-free 3×3 convolution, parameters as those of ``nn.Conv``: kernel float32[3, 3, C, O]."""
+    """Bias-free 3×3 convolution with the parameter of ``nn.Conv``: kernel float32[3, 3, C, O]."""
 
     features: int
     stride: int
@@ -28,14 +28,14 @@ class Conv3x3(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Float[N, H, W, C] to dtype[N, ⌈H/stride⌉, ⌈W/stride⌉, features]."""
+        """Map float[N, H, W, C] to dtype[N, ⌈H/stride⌉, ⌈W/stride⌉, features]."""
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         return conv3x3(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
 
 
 class Conv1x1(nn.Module):
-    """A bias-free 1×1 convolution, as one matrix product; kernel float32[1, 1, C, O]."""
+    """Bias-free 1×1 convolution as one matrix product; kernel float32[1, 1, C, O]."""
 
     features: int
     kernel_init: Initializer
@@ -43,10 +43,10 @@ class Conv1x1(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Float[N, H, W, C] to dtype[N, H, W, features]."""
+        """Map float[N, H, W, C] to dtype[N, H, W, features]."""
         shape = (1, 1, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        # The gradients of lax.conv take a slow path inside a scan on a CPU; a product's do not.
+        # On a CPU, the gradients of lax.conv are slow inside a scan; those of a product are fast.
         return x.astype(self.dtype) @ kernel[0, 0].astype(self.dtype)
 
 
@@ -56,17 +56,17 @@ _MOMENTUM, _EPSILON = 0.9, 1e-5
 def norm(
     x: jax.Array, batch_norm: bool, train: bool, dtype: Any, statistics_groups: int = 1
 ) -> jax.Array:
-    """BatchNorm with the reference's momentum and ε, or nothing; call inside a compact module.
+    """Apply BatchNorm with the reference's momentum and ε, or nothing, inside a compact module.
 
-    Running variances average the batch's variance as it is, not times n/(n − 1).
+    Running variances average the biased variance of the batch, without the factor n/(n − 1).
 
     Args:
-      x: dtype[N, …, C].
-      batch_norm: Whether there is any.
-      train: Whether the statistics are those of the batch.
-      dtype: Of the arithmetic.
-      statistics_groups: Into how many groups of consecutive examples a batch is divided, each
-        normalized by statistics of its own, as by devices that do not talk about them.
+      x: Activations, dtype[N, …, C].
+      batch_norm: False to return ``x``.
+      train: True to normalize by the statistics of the batch, False by the running statistics.
+      dtype: dtype of the arithmetic.
+      statistics_groups: Number of groups of consecutive examples with separate statistics, as on
+        devices that do not exchange statistics.
 
     Returns:
       dtype[N, …, C].
@@ -82,10 +82,10 @@ def norm(
 
 
 class GroupedBatchNorm(nn.Module):
-    """BatchNorm on ``groups`` devices that keep their statistics to themselves, on any number.
+    """BatchNorm with separate statistics for ``groups`` parts of a batch, on any number of devices.
 
-    Parameters and running statistics are those of ``nn.BatchNorm``; the latter average over the
-    groups. A batch that the groups do not divide has as many as divide both.
+    It has the parameters and running statistics of ``nn.BatchNorm``; running statistics average over
+    the groups. The number of groups is the greatest common divisor of ``groups`` and the batch size.
     """
 
     groups: int
@@ -93,7 +93,7 @@ class GroupedBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """dtype[N, …, C] to the same."""
+        """Normalize dtype[N, …, C]."""
         channels, features = x.shape[-1], x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, features, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, features, jnp.float32)
@@ -113,16 +113,16 @@ class GroupedBatchNorm(nn.Module):
 
 
 def classify(x: jax.Array, num_classes: int, kernel_init: Initializer, dtype: Any) -> jax.Array:
-    """Global average and a dense layer of bias U(±1/√C); call inside a compact module.
+    """Apply a global average and a dense layer with bias U(±1/√C), inside a compact module.
 
     Args:
-      x: dtype[N, H, W, C].
-      num_classes: Of the output.
-      kernel_init: Of the dense kernel, float32[C, num_classes].
-      dtype: Of the arithmetic; float32 where it is narrower.
+      x: Activations, dtype[N, H, W, C].
+      num_classes: Number of classes.
+      kernel_init: Initializer of the dense kernel, float32[C, num_classes].
+      dtype: dtype of the arithmetic, or float32 if that is wider.
 
     Returns:
-      Logits float32[N, num_classes], or float64 where ``dtype`` is.
+      Logits float32[N, num_classes], or float64 if ``dtype`` is float64.
     """
     wide = jnp.promote_types(dtype, jnp.float32)
     average = jnp.mean(x, axis=(1, 2), dtype=wide)
@@ -132,5 +132,5 @@ def classify(x: jax.Array, num_classes: int, kernel_init: Initializer, dtype: An
 
 
 def uniform(key, shape, dtype=jnp.float32, *, bound) -> jax.Array:
-    """U(±bound)."""
+    """Draw from U(±bound)."""
     return jax.random.uniform(key, shape, dtype, -bound, bound)

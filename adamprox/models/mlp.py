@@ -14,18 +14,18 @@ _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class MLP(nn.Module):
-    """Fully connected network of ``depth`` dense layers: ``depth`` − 1 hidden ones and the classifier.
+    """Fully connected network of ``depth`` dense layers: ``depth`` − 1 hidden layers and the classifier.
 
-    x ← relu(norm(x W + b)), then logits x W + b; kernels He-normal, biases U(±1/√fan_in), as those of
-    the other networks' classifiers.
+    x ← relu(norm(x W + b)), then logits x W + b. Kernels are He-normal and biases U(±1/√fan_in), as in
+    the classifiers of the other networks.
 
     Args:
-      depth: ≥ 1, of dense layers; 1 is linear regression on the pixels.
-      width: ≥ 1, units of a hidden layer.
-      num_classes: Size of the output.
-      batch_norm: Whether BatchNorm follows every hidden dense layer.
-      dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
-      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, see
+      depth: Number of dense layers ≥ 1; 1 is a linear model on the pixels.
+      width: Number of units of a hidden layer, ≥ 1.
+      num_classes: Number of classes.
+      batch_norm: True for BatchNorm after every hidden dense layer.
+      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for bfloat16.
+      statistics_groups: Number of parts of a batch with separate BatchNorm statistics; see
         `adamprox.models.layers.norm`.
 
     Returns:
@@ -53,14 +53,14 @@ class MLP(nn.Module):
     statistics_groups: int = 1
 
     def __post_init__(self):
-        """Refuse what no such network has, before anything is built."""
+        """Check the arguments before anything is built."""
         for name in ("depth", "width"):
             positive_integer(name, getattr(self, name))
         super().__post_init__()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Images float[N, H, W, C] to logits float32[N, num_classes]."""
+        """Map images float[N, H, W, C] to logits float32[N, num_classes]."""
         x = x.reshape(x.shape[0], -1)
         for _ in range(self.depth - 1):
             x = _dense(self.width, x.shape[-1], self.dtype)(x)

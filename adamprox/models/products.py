@@ -1,4 +1,4 @@
-"""3×3 convolutions and their gradients as plain matrix products, for shapes that need them."""
+"""3×3 convolutions and their gradients as matrix products, for shapes where these are faster."""
 
 import jax
 import jax.numpy as jnp
@@ -9,31 +9,31 @@ from adamprox.models.chunks import map_chunks, sum_chunks
 
 
 def _views(x, stride):
-    """The nine views of ``x`` that a 3×3 kernel sees, each float[N, H/stride, W/stride, C]."""
+    """Return the nine views of ``x`` under a 3×3 kernel, each float[N, H/stride, W/stride, C]."""
     h, w = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return [padded[:, i : i + h : stride, j : j + w : stride] for i in range(3) for j in range(3)]
 
 
 def _across(x):
-    """Three horizontal shifts of ``x`` side by side: float[N, H, W, 3C]."""
+    """Concatenate three horizontal shifts of ``x``: float[N, H, W, 3C]."""
     w = x.shape[2]
     wide = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
     return jnp.concatenate([wide[:, :, j : j + w] for j in range(3)], -1)
 
 
 def _sum_products(a, b):
-    """Aᵀ B over all but the last axes, summed in float32 or wider."""
+    """Return Aᵀ B over all but the last axes, summed in float32 or wider."""
     wide = jnp.promote_types(a.dtype, jnp.float32)
     a, b = (m.reshape(-1, m.shape[-1]) for m in (a, b))
     return lax.dot_general(a, b, (((0,), (0,)), ((), ())), preferred_element_type=wide)
 
 
 def convolve_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Stride 1. One product of the three horizontal shifts with all three rows of the kernel.
+    """Convolve at stride 1: one product of three horizontal shifts with all rows of the kernel.
 
-    The three results are added, shifted vertically. The chunk is turned so that its first axis is
-    the height: then a vertical shift is a contiguous block.
+    The function shifts the three results vertically and adds them. It moves the height to the first
+    axis of a chunk, where a vertical shift is a contiguous block.
     """
     c, o = kernel.shape[2:]
     matrix = kernel.transpose(1, 2, 0, 3).reshape(3 * c, 3 * o)
@@ -51,7 +51,7 @@ def convolve_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def convolve_patches(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Any stride. One product of the nine views side by side with the whole kernel."""
+    """Convolve at any stride: one product of the nine concatenated views with the whole kernel."""
     n, h, w, c = x.shape
     patches = jnp.concatenate(_views(x, stride), -1).reshape(-1, 9 * c)
     out = patches @ kernel.reshape(9 * c, -1)
@@ -59,13 +59,13 @@ def convolve_patches(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _taps(h, w):
-    """Which entry of the kernel, 0 … 8, joins input pixel p to output pixel q; int[HW, HW]."""
+    """Return the kernel entry, 0 … 8, between input pixel p and output pixel q; int[HW, HW]."""
     row, column = np.divmod(np.arange(h * w), w)
     return 3 * (row[:, None] - row + 1) + column[:, None] - column + 1
 
 
 def convolve_dense(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Stride 1, images of at most 2×2: every pixel sees every other, so it is a dense layer."""
+    """Convolve images of at most 2×2 at stride 1 as a dense layer: all pixels are neighbors."""
     n, h, w, c = x.shape
     blocks = kernel.reshape(9, c, -1)[_taps(h, w)]
     matrix = blocks.transpose(0, 2, 1, 3).reshape(h * w * c, -1)
@@ -73,7 +73,7 @@ def convolve_dense(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def dense_kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
-    """The gradient of `convolve_dense` with respect to the kernel, float[3, 3, C, O]."""
+    """Return the gradient of `convolve_dense` with respect to the kernel, float[3, 3, C, O]."""
     n, h, w, c = x.shape
     o = dy.shape[-1]
     products = _sum_products(x.reshape(n, -1), dy.reshape(n, -1)).reshape(h * w, c, h * w, o)
@@ -84,15 +84,16 @@ def dense_kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
 
 
 def strided_input_gradient(dy: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The gradient with respect to an input of even height and width, at stride 2.
+    """Return the gradient with respect to an input of even height and width, at stride 2.
 
-    Pixel (2p + a, 2q + b) of the input is seen from outputs p, p + 1 and q, q + 1, through row 1 at
-    a = 0, rows 2 and 0 at a = 1. So 2×2 neighbours of dy give 2×2 pixels in one matrix product, 9 of
-    whose 16 blocks are not zero; spreading dy over a grid of zeros would make it 9 of 36.
+    Input row 2p + a contributes to output p by kernel row 1 if a = 0, and to outputs p and p + 1 by
+    kernel rows 2 and 0 if a = 1; columns are alike. Therefore 2×2 neighbors of dy give 2×2 pixels in
+    one matrix product. 9 of its 16 blocks are nonzero; with dy spread over a grid of zeros, only 9 of
+    36 would be.
     """
     c, o = kernel.shape[2:]
     taps = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))  # entry 3 is zero
-    rows = np.array([[1, 2], [3, 0]])  # [neighbour, a]
+    rows = np.array([[1, 2], [3, 0]])  # [neighbor, a]
     blocks = taps[rows[:, None, :, None], rows[None, :, None, :]]  # [2, 2, a, b, C, O]
     matrix = blocks.transpose(0, 1, 5, 2, 3, 4).reshape(4 * o, 4 * c)
 
@@ -107,7 +108,7 @@ def strided_input_gradient(dy: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
-    """Stride 1: three horizontal shifts of x against three vertical shifts of dy, one product."""
+    """Return the kernel gradient at stride 1: one product of three shifts of x and three of dy."""
     c, o = x.shape[-1], dy.shape[-1]
 
     def on_chunk(x, dy):
@@ -121,7 +122,7 @@ def kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
 
 
 def strided_kernel_gradient(x: jax.Array, dy: jax.Array, stride: int) -> jax.Array:
-    """Any stride: one product for each of the nine views of x."""
+    """Return the kernel gradient at any stride: one product for each of the nine views of x."""
 
     def on_chunk(x, dy):
         return jnp.stack([_sum_products(view, dy) for view in _views(x, stride)])

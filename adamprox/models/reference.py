@@ -1,4 +1,4 @@
-"""Weights to and from PyTorch's layout and the names of the code that the paper built on."""
+"""Conversion of weights from and to the PyTorch code on which the paper is based."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from adamprox.models.densenet import DenseNet
 from adamprox.models.resnet import ResNet
 
-# What the reference calls the modules inside a module of ours.
+# Names in the reference of the modules inside our modules.
 _CHILDREN = {
     "ResNet": {"Conv3x3_0": "conv1", "BatchNorm_0": "bn1", "Dense_0": "linear"},
     "DenseNet": {"Conv3x3_0": "conv1", "BatchNorm_0": "bn", "Dense_0": "fc"},
@@ -25,12 +25,12 @@ _CHILDREN = {
 }  # fmt: skip
 _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias",
            "mean": "running_mean", "var": "running_var", "alpha": "alpha"}  # fmt: skip
-# By rank: a convolution's HWIO to OIHW, a dense layer's input-output to output-input.
+# Axes by rank: HWIO to OIHW for convolutions, input-output to output-input for dense layers.
 _AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
 
 
 def from_reference(model: ResNet | DenseNet, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables of ``model`` from a state dict of the reference implementation.
+    """Convert a state dict of the reference implementation to variables of ``model``.
 
     Names for a ResNet: ``conv1.weight``, ``bn1.*``, ``layer{1,2,3}.{i}.conv{1,2}.weight``,
     ``layer{1,2,3}.{i}.bn{1,2}.*``, ``linear.weight``, ``linear.bias``; with SkipInit also
@@ -40,12 +40,12 @@ def from_reference(model: ResNet | DenseNet, state_dict: Mapping[str, Any]) -> d
     ``bias``, ``running_mean``, ``running_var``; a ``num_batches_tracked`` is ignored.
 
     Args:
-      model: What the weights are for.
-      state_dict: Name to array: convolutions float[O, I, H, W], dense layers float[out, in].
+      model: Model of the weights.
+      state_dict: Arrays by name: convolutions float[O, I, H, W], dense layers float[out, in].
 
     Returns:
-      ``{"params": ...}`` and, with BatchNorm, ``"batch_stats"``; float32, or float64 where the
-      array is and x64 is enabled.
+      ``{"params": ...}`` and, with BatchNorm, ``"batch_stats"``; float32, or float64 if the array
+      is float64 and x64 is enabled.
 
     Raises:
       ValueError: An entry is missing, unexpected or of another shape.
@@ -89,17 +89,17 @@ def from_reference(model: ResNet | DenseNet, state_dict: Mapping[str, Any]) -> d
 
 
 def to_reference(model: ResNet | DenseNet, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A state dict of the reference implementation from variables: undoes `from_reference`.
+    """Convert variables to a state dict of the reference implementation; invert `from_reference`.
 
     Args:
-      model: What the variables are of.
-      variables: ``params`` and, with BatchNorm, ``batch_stats``; float arrays.
+      model: Model of the variables.
+      variables: Collections ``params`` and, with BatchNorm, ``batch_stats`` of float arrays.
 
     Returns:
-      Name to array, the names and layouts of `from_reference`, whose example shows both.
-      PyTorch's ``load_state_dict`` takes it, each array through ``torch.from_numpy``.
+      Arrays by name, in the names and layouts of `from_reference`. Convert each array by
+      ``torch.from_numpy`` for PyTorch's ``load_state_dict``.
 
-    Source: as `from_reference`.
+    Source: names as in `from_reference`.
     """
     return {
         _name(model, path): np.array(
@@ -110,7 +110,7 @@ def to_reference(model: ResNet | DenseNet, variables: Mapping[str, Any]) -> dict
 
 
 def _variable_shapes(model, arrays):
-    """The tree of variables for images of as many channels as the stem's weight has."""
+    """Return the shapes of variables for images with the channels of the stem's weight."""
     stem = arrays.get("conv1.weight")
     channels = stem.shape[1] if stem is not None and stem.ndim == 4 else 3
     images = jax.ShapeDtypeStruct((1, 8, 8, channels), jnp.float32)
@@ -119,7 +119,7 @@ def _variable_shapes(model, arrays):
 
 
 def _name(model, path):
-    """("params", "BasicBlock_0", "Conv3x3_0", "kernel") to "layer1.0.conv1.weight"."""
+    """Convert ("params", "BasicBlock_0", "Conv3x3_0", "kernel") to "layer1.0.conv1.weight"."""
     _, *block, child, leaf = [entry.key for entry in path]
     prefix = [_block_name(model, name) for name in block]
     parent = block[0].rsplit("_", 1)[0] if block else type(model).__name__
@@ -127,7 +127,7 @@ def _name(model, path):
 
 
 def _block_name(model, block):
-    """ "BasicBlock_4" of a ResNet-20, three blocks a stage, is "layer2.1"."""
+    """Convert "BasicBlock_4" of a ResNet-20, with three blocks per stage, to "layer2.1"."""
     kind, index = block.rsplit("_", 1)
     if kind == "Transition":
         return f"trans{int(index) + 1}"

@@ -1,4 +1,4 @@
-"""Equal blocks in a row, compiled once instead of once each."""
+"""A sequence of equal blocks, compiled once."""
 
 import flax.linen as nn
 import jax
@@ -7,16 +7,16 @@ from jax import lax
 
 
 def repeat(parent: nn.Module, block: nn.Module, names: list[str], x: jax.Array, train: bool):
-    """Send ``x`` through the blocks of ``parent`` called ``names``, as one ``lax.scan``.
+    """Apply the blocks ``names`` of ``parent`` to ``x``, as one ``lax.scan``.
 
-    x ← blockₙ(… block₁(x)); all blocks equal ``block`` but for their variables, which stay leaves of
-    their own in ``parent``: they are stacked on the way in, their statistics unstacked on the way out.
+    x ← blockₙ(… block₁(x)). The blocks differ only in their variables, which remain separate leaves of
+    ``parent``: the function stacks them before the scan and unstacks updated statistics after it.
 
     Args:
-      parent: A bound module whose variables hold those of every block, under ``names``.
-      block: The block, unbound (``parent=None``), its output of the shape and dtype of its input.
-      names: Of the blocks, first to last.
-      x: What the first block is applied to.
+      parent: Bound module with the variables of every block under ``names``.
+      block: Unbound block (``parent=None``); its output has the shape and dtype of its input.
+      names: Names of the blocks, first to last.
+      x: Input of the first block.
       train: Second argument of every block.
 
     Returns:

@@ -10,21 +10,21 @@ from adamprox.checks import as_integer
 from adamprox.models.layers import Conv3x3, classify, norm
 from adamprox.models.repeat import repeat
 
-# Plain (not truncated) normal of variance 2/fan_in, for convolutions and the dense layer alike.
+# Normal (not truncated) of variance 2/fan_in, for convolutions and the dense layer.
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-# From so many blocks a stage, the equal ones are compiled as one.
+# With at least this many blocks per stage, the equal blocks are compiled once.
 _REPEAT_FROM = 9
 
 
 def _shortcut(x, features, stride):
-    """Option A: subsample, and pad the channels with zeros equally on both sides."""
+    """Apply option A: subsample, and pad channels with zeros equally on both sides."""
     x = x[:, ::stride, ::stride]
     missing = features - x.shape[-1]
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2)))
 
 
 class SkipInit(nn.Module):
-    """A learned scalar, 0 at first, that multiplies a residual branch; alpha float32[].
+    """Learned scalar that multiplies a residual branch, initially 0; alpha float32[].
 
     Source: De and Smith, *Batch Normalization Biases Residual Blocks Towards the Identity
     Function in Deep Networks*, 2020.
@@ -32,7 +32,7 @@ class SkipInit(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Float[...] to the same."""
+        """Multiply float[...] by the scalar."""
         return self.param("alpha", nn.initializers.zeros, (), jnp.float32).astype(x.dtype) * x
 
 
@@ -48,7 +48,7 @@ class BasicBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """dtype[N, H, W, C] to dtype[N, ⌈H/stride⌉, ⌈W/stride⌉, features]."""
+        """Map dtype[N, H, W, C] to dtype[N, ⌈H/stride⌉, ⌈W/stride⌉, features]."""
         y = Conv3x3(self.features, self.stride, _he_normal, self.dtype)(x)
         y = nn.relu(norm(y, self.batch_norm, train, self.dtype, self.statistics_groups))
         y = Conv3x3(self.features, 1, _he_normal, self.dtype)(y)
@@ -60,17 +60,17 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """CIFAR ResNet of ``depth`` = 6n + 2 layers: three stages of n blocks, 16, 32 and 64 channels.
 
-    Post-activation blocks, option-A shortcuts, bias-free convolutions, He-normal initialization,
-    the dense layer's bias U(±1/√64). Without BatchNorm nothing takes its place: no bias, no
-    rescaling.
+    The network has post-activation blocks, option-A shortcuts and bias-free convolutions. The
+    initialization is He-normal, and U(±1/√64) for the bias of the dense layer. ``batch_norm=False``
+    removes BatchNorm without a replacement: no bias, no rescaling.
 
     Args:
-      depth: 8, 14, 20, …: any 6n + 2 with n ≥ 1.
-      num_classes: Size of the output.
-      batch_norm: Whether BatchNorm follows every convolution.
-      skip_init: Whether a learned scalar, 0 at first, multiplies every residual branch.
-      dtype: Of the arithmetic. Parameters, statistics and logits are float32 also in bfloat16.
-      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, see
+      depth: Number of layers: 8, 14, 20, …, any 6n + 2 with n ≥ 1.
+      num_classes: Number of classes.
+      batch_norm: True for BatchNorm after every convolution.
+      skip_init: True for a learned scalar, initially 0, on every residual branch.
+      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for bfloat16.
+      statistics_groups: Number of parts of a batch with separate BatchNorm statistics; see
         `adamprox.models.layers.norm`.
 
     Returns:
@@ -98,13 +98,13 @@ class ResNet(nn.Module):
     statistics_groups: int = 1
 
     def __post_init__(self):
-        """Refuse a depth that no such network has, before anything is built."""
+        """Check the depth before anything is built."""
         check_depth(self.depth)
         super().__post_init__()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Images float[N, H, W, C] to logits float32[N, num_classes]."""
+        """Map images float[N, H, W, C] to logits float32[N, num_classes]."""
         x = Conv3x3(16, 1, _he_normal, self.dtype)(x)
         x = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))
         for stage in range(3):
@@ -112,11 +112,11 @@ class ResNet(nn.Module):
         return classify(x, self.num_classes, _he_normal, self.dtype)
 
     def _stage(self, x, stage, train):
-        """All blocks but the first, which may subsample, are equal."""
+        """Apply one stage; its blocks are equal except the first, which may subsample."""
         blocks = (self.depth - 2) // 6
         first, *others = [f"BasicBlock_{stage * blocks + index}" for index in range(blocks)]
         x = self._block(stage, 2 if stage else 1, name=first)(x, train)
-        # Parameters are always created one block after the other: values must not depend on this.
+        # Initialization always visits one block after the other: values must not depend on `repeat`.
         if blocks >= _REPEAT_FROM and not self.is_initializing():
             return repeat(self, self._block(stage, parent=None), others, x, train)
         for name in others:

@@ -1,15 +1,16 @@
-"""3×3 convolutions in Winograd's domain: 36 products for 16 outputs where the definition takes 144.
+"""3×3 convolutions by Winograd's algorithm: 36 products for 16 outputs, instead of 144.
 
-A tile of 4×4 outputs depends on a window of 6×6 inputs. Evaluate both polynomials of a
-one-dimensional convolution at five points and at infinity: there it is six plain products. In two
-dimensions, with A, B, G the matrices of one,
+A one-dimensional convolution is a product of polynomials. Their values at five points and at infinity
+turn it into six products of numbers. In two dimensions a tile Y of 4×4 outputs depends on a window X
+of 6×6 inputs. With the matrices A, B, G of one dimension and the kernel K,
 
   Y = Aᵀ [(G K Gᵀ) ⊙ (Bᵀ X B)] A,    ∂K = Gᵀ [(Bᵀ X B) ⊙ (A ∂Y Aᵀ)] G,
 
-and the sum over channels, or images, makes a matrix product of each of the 36 entries of ⊙.
+The sum over channels, or over images, turns each of the 36 entries of ⊙ into a matrix product.
 
-Source: Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*, 2016. The points 0, 1,
-−1, ½, −2 in place of their 0, ±1, ±2 err a third as much: 2e-6 of the largest entry in float32.
+Source: Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*, 2016. They use the points
+0, ±1, ±2. The points 0, 1, −1, ½, −2 here have a third of the error: 2e-6 of the largest entry in
+float32.
 """
 
 import jax
@@ -24,15 +25,15 @@ _WINDOW = TILE + 2
 
 
 def _matrices():
-    """A float[6, 4], B float[6, 6], G float[6, 3]; row i belongs to point i, the last to infinity."""
+    """Return A float[6, 4], B float[6, 6], G float[6, 3]; the last row is for infinity."""
 
     def evaluate(degree):
         at_infinity = np.eye(degree)[-1]
         return np.stack([*(np.power(float(p), np.arange(degree)) for p in _POINTS), at_infinity])
 
     interpolate = np.linalg.inv(evaluate(_WINDOW)).T
-    # A factor may move from B to G; this one makes 1 the largest entry of each row of B. All of B are
-    # then short decimals, so rounding removes the inverse's error and makes zeros zero.
+    # This factor moves from B to G and makes 1 the largest entry of each row of B. The entries of B
+    # are then short decimals; rounding removes the error of the inverse and restores exact zeros.
     scale = abs(interpolate).max(1, keepdims=True)
     return evaluate(TILE), (interpolate / scale).round(12), evaluate(3) * scale
 
@@ -41,13 +42,13 @@ _A, _B, _G = _matrices()
 
 
 def _combine(matrix, parts, axis=0):
-    """Stack Σ_j matrix[i, j] · parts[j] over i. Written out: no product with a zero is left."""
+    """Stack Σ_j matrix[i, j] · parts[j] over i, without the products with zeros."""
     rows = [[float(m) * part for m, part in zip(row, parts, strict=True) if m] for row in matrix]
     return jnp.stack([sum(row[1:], row[0]) for row in rows], axis)
 
 
 def _windows(x):
-    """Bᵀ X B of every tile: float[N, H, W, C] to float[36, N·H·W/16, C]."""
+    """Return Bᵀ X B of every tile of float[N, H, W, C]: float[36, N·H·W/16, C]."""
     _, h, w, c = x.shape
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     x = _combine(_B, [x[:, i : i + h - 3 : TILE] for i in range(_WINDOW)])
@@ -56,7 +57,7 @@ def _windows(x):
 
 
 def _spread_tiles(dy):
-    """A ∂Y Aᵀ of every tile: float[N, H, W, O] to float[36, N·H·W/16, O]."""
+    """Return A ∂Y Aᵀ of every tile of float[N, H, W, O]: float[36, N·H·W/16, O]."""
     o = dy.shape[-1]
     dy = _combine(_A, [dy[:, i::TILE] for i in range(TILE)])
     dy = _combine(_A, [dy[:, :, :, j::TILE] for j in range(TILE)])
@@ -64,26 +65,26 @@ def _spread_tiles(dy):
 
 
 def _tiles(products, n, h, w):
-    """Aᵀ M A of every tile: float[36, N·H·W/16, O] to float[N, H, W, O]."""
+    """Return Aᵀ M A of every tile of float[36, N·H·W/16, O]: float[N, H, W, O]."""
     products = products.reshape(_WINDOW, _WINDOW, n, h // TILE, w // TILE, -1)
     rows = _combine(_A.T, list(products), axis=-2)
     return _combine(_A.T, list(rows), axis=2).reshape(n, h, w, -1)
 
 
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A 3×3 convolution of stride 1 with zero padding.
+    """Convolve with a 3×3 kernel at stride 1, with zero padding.
 
     Args:
-      x: float[N, H, W, C], H and W multiples of 4.
-      kernel: float[3, 3, C, O].
+      x: Images, float[N, H, W, C]; H and W are multiples of 4.
+      kernel: Kernel, float[3, 3, C, O].
 
     Returns:
-      float[N, H, W, O], of x's type; computed in float32 or wider.
+      float[N, H, W, O] in the dtype of x, computed in float32 or wider.
     """
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    # The second axis is transformed last and is the first of the 36: the kernel's is transposed.
+    # `_windows` transforms the second axis last and puts it first: the kernel is transposed alike.
     c, o = kernel.shape[2:]
-    g = np.array(_G, wide)  # in the kernel's own precision: nothing is left to convert
+    g = np.array(_G, wide)  # in the precision of the kernel, to avoid conversions
     points = jnp.einsum("ai,bj,ijco->baco", g, g, kernel.astype(wide), precision="highest")
     points = points.reshape(_WINDOW**2, c, o).astype(wide)
 
@@ -96,14 +97,14 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
-    """The gradient of `convolve` with respect to the kernel.
+    """Return the gradient of `convolve` with respect to the kernel.
 
     Args:
-      x: float[N, H, W, C].
-      dy: float[N, H, W, O], the gradient with respect to the result.
+      x: Images, float[N, H, W, C].
+      dy: Gradient with respect to the result, float[N, H, W, O].
 
     Returns:
-      float[3, 3, C, O], of x's type; computed in float32 or wider.
+      float[3, 3, C, O] in the dtype of x, computed in float32 or wider.
     """
     wide = jnp.promote_types(x.dtype, jnp.float32)
 
