@@ -1,3 +1,3 @@
-"""Training of one cell: a network, an optimizer and their hyperparameters."""
+"""Training of networks: configurations, compiled programs, the loop over epochs, checkpoints."""
 
 from adamprox.training.cell import TrainingCell as TrainingCell

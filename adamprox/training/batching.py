@@ -1,4 +1,4 @@
-"""Ways to apply a function of one run to runs that are stacked on axis 0."""
+"""Ways to apply a function of one run to several runs, stacked on axis 0."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import jax
 
 
 def vectorized(function: Callable, shared: Sequence[bool]) -> Callable:
-    """Have all runs advance in step: convolutions with a kernel a run become grouped ones."""
+    """Advance all runs in lockstep; convolutions with one kernel per run become grouped ones."""
     return jax.vmap(function, [None if same else 0 for same in shared])
 
 
 def sequential(function: Callable, shared: Sequence[bool]) -> Callable:
-    """Have one run after the other take its turn."""
+    """Advance one run after the other."""
 
     def of_all(*args):
         def of_one(own):
@@ -27,7 +27,7 @@ def sequential(function: Callable, shared: Sequence[bool]) -> Callable:
 
 
 def alone(function: Callable, shared: Sequence[bool]) -> Callable:
-    """Have the only run take its turn, without any trace of an axis of runs."""
+    """Advance the only run, without an axis of runs inside the function."""
 
     def of_all(*args):
         own = (a if same else squeezed(a) for a, same in zip(args, shared, strict=True))
@@ -42,9 +42,9 @@ def squeezed(tree: Any) -> Any:
 
 
 def batching(runs: int) -> Callable:
-    """Return the way in which a device trains this many runs.
+    """Return the way in which a device trains this number of runs.
 
-    On a CPU, where grouped convolutions are slow, they take turns.
+    A CPU trains them one after the other, because its grouped convolutions are slow.
     """
     if runs == 1:
         return alone

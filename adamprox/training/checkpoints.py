@@ -1,8 +1,8 @@
-"""The state of an unfinished run on disk, so that one that is killed loses little.
+"""Checkpoints of unfinished runs, to lose little work when a process is killed.
 
-A checkpoint is believed only if its content has the digest that was stored with it. One that has
-not, or cannot be read, is passed over for the one before it, and with none left the run starts
-anew: slower, never wrong.
+A checkpoint counts only if its content matches the stored digest. If it does not match, or cannot be
+read, the previous checkpoint is used. Without any intact checkpoint the run starts again, and gives
+the same result later.
 """
 
 import hashlib
@@ -26,21 +26,21 @@ from adamprox.interruption import was_interrupted
 
 _KEPT = 2
 _CHUNK = 2**18  # bytes
-_LARGEST_NOTE = 2**26  # bytes of all that is no state: histories and what Orbax adds
+_LARGEST_NOTE = 2**26  # bytes of everything except the state: histories and files of Orbax
 _UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a directory of its own.
+    """Checkpoints of one run, in a separate directory.
 
     Args:
-      directory: Made when the first one is saved.
-      identity: What must be the same for a checkpoint to be of this run.
-      every: Seconds that pass between two of them, at least; saving is at ends of epochs.
+      directory: Path of the directory; the first checkpoint creates it.
+      identity: Identity of the run; checkpoints with another one are ignored.
+      every: Minimum number of seconds between two checkpoints, which are saved at ends of epochs.
     """
 
     def __init__(self, directory: str | os.PathLike[str], identity: str, every: float = 60.0):
-        """Name the directory; nothing is written yet."""
+        """Set the directory without writing to it."""
         self.directory = pathlib.Path(directory).absolute()
         self.identity = identity
         self.every = every
@@ -49,14 +49,14 @@ class Checkpoints:
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken, interrupted parts up to their last checkpoint included."""
+        """Duration of the run in seconds, including earlier parts up to their last checkpoint."""
         return self._before + time.monotonic() - self._start
 
     def save(self, number: int, state: Any, history: list, *, force: bool = False) -> None:
-        """Save what there is after epoch ``number``, if it is time to, or ``force`` says so.
+        """Save a checkpoint after epoch ``number`` if one is due, or with ``force``.
 
-        It is there as a whole or not at all. Where it cannot be saved, on a full disk say, that is
-        a warning: the run needs no checkpoint to end well, and the next one may succeed.
+        A checkpoint is written as a whole or not at all. If saving fails, for example on a full disk,
+        the method warns and training continues; the next checkpoint may succeed.
         """
         if not (self._due() or force):
             return
@@ -72,7 +72,7 @@ class Checkpoints:
             self._try_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
             with self._manager() as manager:
                 manager.save(number, args=items, force=True)
-        except Exception as error:  # of Orbax and its storage: no common base
+        except Exception as error:  # errors of Orbax and its storage have no common base
             if was_interrupted(error):
                 raise
             path, reason = self.directory / str(number), " ".join(str(error).split())
@@ -81,9 +81,9 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def _try_room(self, size: int) -> None:
-        """Raise OSError where ``size`` bytes cannot be written.
+        """Raise OSError if ``size`` bytes cannot be written.
 
-        Orbax would, too, but not before each of its threads has printed what it met.
+        Orbax would raise too, but each of its threads would first print the error.
         """
         if jax.process_index() == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -93,14 +93,14 @@ class Checkpoints:
 
     def _due(self) -> bool:
         due = time.monotonic() - self._last >= self.every
-        # All processes of a run save together, so one clock decides.
+        # All processes of a run save together; one clock decides for all.
         return bool(multihost_utils.broadcast_one_to_all(due)) if jax.process_count() > 1 else due
 
     def restore(self, like: Any) -> tuple[Any, list] | None:
-        """The newest state that can be believed, with its history; None when there is none.
+        """Return the newest intact state with its history, or None.
 
         Args:
-          like: A state of the same structure, shapes and types.
+          like: State of the same structure, shapes and dtypes.
         """
         if not self.directory.is_dir():
             return None
@@ -112,14 +112,15 @@ class Checkpoints:
                 if found is not None:
                     return found
                 warnings.warn(f"{path} is damaged or of another run: passed over", stacklevel=2)
-                # Removed, or the next checkpoint could not take its number.
+                # Remove it to free its number for the next checkpoint.
                 shutil.rmtree(path, ignore_errors=True)
         return None
 
     def _remove_unfinished(self) -> None:
-        """Remove what a process that was killed while it saved has left.
+        """Remove unfinished checkpoints of killed processes.
 
-        Orbax would do it in a thread, beside that of the next manager: whichever comes second fails.
+        Orbax would remove them in a thread, at the same time as the thread of the next manager, and
+        the later of the two would fail.
         """
         if jax.process_index() == 0:
             for path in self.directory.glob(f"*{_UNFINISHED}*"):
@@ -138,7 +139,7 @@ class Checkpoints:
         except Exception as error:
             if was_interrupted(error):
                 raise
-            # Whatever a damaged file makes Orbax, its storage or its JSON reader raise.
+            # A damaged file can make Orbax, its storage or its JSON reader raise any error.
             return None
         if not genuine:
             return None
@@ -156,9 +157,9 @@ class Checkpoints:
 
 
 def _is_plain(path: pathlib.Path, like: Any) -> bool:
-    """Return True for a folder of ordinary files that are about as large as the state they hold.
+    """Return True for a directory of ordinary files of about the size of the state.
 
-    Orbax would wait for a named pipe, and read a device to its end.
+    Orbax would wait forever for a named pipe, and read a device to its end.
     """
     size = 0
     for folder, folders, files in os.walk(path):
@@ -171,7 +172,7 @@ def _is_plain(path: pathlib.Path, like: Any) -> bool:
 
 
 def digest(state: Any, history: Any = ()) -> str:
-    """SHA-256 over the bytes, shapes and types of all leaves, and of ``history`` as JSON."""
+    """Return the SHA-256 of the bytes, shapes and dtypes of all leaves, and of ``history`` as JSON."""
     total = hashlib.sha256(json.dumps(history, sort_keys=True).encode())
     for leaf in jax.tree.leaves(jax.device_get(state)):
         leaf = np.ascontiguousarray(leaf)
@@ -181,11 +182,11 @@ def digest(state: Any, history: Any = ()) -> str:
 
 
 def _orbax():
-    # Most of a second to import, which a run too short for a checkpoint need not spend.
+    # The import takes most of a second; runs too short for a checkpoint skip it.
     logging.getLogger("absl").addFilter(_is_news)
     return importlib.import_module("orbax.checkpoint")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Not the tracebacks that Orbax logs of what it raises; a warning names them in one line."""
+    """Return False for tracebacks that Orbax logs; our warning reports the error in one line."""
     return record.levelno < logging.ERROR or "orbax" not in record.pathname

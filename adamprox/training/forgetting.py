@@ -1,8 +1,9 @@
-"""Ways for Adam to get over a huge first gradient: rivals of scale-freeness as an explanation.
+"""Variants of Adam that limit the effect of a huge first gradient, for an alternative explanation.
 
-A deep network without BatchNorm starts with gradients that are far larger than all later ones. The
-second moment forgets them only as e^(−t/2000) at β₂ = 0.999; until then λx is lost beside √v in
-Adam-ℓ2, while AdamW decays all along. Each direction here forgets, or never sees, such a gradient.
+A deep network without BatchNorm starts with gradients that are far larger than all later ones. At
+β₂ = 0.999 their effect on √v decays as e^(−t/2000), with a half-life of 1,386 steps. Until then λx is
+negligible beside √v in Adam-ℓ2, while AdamW decays from the first step on. Each variant here makes the
+second moment decay earlier, or clips such a gradient.
 """
 
 from typing import Any, NamedTuple
@@ -15,13 +16,13 @@ from adamprox.checks import positive_integer
 from adamprox.optimizers import adam_direction
 
 RESET_AFTER = 20
-"""Steps until the moments are started anew."""
+"""Number of steps after which the moments restart."""
 CLIP_AT = 1.0
-"""Largest global norm of a gradient that clipping lets pass."""
+"""Global norm to which larger gradients are clipped."""
 
 
 class RestartState(NamedTuple):
-    """Steps taken, int32[], and the state of what is restarted."""
+    """Number of steps taken, int32[], and the state of the restarted transformation."""
 
     count: Any
     inner: optax.OptState
@@ -30,13 +31,13 @@ class RestartState(NamedTuple):
 def restart_once(
     inner: optax.GradientTransformation, after: int
 ) -> optax.GradientTransformationExtraArgs:
-    """Run ``inner``, and put its state back to the start once, when ``after`` steps have been taken.
+    """Run ``inner``, and reset its state once, after ``after`` steps.
 
-    s_{t+1} = s_0 at t = after, else the state that ``inner`` leaves.
+    The state before step ``after`` + 1 is the initial state of ``inner``.
 
     Args:
-      inner: Any transformation whose initial state depends on the parameters' shapes alone.
-      after: How many steps, at least 1.
+      inner: Transformation whose initial state depends only on the shapes of the parameters.
+      after: Number of steps before the reset, at least 1.
 
     Returns:
       A transformation with a `RestartState`.
@@ -72,10 +73,10 @@ def restart_once(
 
 
 def short_memory(alpha) -> optax.GradientTransformation:
-    """Adam's direction with β₂ = 0.99: v forgets within a hundred steps."""
+    """Return Adam's direction with β₂ = 0.99; √v decays with a half-life of 138 steps."""
     return adam_direction(alpha, b2=0.99)
 
 
 def restarted(alpha) -> optax.GradientTransformation:
-    """Adam's direction whose moments start anew when the first steps are over."""
+    """Return Adam's direction with moments that restart after `RESET_AFTER` steps."""
     return restart_once(adam_direction(alpha), RESET_AFTER)

@@ -1,4 +1,4 @@
-"""Training epoch by epoch, one run or several at once, and going on after an interruption."""
+"""Training epoch by epoch, of one run or several at once, with continuation from checkpoints."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -18,21 +18,23 @@ from adamprox.training.step import Hyperparameters, Sums, TrainState
 
 
 class EpochResult(NamedTuple):
-    """What one epoch leaves on record, on the host; losses are without the multiplier.
+    """Results of one epoch, on the host; losses are without the multiplier.
+
+    The evaluation columns (``train_set_*``, ``validation_*``, ``test_*``) are None for epochs without
+    evaluation.
 
     Attributes:
-      epoch: From 1.
-      train_loss: Mean over the epoch's steps, each before its update.
-      train_error: Likewise, fraction wrong.
-      train_set_loss: Of the parameters after the epoch, on the training images as they are; None
-        where they were not visited.
-      train_set_error: Likewise, fraction wrong.
-      validation_loss: Likewise, on the validation split.
-      validation_error: Likewise.
-      test_loss: Likewise, on the test split.
-      test_error: Likewise.
-      update_histogram: int32[28] of |update|/α at the epoch's first step, without the decay.
-      diverged_step: 0, or the step after which something was not finite.
+      epoch: Number of the epoch, from 1.
+      train_loss: Mean loss over the epoch's batches, each before its update.
+      train_error: Fraction of wrong predictions over the epoch's batches, each before its update.
+      train_set_loss: Loss after the epoch on the training images without augmentation.
+      train_set_error: Error after the epoch on the training images without augmentation.
+      validation_loss: Loss after the epoch on the validation split.
+      validation_error: Error after the epoch on the validation split.
+      test_loss: Loss after the epoch on the test split.
+      test_error: Error after the epoch on the test split.
+      update_histogram: Counts int32[28] of |update|/α at the epoch's first step, without the decay.
+      diverged_step: Number of the step after which a value was not finite, or 0.
     """
 
     epoch: int
@@ -52,8 +54,8 @@ class Trained(NamedTuple):
     """A run after its last epoch.
 
     Attributes:
-      variables: The Flax collections, on the host.
-      history: One result an epoch.
+      variables: Flax collections, on the host.
+      history: Results, one per epoch.
     """
 
     variables: Any
@@ -61,11 +63,11 @@ class Trained(NamedTuple):
 
 
 class Training(NamedTuple):
-    """Runs that are trained at once, between two epochs.
+    """Runs that train at once, between two epochs.
 
     Attributes:
-      state: State of all runs, on the device; gone after the next epoch.
-      histories: One result an epoch, of every run; that of a run ends where it diverged.
+      state: State of all runs, on the device; the next epoch deletes it.
+      histories: Results of every run, one per epoch; the history of a diverged run ends early.
     """
 
     state: TrainState
@@ -82,7 +84,7 @@ class Training(NamedTuple):
         return Trained(variables, self.histories[k])
 
     def has_ended(self, k: int, schedule: Schedule) -> bool:
-        """Return True if there is nothing left to train in a run."""
+        """Return True if a run is complete or has diverged."""
         history = self.histories[k]
         return len(history) >= schedule.epochs or bool(history and history[-1].diverged_step)
 
@@ -97,20 +99,19 @@ def train(
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
 ) -> Trained:
-    """Train one run; a diverged epoch is the last.
+    """Train one run; it ends early if it diverges.
 
     Args:
       program: Program of one optimizer.
-      hp: Numbers that are not compiled.
+      hp: Hyperparameters that are arguments of the compiled program.
       schedule: Length of the run.
       seed: Seed of the order of the examples and of their augmentation.
       init_seed: Seed of the initial parameters.
-      checkpoints: Place of the state that an interrupted run left, and of the state that this one
-        leaves.
-      mesh: See `compile_program`.
+      checkpoints: Checkpoints to continue from and to write; None for none.
+      mesh: Devices, see `compile_program`.
 
     Returns:
-      The outcome; the same, bit for bit, whether or not the run was interrupted (on one thread).
+      The trained run. On one thread an interruption does not change a bit of it.
     """
     *_, last = epochs(
         program,
@@ -135,23 +136,23 @@ def epochs(
     mesh: Mesh | None = None,
     deadline: float | None = None,
 ) -> Iterator[Training]:
-    """Train runs at once, each to the results that it has alone, and yield after every epoch.
+    """Train runs at once, with the results that each has alone; yield after every epoch.
 
     Args:
       program: Program of their optimizers.
-      hps: Numbers of each run; on a mesh, those of one device after the other.
+      hps: Hyperparameters of each run; on a mesh, ordered by device.
       schedule: Length of all runs.
-      seeds: Seeds of the order of the examples, one a run.
-      init_seed: Seed of the initial parameters of all.
-      checkpoints: Place of the state of interrupted runs; see `train`.
-      mesh: See `compile_program`.
-      deadline: `time.monotonic` at which training has to be over; None for no limit.
+      seeds: Seeds of the order of the examples, one per run.
+      init_seed: Seed of the initial parameters of all runs.
+      checkpoints: Checkpoints to continue from and to write; None for none.
+      mesh: Devices, see `compile_program`.
+      deadline: Time of `time.monotonic` at which training must end; None for no limit.
 
     Yields:
-      All runs. An epoch ends when it ends for all; a run that diverged stays as it is.
+      All runs after an epoch. A diverged run does not change any more.
 
     Raises:
-      OutOfTimeError: The next epoch would not end in time; the state has been saved.
+      OutOfTimeError: The next epoch would miss the deadline; the state is saved.
     """
     compiled = compile_program(program, mesh)
     network = compiled.network
@@ -198,14 +199,14 @@ def _rows(training: Training) -> list[list[dict[str, Any]]]:
 
 
 def _divided(tree: Any, mesh: Mesh | None) -> Any:
-    """Place arrays with an axis of runs: over the devices of a mesh of runs, else on all."""
+    """Place arrays with an axis of runs: divide them over a mesh of runs, else replicate them."""
     if mesh is None or RUNS not in mesh.axis_names:
         return replicate(tree, mesh)
     return jax.device_put(tree, NamedSharding(mesh, P(RUNS)))
 
 
 def restored(checkpoints: Checkpoints, start: Training) -> Training:
-    """Return what ``checkpoints`` hold of these runs, or their ``start``."""
+    """Return the runs from their newest checkpoint, or ``start`` without one."""
     found = checkpoints.restore(start.state)
     if found is None:
         return start
@@ -216,7 +217,7 @@ def restored(checkpoints: Checkpoints, start: Training) -> Training:
 def evaluation_ranges(
     network: CompiledNetwork, schedule: Schedule, number: int
 ) -> dict[str, tuple[int, int]]:
-    """Return what is visited after epoch ``number``: prefix of the columns to a range of the pool."""
+    """Return the evaluations after epoch ``number``: ranges of the pool by prefix of the columns."""
     if not schedule.visits(number):
         return {}
     columns = {"validation": "validation", "test": "test"}
@@ -228,7 +229,7 @@ def evaluation_ranges(
 
 
 def to_host(number: int, diverged_step: Any, histogram: Any, sums: dict[str, Sums]) -> EpochResult:
-    """Return the result of an epoch of one run, from what was on the device."""
+    """Convert the results of an epoch of one run from device arrays."""
     means: dict[str, Any] = dict.fromkeys(EpochResult._fields)
     for name, total in sums.items():
         means[f"{name}_loss"] = float(total.loss / total.seen)

@@ -1,7 +1,7 @@
-"""Compiled functions of one network and data set, for one run or for several at once.
+"""Compiled functions of one network and data set, for one run or several at once.
 
-Runs are stacked on axis 0 of every array. The number of a step is the same for all of them, so no
-condition depends on a run, and what is needed once an epoch is done outside of the loop over steps.
+Runs are stacked on axis 0 of every array. All runs share the number of the step. Therefore no condition
+depends on a run, and work that is needed once per epoch is outside of the loop over steps.
 """
 
 import functools
@@ -33,18 +33,18 @@ from adamprox.training.step import (
 )
 
 _EVALUATION_BATCH = 256
-# Kept a network: all cells of a grid start from one, a few seeds from a few.
+# Number of cached initializations per network: all runs of a grid share one.
 _INITIALIZATIONS = 4
-# Images are shifted by up to this part of their side: the published 4 pixels of 32.
+# Augmentation shifts images by up to 1/8 of their side: 4 pixels of 32, as published.
 _SHIFT = 8
 
 
 class Pool(NamedTuple):
-    """All images of a data set on the device: training, validation, test, one after the other.
+    """All images of a data set on the device: training, then validation, then test.
 
     Attributes:
-      images: uint8[N, H, W, C].
-      labels: int32[N].
+      images: Images, uint8[N, H, W, C].
+      labels: Labels, int32[N].
     """
 
     images: Any
@@ -52,15 +52,15 @@ class Pool(NamedTuple):
 
 
 class CompiledNetwork(NamedTuple):
-    """Everything that all programs on one network and data set share.
+    """Parts that all programs on one network and data set share.
 
     Attributes:
-      model: The Flax module.
+      model: Flax module.
       pool: Images on the device, or on every device of the mesh.
-      ranges: Begin and end of ``train``, ``validation`` and ``test`` in the pool.
+      ranges: Start and stop of ``train``, ``validation`` and ``test`` in the pool.
       mean: Mean per channel of the training images, float32[C].
       std: Standard deviation per channel, float32[C].
-      init: init_seed -> variables of one run; the last few are kept.
+      init: Function init_seed -> variables of one run; it caches the last few results.
     """
 
     model: nn.Module
@@ -72,14 +72,14 @@ class CompiledNetwork(NamedTuple):
 
 
 class CompiledProgram(NamedTuple):
-    """The functions of a `Program`, jitted, on the stacked arrays of K runs.
+    """Jitted functions of a `Program` on the stacked arrays of K runs.
 
     Attributes:
-      network: Everything that does not depend on the optimizers.
-      start: (variables of one run, hyperparameters) -> TrainState.
-      epoch: (TrainState, hyperparameters, seeds int32[K], number, pool) -> (TrainState, Sums,
-        histograms int32[K, 28] of |step|/α at the first step); the state is donated.
-      evaluate: (variables, pool, start, stop) -> Sums; one compilation serves every range.
+      network: Parts that do not depend on the optimizers.
+      start: Function (variables of one run, hyperparameters) -> TrainState.
+      epoch: Function (TrainState, hyperparameters, seeds int32[K], number, pool) -> (TrainState, Sums,
+        histograms int32[K, 28] of |step|/α at the first step); it donates the state.
+      evaluate: Function (variables, pool, start, stop) -> Sums, compiled once for all ranges.
     """
 
     network: CompiledNetwork
@@ -91,7 +91,7 @@ class CompiledProgram(NamedTuple):
 def compile_network(
     images: ImageSpec, network: NetworkSpec, mesh: Mesh | None = None
 ) -> CompiledNetwork:
-    """Build what does not depend on the optimizers, once a process; see `CompiledNetwork`."""
+    """Build the parts that do not depend on the optimizers, once per process."""
     return _network(images, network, mesh)
 
 
@@ -105,8 +105,8 @@ def _network(images: ImageSpec, network: NetworkSpec, mesh: Mesh | None) -> Comp
 
     @functools.lru_cache(maxsize=_INITIALIZATIONS)
     def init(seed):
-        # Evaluated layer by layer: layers share their few shapes, and the program of a hundred
-        # different random draws takes longer to compile than all of them to run.
+        # Initialize layer by layer, without jit: layers share a few shapes. One program with a hundred
+        # random draws would take longer to compile than all layers take to run.
         key = jax.random.key(seed)
         return classic_random(lambda: model.lazy_init(key, shape, train=False))  # pyright: ignore
 
@@ -126,8 +126,8 @@ def _pool(splits) -> tuple[Pool, dict[str, tuple[int, int]]]:
 def classic_random(function, *args):
     """Call ``function`` with JAX's classic layout of random counters.
 
-    The newer, partitionable one compiles several times slower on a CPU; what it buys, generation
-    on sharded arrays, is not needed for parameters and permutations.
+    The newer, partitionable layout compiles several times slower on a CPU. Its benefit, generation on
+    sharded arrays, is not needed for parameters and permutations.
     """
     with jax.threefry_partitionable(False):
         return function(*args)
@@ -136,14 +136,14 @@ def classic_random(function, *args):
 def compile_program(
     program: Program, mesh: Mesh | None = None, way: Callable | None = None
 ) -> CompiledProgram:
-    """Build the functions of ``program`` once a process; JAX compiles them at their first call.
+    """Build the functions of ``program`` once per process; JAX compiles them at their first call.
 
     Args:
-      program: A network, a data set, and the optimizers of the runs of one device.
-      mesh: Devices over which runs are divided along its axis ``runs``, each as many as ``program``
-        has optimizers, or over which the batches of one run are divided along its axis ``batch``;
-        None for one device. BatchNorm's statistics are those of the whole batch on any number.
-      way: `vectorized`, `sequential` or `alone`; `batching` chooses by default.
+      program: Network, data set, and the optimizers of the runs on one device.
+      mesh: Devices, or None for one device. A mesh with axis ``runs`` divides the runs; each device has
+        as many as ``program`` has optimizers. A mesh with axis ``batch`` divides the batches of one
+        run; BatchNorm still uses statistics of the whole batch.
+      way: Function `vectorized`, `sequential` or `alone`; None for the choice of `batching`.
     """
     return _program(program, mesh, way or batching(len(program.optimizers)))
 
@@ -173,7 +173,7 @@ def _program(program: Program, mesh: Mesh | None, way: Callable) -> CompiledProg
 
 
 def _shapes(start: Callable, program: Program) -> TrainState:
-    """Return the shapes of the state of the runs of one device."""
+    """Return the shapes of the state of the runs on one device."""
     network = compile_network(program.images, program.network)
     one = jax.ShapeDtypeStruct((len(program.optimizers),), jnp.float32)
     return jax.eval_shape(start, network.init(0), Hyperparameters(one, one, one))
@@ -183,7 +183,7 @@ def _shapes(start: Callable, program: Program) -> TrainState:
 def _evaluation(
     images: ImageSpec, network: NetworkSpec, mesh: Mesh | None, way: Callable
 ) -> Callable:
-    """Build ``evaluate``, which serves every optimizer."""
+    """Build ``evaluate``, which all optimizers share."""
     common = compile_network(images, network, mesh)
     shard = batch_sharder(mesh)
 
@@ -242,7 +242,7 @@ def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Cal
 
         params = state.variables["params"]
         carry = state, zero_sums(state.diverged_step.shape), jax.tree.map(jnp.zeros_like, params)
-        if full:  # a loop is traced even if it takes no turn
+        if full:  # JAX would trace the loop even for zero iterations
             _, carry = jax.lax.while_loop(go_on, on_full_batch, (0, carry))
         if rest:
             carry = on_batch(full, carry, orders[:, size - rest :])
@@ -255,9 +255,9 @@ def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Cal
 def _batch(
     program: Program, network: CompiledNetwork, shard: Callable, by_order: Callable
 ) -> Callable:
-    """Build ``(seeds, step, pool, index) -> (images, labels)``.
+    """Build the function ``(seeds, step, pool, index) -> (images, labels)``.
 
-    They are [N, …] where all runs see the same images, else [K, N, …].
+    Its results are [N, …] if all runs see the same images, else [K, N, …].
     """
 
     def batch(seeds, step, pool, index):
@@ -275,9 +275,9 @@ def _batch(
 
 
 def _step(program: Program, network: CompiledNetwork, way: Callable) -> Callable:
-    """Build what advances all runs that have not diverged, in step k of an epoch.
+    """Build the function for step k of an epoch, of all runs that have not diverged.
 
-    It is ``(k, carry, hyperparameters, images, labels) -> carry``; the carry is the state, the sums,
+    It is ``(k, carry, hyperparameters, images, labels) -> carry``. The carry has the state, the sums,
     and the directions of the epoch's first step.
     """
     same = program.one_order

@@ -1,7 +1,7 @@
-"""The optimizers a cell can name: a direction, and the regularizer that follows it.
+"""Optimizers of training runs by name: a direction and the regularizer that follows it.
 
-Chained, the two are the optimizer of `adamprox.optimizers` that a recipe is named after; the tests
-compare them. Training records the magnitudes of the direction alone.
+The chain of the two is the optimizer of the same name in `adamprox.optimizers`; the tests compare them.
+Training records the magnitudes of the direction alone.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Recipe(NamedTuple):
     """An optimizer in two parts.
 
     Attributes:
-      direction: Transformation of the gradient into a step, learning rate included.
+      direction: Transformation of the gradient into a step, including the learning rate.
       regularizer: Transformation that decays or shrinks the parameters after that step.
     """
 
@@ -32,7 +32,7 @@ Direction = Callable[[Any], optax.GradientTransformation]
 
 
 def _l2_then(direction: Direction, *before: optax.GradientTransformation):
-    """Return a recipe with the regularizer in the gradient, after ``before`` has seen the loss's own."""
+    """Return a recipe that applies ``before`` to the loss gradient and then adds the regularizer's."""
     return lambda alpha, weight_decay: Recipe(
         optax.chain(*before, add_l2_gradient(weight_decay), direction(alpha))
     )
@@ -54,7 +54,7 @@ def _sgd(alpha) -> optax.GradientTransformation:
 
 
 def _proxgen(alpha, weight_decay) -> Recipe:
-    """Return AdamProx in Adam's own metric; its direction includes the decay."""
+    """Return AdamProx in Adam's own metric; its direction includes the shrinkage."""
     return Recipe(proxgen(alpha, prox.squared_l2, weight_decay))
 
 
@@ -67,11 +67,11 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     "adamprox": _then(lambda weight: proximal(prox.squared_l2, weight)),
     "adamprox_l2": _then(lambda weight: proximal(prox.l2, weight)),
     "adamprox_l1": _then(lambda weight: proximal(prox.l1, weight)),
-    # The group lasso: output channels, weighted by √size so that λ means the same as in l1.
+    # The group lasso over output channels; the weight √size makes λ comparable to that of ℓ1.
     "adamprox_group": _then(
         lambda weight: proximal(prox.per_output_channel(prox.size_weighted(prox.l2)), weight)
     ),
-    # Controls: moments that forget a huge first gradient, or never see one.
+    # Controls: moments in which a huge first gradient decays earlier, or is clipped.
     "adam_l2_short_memory": _l2_then(short_memory),
     "adamw_short_memory": _then(decay_weights, short_memory),
     "adam_l2_restarted": _l2_then(restarted),

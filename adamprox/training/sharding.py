@@ -1,4 +1,4 @@
-"""Placing arrays on the devices of a mesh; with no mesh, everything stays where it is."""
+"""Placement of arrays on the devices of a mesh; without a mesh nothing moves."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ BATCH, RUNS = "batch", "runs"
 
 
 def batch_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh over which the examples of a batch are divided.
+    """Return a mesh that divides the examples of a batch.
 
     Args:
-      devices: Which devices, all processes' by default.
+      devices: Devices of the mesh; None means all devices of all processes.
 
     Returns:
       A one-dimensional mesh with axis ``batch``.
@@ -24,23 +24,23 @@ def batch_mesh(devices: Sequence[Any] | None = None) -> Mesh:
 
 
 def run_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """Return a mesh over which runs are divided; as `batch_mesh`, with axis ``runs``."""
+    """Return a mesh with axis ``runs`` that divides runs; otherwise as `batch_mesh`."""
     return Mesh(np.asarray(devices or jax.devices()), (RUNS,))
 
 
 def replicate(tree: Any, mesh: Mesh | None) -> Any:
-    """``tree`` on every device of ``mesh``, or as it is; all processes must have the same one."""
+    """Copy ``tree`` to every device of ``mesh``; all processes must pass the same values."""
     if mesh is None:
         return tree
-    # By way of the host: one process cannot place its array on the devices of another.
+    # Copy through the host: a process cannot place its device array on devices of another process.
     return jax.device_put(jax.device_get(tree), NamedSharding(mesh, P()))
 
 
 def batch_sharder(mesh: Mesh | None) -> Callable[[jax.Array], jax.Array]:
-    """What divides axis 0 of an array over ``mesh`` inside a compiled function.
+    """Return a function that divides axis 0 of an array over ``mesh`` in a compiled function.
 
-    An array whose length the number of devices does not divide, the last batch of an epoch say, is
-    left to the compiler.
+    If the number of devices does not divide the length, as for the last batch of an epoch, the
+    compiler chooses the placement.
     """
     if mesh is None or BATCH not in mesh.axis_names:
         return lambda x: x

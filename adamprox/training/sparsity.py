@@ -1,4 +1,4 @@
-"""How many parameters are exactly zero, one by one and as whole output channels."""
+"""Shares of parameters and of whole output channels that are exactly zero."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import numpy as np
 
 
 def zero_shares(params: Any) -> dict[str, float]:
-    """Shares of exact zeros: nothing is rounded or pruned.
+    """Return the shares of exact zeros, without rounding or pruning.
 
     Args:
-      params: A tree of arrays; the last axis of every array of two or more is the output channel.
+      params: Pytree of arrays. Arrays of two or more axes are kernels, with output channels last.
 
     Returns:
-      ``zero_share``, of all entries, and ``zero_channel_share``, of the output channels of kernels
-      all of whose entries are zero (0 where there is no kernel).
+      ``zero_share``, the share of zero entries, and ``zero_channel_share``, the share of output
+      channels of kernels with only zero entries (0 without kernels).
 
     Example:
       >>> kernel = np.array([[0.0, 1.0], [0.0, 0.0]])

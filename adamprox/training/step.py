@@ -1,4 +1,4 @@
-"""One training step of runs that are stacked on axis 0, as pure functions to be compiled."""
+"""One training step of runs stacked on axis 0, as pure functions."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from adamprox.training.recipes import RECIPES
 
 
 class Hyperparameters(NamedTuple):
-    """Numbers in which runs of one compiled program differ; float32[] each, float32[K] of K runs.
+    """Numbers in which runs of one compiled program differ; float32[] each, float32[K] for K runs.
 
     Attributes:
-      learning_rate: α.
-      weight_decay: λ, per step.
-      loss_multiplier: Factor of the loss before it is differentiated.
+      learning_rate: Learning rate α.
+      weight_decay: Weight decay λ per step.
+      loss_multiplier: Factor of the loss before differentiation.
     """
 
     learning_rate: Any
@@ -27,16 +27,15 @@ class Hyperparameters(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything a step of K runs changes.
+    """Values that a step of K runs changes.
 
     Attributes:
-      variables: The Flax collections ``params`` and, with BatchNorm, ``batch_stats``, stacked.
-      opt_states: State of every group of neighbours with one optimizer, stacked; its counters of
-        steps are shared, and scalars.
-      step: Steps taken, int32[].
+      variables: Stacked Flax collections ``params`` and, with BatchNorm, ``batch_stats``.
+      opt_states: Stacked states of the optimizers, one per group of adjacent runs with the same
+        optimizer; counters of steps are scalars that a group shares.
+      step: Number of steps taken, int32[].
       diverged_step: Number of the first step (from 1) after which the loss, a parameter or a second
-        moment of a run was not finite; 0 while there is none. int32[K]. From then on nothing else
-        of that run changes.
+        moment of a run was not finite, or 0; int32[K]. A diverged run does not change any more.
     """
 
     variables: Any
@@ -46,7 +45,7 @@ class TrainState(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Running sums over examples: loss (not multiplied) float32, wrong int32, seen int32; [] or [K]."""
+    """Sums over examples: loss (without multiplier) float32, wrong int32, seen int32; [] or [K]."""
 
     loss: Any
     wrong: Any
@@ -61,16 +60,16 @@ def zero_sums(shape: tuple[int, ...] = ()) -> Sums:
 
 
 def normalize(images: jax.Array, mean: Any, std: Any) -> jax.Array:
-    """Return uint8[…, H, W, C] as float32 of zero mean and unit deviation per channel."""
+    """Return uint8[…, H, W, C] as float32, with zero mean and unit deviation per channel."""
     return (images.astype(jnp.float32) / 255 - mean) / std
 
 
 def count(logits: Any, labels: Any, there: Any = True) -> Sums:
-    """Return cross-entropy and errors of logits float[N, K] against labels int32[N], summed.
+    """Sum cross-entropy and errors of logits float[N, K] for labels int32[N].
 
-    Where ``there``, bool[N], is false an example does not count.
+    Only examples with a true ``there``, bool[N], count.
     """
-    # A sum over a mask in place of an index: the gradient of an index is a scatter.
+    # A sum over a mask instead of an index, whose gradient would be a scatter.
     of_label = jnp.arange(logits.shape[-1]) == labels[:, None]
     loss = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(jnp.where(of_label, logits, 0), axis=-1)
     there = jnp.broadcast_to(there, labels.shape)
@@ -85,8 +84,8 @@ def count(logits: Any, labels: Any, there: Any = True) -> Sums:
 def make_gradient(model: nn.Module) -> Callable:
     """Build ``gradient(variables, loss_multiplier, images, labels) -> (gradient, variables, sums)``.
 
-    It is that of one run: the mean loss times the multiplier is differentiated, and the sums are of
-    the plain loss. ``images`` are normalized float32[N, H, W, C].
+    The function is for one run. It differentiates the mean loss times the multiplier; the sums are
+    without the multiplier. ``images`` are normalized float32[N, H, W, C].
     """
 
     def loss_fn(params, rest, multiplier, images, labels):
@@ -106,7 +105,7 @@ def make_gradient(model: nn.Module) -> Callable:
 
 
 def slices(optimizers: Sequence[str]) -> list[tuple[str, slice]]:
-    """Return the runs of each optimizer as a slice.
+    """Return a slice of the runs for each group of adjacent runs with the same optimizer.
 
     Example:
       >>> slices(["adamw", "adamw", "adam_l2"])
@@ -121,7 +120,7 @@ def slices(optimizers: Sequence[str]) -> list[tuple[str, slice]]:
 
 
 def init_optimizers(optimizers: Sequence[str], params: Any, hps: Hyperparameters) -> tuple:
-    """Return the states of the optimizers of stacked runs; see `TrainState`."""
+    """Return the initial states of the optimizers of stacked runs; see `TrainState`."""
 
     def of_run(name, params, hp):
         recipe = RECIPES[name](hp.learning_rate, hp.weight_decay)
@@ -140,7 +139,7 @@ def init_optimizers(optimizers: Sequence[str], params: Any, hps: Hyperparameters
 
 
 def _axis(leaf) -> int | None:
-    """Return the axis of the runs in a leaf of an optimizer's state: a counter has none."""
+    """Return the axis of runs in a leaf of an optimizer's state; a counter has none."""
     is_counter = leaf.ndim == 0 and jnp.issubdtype(leaf.dtype, jnp.integer)
     return None if is_counter else 0
 
@@ -148,7 +147,7 @@ def _axis(leaf) -> int | None:
 def update_runs(
     optimizers: Sequence[str], state: TrainState, grads: Any, hps: Hyperparameters
 ) -> tuple[Any, Any, tuple]:
-    """Let each optimizer step on its own runs.
+    """Apply each optimizer to its runs.
 
     Returns:
       Directions, parameters after the step, and the states of the optimizers.
@@ -174,18 +173,18 @@ def update_runs(
 
 
 def finite_runs(optimizers: Sequence[str], state: TrainState, sums: Sums) -> jax.Array:
-    """Return True for runs whose loss, parameters and second moments are finite; bool[K]."""
+    """Return True for runs with finite loss, parameters and second moments; bool[K]."""
     moments = []
     for (_, runs), opt_state in zip(slices(optimizers), state.opt_states, strict=True):
         found = [nu for _, nu in optax.tree.get_all_with_path(opt_state, "nu")]
-        some = bool(jax.tree.leaves(found))  # gradient descent has none
+        some = bool(jax.tree.leaves(found))  # SGD has none
         moments.append(_all_finite(found) if some else jnp.ones(runs.stop - runs.start, bool))
     finite = jnp.isfinite(sums.loss) & _all_finite(state.variables["params"])
     return finite & jnp.concatenate(moments)
 
 
 def _all_finite(tree: Any) -> jax.Array:
-    """Return True for runs all of whose entries are finite, bool[K] of stacked leaves."""
+    """Return True for runs with only finite entries in stacked leaves; bool[K]."""
     leaves = jax.tree.leaves(tree)
     return jnp.stack([jnp.isfinite(x).reshape(len(x), -1).all(1) for x in leaves]).all(0)
 
@@ -193,7 +192,7 @@ def _all_finite(tree: Any) -> jax.Array:
 def frozen_unless(
     alive: jax.Array, optimizers: Sequence[str], new: TrainState, old: TrainState
 ) -> TrainState:
-    """Return ``new`` for the runs that are alive, bool[K], and ``old`` for the others."""
+    """Return ``new`` for runs in ``alive``, bool[K], and ``old`` for the others."""
     opt_states = [
         _frozen_unless(alive[runs], *states)
         for (_, runs), *states in zip(

@@ -1,4 +1,4 @@
-"""Number of runs to train at once: measured on the device and kept with the records."""
+"""Number of runs to train at once, measured on the device and stored with the records."""
 
 import dataclasses
 import json
@@ -18,20 +18,20 @@ from adamprox.training.specs import Program
 from adamprox.training.step import Hyperparameters
 
 COUNTS = (1, 2, 4, 8, 16, 32)
-_BATCHES = 8  # of an epoch that is timed
-_WORTH = 1.05  # times faster that twice as many runs have to be
+_BATCHES = 8  # in a timed epoch
+_WORTH = 1.05  # minimum speedup that justifies twice as many runs
 _LARGEST = 2**20  # bytes of the file
 _log = logging.getLogger(__name__)
 
 
 class Measurement(NamedTuple):
-    """Training of some runs at once.
+    """Speed and cost of training some runs at once.
 
     Attributes:
       runs: Number of runs.
-      images_per_second: Images that all runs together are trained on in a second.
-      compile_seconds: Time from the call to the first result, less an epoch.
-      peak_bytes: Largest use of the device's memory so far, None where it is not known.
+      images_per_second: Training images per second, summed over runs.
+      compile_seconds: Seconds from the call to the first result, minus an epoch.
+      peak_bytes: Peak use of the device's memory in bytes, None if unknown.
     """
 
     runs: int
@@ -43,15 +43,15 @@ class Measurement(NamedTuple):
 def measure(
     program: Program, counts: Sequence[int] = COUNTS, repeats: int = 3
 ) -> Iterator[Measurement]:
-    """Time an epoch of every number of runs.
+    """Time an epoch for every number of runs.
 
     Args:
-      program: Program of one run, with a ``train_size`` of some batches: an epoch is all of it.
+      program: Program of one run, with a ``train_size`` of a few batches, which is one epoch.
       counts: Numbers of runs, ascending.
-      repeats: Epochs timed; the best counts.
+      repeats: Number of timed epochs; the fastest counts.
 
     Yields:
-      A `Measurement` as soon as there is one, until the device is out of memory.
+      A `Measurement` per number of runs, until the device is out of memory.
     """
     for runs in counts:
         try:
@@ -63,12 +63,12 @@ def measure(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return True for the error that XLA raises where a device has no memory left."""
+    """Return True for XLA's error when a device is out of memory."""
     return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 
 def timed(program: Program, repeats: int = 3) -> Measurement:
-    """Time an epoch of all runs of a program, the best of ``repeats`` after the first."""
+    """Time an epoch of all runs of a program: the fastest of ``repeats`` after the first."""
     compiled, runs = compile_program(program), len(program.optimizers)
     network = compiled.network
     hps = Hyperparameters(*jnp.tile(jnp.array([[1e-4], [1e-4], [1.0]]), runs))
@@ -88,14 +88,14 @@ def timed(program: Program, repeats: int = 3) -> Measurement:
 
 
 def runs_at_once(program: Program, folder: pathlib.Path) -> int:
-    """Return the number of runs at which a device trains most images a second.
+    """Return the number of runs at which a device trains the most images per second.
 
-    It is measured once a device and network, and kept in ``folder``. On a CPU, where runs at once
-    gain nothing, it is 1.
+    The function measures once per device and network, and stores the result in ``folder``. On a CPU
+    the number is 1, because several runs at once are not faster.
 
     Args:
       program: Program of one of the runs.
-      folder: Place of ``throughput.json``.
+      folder: Directory of ``throughput.json``.
     """
     if jax.default_backend() == "cpu":
         return 1
@@ -104,14 +104,14 @@ def runs_at_once(program: Program, folder: pathlib.Path) -> int:
 
 
 def rates_of(program: Program, folder: pathlib.Path) -> dict[int, float]:
-    """Return images a second by number of runs, as measured before on this device; {} if not."""
+    """Return stored images per second on this device by number of runs, or {}."""
     known = _known(folder)
     found = known.get(_name(program), {}) if known else {}
     return {int(runs): float(rate) for runs, rate in found.items()}
 
 
 def _rates(program: Program, folder: pathlib.Path) -> dict[int, float]:
-    """Measure until twice as many runs gain nothing, and write what was found."""
+    """Measure until doubling the runs does not help, and store the results."""
     size = program.images.batch_size * _BATCHES
     available = len(program.images.load().train.labels)
     images = dataclasses.replace(program.images, train_size=min(size, available))
@@ -142,12 +142,12 @@ def _known(folder: pathlib.Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, NotAFileError):
         return {}
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return {}  # measured again
+        return {}  # damaged: measure again
     return found if good else {}
 
 
 def _name(program: Program) -> str:
-    """Return what the answer depends on: device, network, images and batch."""
+    """Return the key of a measurement: device, network, images and batch size."""
     device = jax.local_devices()[0].device_kind
     images = program.images
     size = images.expected.image_shape[0]
