@@ -1,8 +1,8 @@
 """Averaged AdaGrad on a hypercube, without and with restarts: the scale-free methods of the theory.
 
-Both methods have guarantees with explicit constants. The tests check the guarantees on problems with
-known constants. Neither method has an ε: 0/0 is 0, and scaling a gradient coordinate by a power of two
-changes no bit of the iterates.
+Both methods have guarantees with explicit constants. The tests check the guarantees on problems
+with known constants. Neither method has an ε: 0/0 is 0, and scaling a gradient coordinate by a
+power of two changes no bit of the iterates.
 """
 
 from typing import Any, NamedTuple
@@ -52,7 +52,7 @@ def _start(params, radius):
 
 
 def _advance(gradients, state, params):
-    """Return the next iterate Π_K(x − η g/√Σg²), η = √2 · radius, and the state with x averaged in."""
+    """Return the next iterate Π_K(x − η g/√Σg²), η = √2 · radius, and the state after x."""
     count = optax.safe_increment(state.count)
     root_sum = jax.tree.map(
         lambda s, g: hypotenuse(s, jnp.abs(g).astype(s.dtype)), state.root_sum, gradients
@@ -78,8 +78,8 @@ def adagrad(radius: chex.Numeric) -> optax.GradientTransformationExtraArgs:
         Σ_t f_t(x_t) − f_t(x) ≤ √2 D Σᵢ √(Σ_t g²_{t,i}).
 
     Args:
-      radius: r > 0, half of the side of K, in units of a parameter. The parameters given to ``init``
-        are the center of K.
+      radius: r > 0, half of the side of K, in units of a parameter. The parameters given to
+        ``init`` are the center of K.
 
     Returns:
       An optimizer of real parameters; its ``update`` needs ``params``. Bounds on the function value
@@ -118,9 +118,9 @@ def adagrad_with_restarts(
     x^{(k+1)} = average of round k,   r_{k+1} = r_k / 2,   √Σg² starts at 0 in every round.
 
     Take a μ-strongly convex and M-smooth function of d coordinates, ‖x^{(0)} − x*‖_∞ ≤ r, and
-    T = 128 d M/μ steps a round. Then the distance to x* halves every round: ‖x^{(k)} − x*‖_∞ ≤ r/2^k
-    after kT gradients. Because the method is scale-free, M/μ is the condition number of the *best*
-    diagonal rescaling of the problem. For any diagonal quadratic that number is 1.
+    T = 128 d M/μ steps a round. Then the distance to x* halves every round: ‖x^{(k)} − x*‖_∞ ≤
+    r/2^k after kT gradients. Because the method is scale-free, M/μ is the condition number of the
+    *best* diagonal rescaling of the problem. For any diagonal quadratic that number is 1.
 
     Args:
       radius: r > 0, a bound on ‖x^{(0)} − x*‖_∞.

@@ -53,8 +53,9 @@ def fits(record: Mapping[str, Any], columns: Mapping[str, tuple[Sequence[int], A
 
     Args:
       record: Any record.
-      columns: Shape and type of each column, by name. The shape has the lengths of the nested lists;
-        it is () for a plain value. The type ``float`` allows integers too, a union can allow None.
+      columns: Shape and type of each column, by name. The shape has the lengths of the nested
+        lists; it is () for a plain value. The type ``float`` allows integers too, a union can allow
+        None.
 
     Example:
       >>> record = {"error": [0.5, None], "seed": 0}

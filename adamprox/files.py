@@ -77,7 +77,8 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
         raise NotAFileError(f"{path} is a link to itself") from None
     if not stat.S_ISREG(found.st_mode):
         raise NotAFileError(f"{path} is not an ordinary file")
-    # The file may have been replaced since the check: O_NONBLOCK never waits, and the size is bounded.
+    # The file may have been replaced since the check: O_NONBLOCK never waits, and the size is
+    # bounded.
     with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
         data = file.read(limit + 1)
     if len(data) > limit:

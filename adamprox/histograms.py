@@ -1,7 +1,7 @@
 """Histograms of update magnitudes on a log2 scale, kept on the device as integers.
 
-The paper's figures show the distribution of |update|/α over the coordinates in 28 bins, one for every
-power of two from 2⁻²⁷ to 2⁰. `update_histogram` counts the magnitudes inside the step.
+The paper's figures show the distribution of |update|/α over the coordinates in 28 bins, one for
+every power of two from 2⁻²⁷ to 2⁰. `update_histogram` counts the magnitudes inside the step.
 """
 
 from typing import Any, NamedTuple
@@ -45,15 +45,15 @@ def log2_histogram(
 ) -> jax.Array:
     """Count the coordinates of a pytree by ⌊log2 |x|/scale⌋, clipped to −27 … 0.
 
-    Bin k counts 2^(k−27) ≤ |x|/scale < 2^(k−26). The first bin also counts smaller values and 0, the
-    last bin larger values and NaN.
+    Bin k counts 2^(k−27) ≤ |x|/scale < 2^(k−26). The first bin also counts smaller values and 0,
+    the last bin larger values and NaN.
 
     Args:
       tree: Pytree of real or complex arrays.
-      scale: Divisor of the magnitudes, ≥ 0; usually the learning rate. 0/0 is 0, therefore the first
-        step of a warmup from 0 lies in the first bin. The scale is cast to the dtype of the leaf, or
-        to float32 if that is wider. Counts are exact for the cast values. A subnormal scale, if it is
-        traced, or a subnormal modulus of a complex number may count as 0.
+      scale: Divisor of the magnitudes, ≥ 0; usually the learning rate. 0/0 is 0, therefore the
+        first step of a warmup from 0 lies in the first bin. The scale is cast to the dtype of the
+        leaf, or to float32 if that is wider. Counts are exact for the cast values. A subnormal
+        scale, if it is traced, or a subnormal modulus of a complex number may count as 0.
       axis_name: Mapped axis or axes along which all leaves are divided, inside ``shard_map``; the
         function then counts the whole arrays. None counts the part on this device. Arrays that are
         sharded under ``jit``, on automatic or explicit meshes, need no axis.
@@ -174,18 +174,19 @@ def update_histogram(
 ) -> optax.GradientTransformationExtraArgs:
     """Wrap a regularizer and record the magnitudes of the updates around it.
 
-    The updates are those of ``regularizer`` (`decay_weights`, `proximal`), unchanged. With None, updates
-    pass through. The state has histograms of |u|/scale for the incoming updates (``direction``), the
-    regularizer's contribution (``decay``) and the outgoing updates (``total``). ``decay`` is the
-    difference of the other two in the dtype of the updates. A decay too small to change an update
-    counts as 0, and the contribution of `proximal` is accurate to one rounding of the parameter.
+    The updates are those of ``regularizer`` (`decay_weights`, `proximal`), unchanged. With None,
+    updates pass through. The state has histograms of |u|/scale for the incoming updates
+    (``direction``), the regularizer's contribution (``decay``) and the outgoing updates
+    (``total``). ``decay`` is the difference of the other two in the dtype of the updates. A decay
+    too small to change an update counts as 0, and the contribution of `proximal` is accurate to one
+    rounding of the parameter.
 
     Args:
       regularizer: Last transformation of the chain, or None.
       scale: Divisor of the magnitudes, usually the learning rate; a number ≥ 0, traced scalar or
         schedule.
-      every: Number of steps from one record to the next, > 0, starting at step 0. Other steps do not
-        pay for counting.
+      every: Number of steps from one record to the next, > 0, starting at step 0. Other steps do
+        not pay for counting.
       axis_name: Mapped axis or axes along which all leaves are divided, inside ``shard_map``; see
         `log2_histogram`.
 

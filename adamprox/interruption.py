@@ -24,17 +24,17 @@ def was_interrupted(error: BaseException | None) -> bool:
 def leave(code: int) -> NoReturn:
     """End this process with an exit code, after all its results are on disk.
 
-    `sys.exit` has two problems. After ``python -m``, CPython drops the code and ends by the signal if
-    a KeyboardInterrupt was ever raised inside ``exec`` of a string, even if it was caught; dataclasses
-    use ``exec``. CPython also stops threads of libraries first. That takes half a second, and a Ctrl-C
-    during it turns success into failure.
+    `sys.exit` has two problems. After ``python -m``, CPython drops the code and ends by the signal
+    if a KeyboardInterrupt was ever raised inside ``exec`` of a string, even if it was caught;
+    dataclasses use ``exec``. CPython also stops threads of libraries first. That takes half a
+    second, and a Ctrl-C during it turns success into failure.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    if util := sys.modules.get("multiprocessing.util"):  # else its tracker warns of leaked semaphores
+    if util := sys.modules.get("multiprocessing.util"):  # else it warns of leaked semaphores
         util._run_finalizers(0)
     try:
-        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: the parent process closed the stream
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the parent closed it
             stream.flush()
     except OSError:  # a closed pipe, a full disk
         code = code or 1

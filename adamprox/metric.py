@@ -52,16 +52,16 @@ def proxgen(
         schedule. The minimizer of loss + λR is a fixed point.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0. With 0.0 a coordinate that never saw a gradient minimizes R alone, or does not move
-        while η_t λ α = 0.
+      eps: ε ≥ 0. With 0.0 a coordinate that never saw a gradient minimizes R alone, or does not
+        move while η_t λ α = 0.
       schedule: η_t ≥ 0, a number or a callable of the step count.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``weight``, ``eps`` or ``schedule`` is a negative number, ``b1`` or ``b2`` one outside
-        [0, 1), or ``params`` is not passed.
+      ValueError: ``weight``, ``eps`` or ``schedule`` is a negative number, ``b1`` or ``b2`` one
+        outside [0, 1), or ``params`` is not passed.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax

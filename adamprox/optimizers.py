@@ -1,7 +1,7 @@
 """The optimizers of the paper, each written as one Optax chain.
 
-All of them take Adam's direction u_t of the loss (`adam_l2`: of the *regularized* loss). They differ
-only in the treatment of the regularizer:
+All of them take Adam's direction u_t of the loss (`adam_l2`: of the *regularized* loss). They
+differ only in the treatment of the regularizer:
 
     adam_l2     x ← x − η_t α u_t(∇f + λx)               gradient of the regularizer in the moments
     adamw       x ← x − η_t α u_t − η_t λ x              gradient of the regularizer in the step
@@ -45,11 +45,12 @@ def adam_direction(
     u_t = m̂_t / (√v̂_t + ε). Follow it with `decay_weights` or `proximal` to make an optimizer.
 
     Args:
-      learning_rate: Learning rate α > 0, in units of the parameters per step; a number or a schedule.
+      learning_rate: Learning rate α > 0, in units of the parameters per step; a number or a
+        schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments
-        (see `scale_by_adam`).
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe
+        moments (see `scale_by_adam`).
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count.
@@ -100,25 +101,27 @@ def adam_l2(
     The optimizer is not scale-free: the effect of λ depends on the scale of ∇f.
 
     Args:
-      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
-        schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar
+        or schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe
+        moments.
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule.
-      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
-        paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
+        (the paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
+        first step.
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
+        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -158,26 +161,28 @@ def adamw(
     The optimizer is scale-free at ε = 0. It decays the parameter from which the step started.
 
     Args:
-      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
-        schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar
+        or schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe
+        moments.
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
         learning rate (optax's ``weight_decay`` is λ/α).
-      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
-        paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
+        (the paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
+        first step.
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
+        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -218,26 +223,28 @@ def adamprox(
     expansion in η_t.
 
     Args:
-      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
-        schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar
+        or schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe
+        moments.
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
         learning rate (optax's ``weight_decay`` is λ/α).
-      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
-        paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
+        (the paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
+        first step.
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
+        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -280,26 +287,28 @@ def adamprox_l2(
     `adam_direction` and `proximal` with ``functools.partial(prox.l2, axis_name=…)``.
 
     Args:
-      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
-        schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar
+        or schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe
+        moments.
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, in units of the parameters' norm; a number, traced scalar or
         schedule, *not* multiplied by the learning rate.
-      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
-        paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
+        (the paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
+        first step.
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
+        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -340,26 +349,28 @@ def adamprox_l1(
     The optimizer is scale-free at ε = 0.
 
     Args:
-      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
-        schedule.
+      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar
+        or schedule.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe moments.
+      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, overflow-safe
+        moments.
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, in units of a parameter; a number, traced scalar or schedule,
         *not* multiplied by the learning rate.
-      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None (the
-        paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the first step.
+      mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
+        (the paper's choice) regularizes every parameter, including biases and BatchNorm.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
+        first step.
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
+        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax

@@ -1,6 +1,7 @@
 """Four transformations for Optax chains, from which every optimizer of this package is built.
 
-λ is a *per-step* decay. Unlike ``optax.adamw``, this module never multiplies it by the learning rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
+λ is a *per-step* decay. Unlike ``optax.adamw``, this module never multiplies it by the learning
+rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
 """
 
 from typing import Any, NamedTuple, TypeGuard
@@ -33,7 +34,7 @@ class ScaleFreeAdamState(NamedTuple):
 
 
 def is_static_number(value: object) -> TypeGuard[float]:
-    """Return True for a plain number, whose value is known while tracing; a jax.Array is not one."""
+    """Return True for a plain number, with a value known while tracing; False for a jax.Array."""
     if isinstance(value, np.ndarray):
         return value.ndim == 0 and value.dtype.kind in "iuf"
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -138,7 +139,8 @@ def decay_weights(
       A transformation whose ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``weight_decay`` or ``schedule`` is a negative number, or ``params`` is not passed.
+      ValueError: ``weight_decay`` or ``schedule`` is a negative number, or ``params`` is not
+        passed.
 
     Example:
       >>> import jax.numpy as jnp
@@ -163,11 +165,11 @@ def proximal(
 ) -> optax.GradientTransformation:
     """Minimize a regularizer exactly after a step: x ← prox_{η_t λ R}(x + u).
 
-    Place it last in a chain. The update is prox(x + u) − x in the dtype of the parameter, which makes
-    an exact zero of the prox an exact zero of the parameter after ``optax.apply_updates``. A later
-    transformation would rescale that difference and lose the zeros. A nonzero parameter equals the
-    result of the prox to one rounding, and this rounding may leave the bounds of `prox.box`. With
-    ``round_inward`` the parameter stays within the bounds.
+    Place it last in a chain. The update is prox(x + u) − x in the dtype of the parameter, which
+    makes an exact zero of the prox an exact zero of the parameter after ``optax.apply_updates``. A
+    later transformation would rescale that difference and lose the zeros. A nonzero parameter
+    equals the result of the prox to one rounding, and this rounding may leave the bounds of
+    `prox.box`. With ``round_inward`` the parameter stays within the bounds.
 
     Args:
       prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
@@ -175,8 +177,8 @@ def proximal(
         schedule.
       schedule: η_t ≥ 0, a number or a callable of the step count (0 at the first step).
       mask: Pytree of booleans, or a callable that returns one; the prox sees only True leaves.
-      round_inward: True to keep real parameters within the bounds of `prox.box`, to the last bit. On a
-        CPU this costs a tenth of a step of Adam.
+      round_inward: True to keep real parameters within the bounds of `prox.box`, to the last bit.
+        On a CPU this costs a tenth of a step of Adam.
 
     Returns:
       A transformation whose ``update`` needs ``params``.
@@ -227,8 +229,9 @@ def _difference(z, target, p):
 def _inward_difference(z, target, p):
     """Return z − p, rounded such that p + (z − p) does not lie between z and ``target``.
 
-    The nearest rounding may leave p + (z − p) one unit on the side of ``target``, the argument of the
-    prox; then the function takes the next number. Where the prox did not act, p replaces ``target``.
+    The nearest rounding may leave p + (z − p) one unit on the side of ``target``, the argument of
+    the prox; then the function takes the next number. Where the prox did not act, p replaces
+    ``target``.
     """
     p = jnp.asarray(p)
     pull, z = target - z, z.astype(p.dtype)
@@ -259,14 +262,14 @@ def scale_by_adam(
 
     m_t = β₁ m_{t−1} + (1−β₁) g_t,  v_t = β₂ v_{t−1} + (1−β₂) g_t²,  hats divide by 1 − β^t.
 
-    With a plain number ``eps > 0`` this is ``optax.scale_by_adam``, with one exception: a quotient by
-    zero is 0 where ε underflows in the dtype of a leaf.
+    With a plain number ``eps > 0`` this is ``optax.scale_by_adam``, with one exception: a quotient
+    by zero is 0 where ε underflows in the dtype of a leaf.
 
-    With the plain number ``eps=0.0`` (and ``eps_root=0.0``) the state has √v instead of v, updated by
-    a hypotenuse. Gradients from 1e-30 to 1e30 are in range. 0/0 is 0: a coordinate that never saw a
-    gradient does not move. Multiplying the gradients of a coordinate by a power of two changes no bit
-    of the result. At ε = 0 choose β₁² ≤ β₂; otherwise the steps after a single gradient grow without
-    bound.
+    With the plain number ``eps=0.0`` (and ``eps_root=0.0``) the state has √v instead of v, updated
+    by a hypotenuse. Gradients from 1e-30 to 1e30 are in range. 0/0 is 0: a coordinate that never
+    saw a gradient does not move. Multiplying the gradients of a coordinate by a power of two
+    changes no bit of the result. At ε = 0 choose β₁² ≤ β₂; otherwise the steps after a single
+    gradient grow without bound.
 
     A *traced* ε, as under ``optax.inject_hyperparams``, cannot select the state, which then has v:
     0/0 is still 0, but g² must be in range. Pass ``static_args=("eps",)`` to inject other

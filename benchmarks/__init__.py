@@ -1,1 +1,1 @@
-"""Timings, always as a ratio to a rival that runs interleaved in the same process."""
+"""Timings, each as a ratio to a baseline that runs interleaved with it."""

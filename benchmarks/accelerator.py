@@ -1,15 +1,15 @@
-"""Images a second that one accelerator trains: runs alone and at once, PyTorch, and the card's limits.
+"""Training speed of one accelerator in images/s: single runs, runs at once, PyTorch, and limits.
 
 Command: python -m benchmarks.accelerator [--out FILE] [--smoke] [--seconds N]
          python -m benchmarks.accelerator --show FILE      (a Markdown table of the rows in FILE)
-Cost: under six minutes on a Hopper card, compilation included; no new row begins after --seconds.
---smoke takes a minute on a CPU. It needs JAX, Flax and Optax; PyTorch is left out where it is missing.
+Cost: under six minutes on a Hopper GPU, including compilation; no new row begins after --seconds.
+--smoke takes a minute on a CPU. The benchmark needs JAX, Flax and Optax; PyTorch is optional.
 
-Forward, backward and AdamW on a ResNet without BatchNorm, on random 32×32 images that are flipped and
-shifted, in batches of 128. Runs at once are those of the experiments: with histograms of updates, and
-with half of the runs by Adam-ℓ2. PyTorch has channels last, TF32, fused AdamW and the same
-augmentation, in one CUDA graph a step, with and without torch.compile. Rows come in the order of their
-importance, and each is printed and saved as soon as it is measured.
+A step is forward, backward and AdamW on a ResNet without BatchNorm, in batches of 128 random 32×32
+images that are flipped and shifted. Runs at once are as in the experiments: they record histograms
+of updates, and half of them use Adam-ℓ2. PyTorch uses channels last, TF32, fused AdamW and the same
+augmentation, in one CUDA graph per step, with and without torch.compile. The most important rows
+come first; the program prints and saves each row as soon as it is measured.
 """
 
 import argparse
@@ -42,7 +42,7 @@ _TORCH_SECONDS = 200
 
 
 class Noise(NamedTuple):
-    """Random images; in the place of an `adamprox.training.specs.ImageSpec`.
+    """Random images, as a substitute for an `adamprox.training.specs.ImageSpec`.
 
     Attributes:
       train_size: Number of training images.
@@ -57,7 +57,7 @@ class Noise(NamedTuple):
     augment: bool = True
 
     def load(self) -> Dataset:
-        """Return the images, the same ones every time."""
+        """Return the images, always the same."""
         random = np.random.default_rng(0)
 
         def split(count):
@@ -70,12 +70,12 @@ class Noise(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One row to be measured.
+    """Measurement of one row.
 
     Attributes:
       implementation: ``adamprox``, ``torch`` or ``card``.
-      way: How it is trained: ``at once``, ``graph``, ``compiled``; or the rate of the card.
-      depth: Depth of the ResNet, 0 for a rate of the card.
+      way: Way of training: ``at once``, ``graph``, ``compiled``; or the measured limit of the GPU.
+      depth: Depth of the ResNet, 0 for a limit of the GPU.
       dtype: Type of the activations.
       runs: Number of runs at once.
     """
@@ -129,7 +129,7 @@ def train(task: Task, steps: int) -> Measurement:
 
 
 def train_torch(task: Task, steps: int) -> float:
-    """Time PyTorch, in a process of its own."""
+    """Time PyTorch in a separate process."""
     options = ["--depth", f"{task.depth}", "--dtype", task.dtype, "--way", task.way]
     command = [sys.executable, "-m", "benchmarks.torch_step", *options, "--steps", f"{steps}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_SECONDS)
@@ -139,7 +139,7 @@ def train_torch(task: Task, steps: int) -> float:
 
 
 def card(task: Task) -> float:
-    """Return bytes a second of a copy, or operations a second of a product of matrices."""
+    """Return bytes per second of a copy, or operations per second of a matrix product."""
     small = jax.default_backend() == "cpu"
     if task.way == "copy":
         x = jnp.zeros(2**22 if small else 2**28, jnp.float32)
@@ -186,7 +186,7 @@ def row(task: Task, steps: int) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that are installed."""
+    """Return the versions of the installed packages."""
     found = {}
     for name in _PACKAGES:
         if importlib.util.find_spec(name):
@@ -195,7 +195,7 @@ def versions() -> dict[str, str]:
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Return a table of rows, with the ratio to PyTorch's fastest step of that network and type."""
+    """Return a table, with ratios to PyTorch's fastest step of the same network and dtype."""
     lines = ["| network | activations | implementation | runs | images/s | ratio |", "|---|---|---|--:|--:|--:|"]  # fmt: skip
     base: dict[tuple[int, str], float] = {}
     for r in rows:
@@ -218,9 +218,11 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and save row by row."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accelerator", description=__doc__)
-    parser.add_argument("--out", type=pathlib.Path, help="JSON file of all rows")
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file for all rows")
     parser.add_argument("--smoke", action="store_true", help="small networks, on any device")
-    parser.add_argument("--seconds", type=float, default=340.0, help="time for all (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=340.0, help="time limit in seconds (%(default)s)"
+    )
     parser.add_argument("--show", type=pathlib.Path, help="print the rows of a file as Markdown")
     options = parser.parse_args(arguments)
     if options.show:
@@ -229,13 +231,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started, rows = time.monotonic(), []
     for task in tasks(options.smoke):
         if time.monotonic() - started > options.seconds:
-            print(f"out of time: {task} and what follows are left out", flush=True)
+            print(f"out of time: {task} and later rows are skipped", flush=True)
             break
         if task.implementation == "torch" and not importlib.util.find_spec("torch"):
             continue
         try:
             rows.append(row(task, 2 if options.smoke else STEPS))
-        except Exception as error:  # one row that fails must not cost the others
+        except Exception as error:  # a failing row must not stop the others
             reason = next(iter(str(error).splitlines()), "")
             print(f"failed: {task}: {type(error).__name__}: {reason}", flush=True)
             continue

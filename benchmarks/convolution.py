@@ -1,13 +1,14 @@
 """GFLOP/s of each 3×3 convolution of the networks: result, input gradient, kernel gradient.
 
 Command: python -m benchmarks.convolution [--batch N] [--rounds N] [--single-thread]
-Cost: some minutes. Prints, per shape, ours (for the result also ``lax.conv``'s), and a large matrix
-product on the same machine. Operations are those of the definition, 18·H·W·C·O an image of the result,
-so Winograd's way can exceed the matrix product.
+Cost: some minutes. The program prints the speed for each shape (for the result also that of
+``lax.conv``), and the speed of a large matrix product on the same machine. Operations count as in
+the definition, 18·H·W·C·O per image of the result. Winograd's algorithm needs fewer and can exceed
+the matrix product.
 
-Everything runs inside a loop, as in a training epoch; each step of the loop changes a single entry of
-the operands, so that nothing can be moved out of it. Times are of the process's CPU where there is one
-thread, else of the wall; the least of all rounds counts.
+Everything runs inside a loop, as in a training epoch. Each iteration changes one entry of the
+operands, which keeps the compiler from moving work out of the loop. With one thread the program
+measures CPU time, else wall time; the fastest round counts.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def in_loop(function):
     """Jit ``function(a, b)`` run ``_REPEAT`` times with operands that change."""
 
     def body(_, operands):
-        # All of the result is needed, or what is not would not be computed.
+        # Use the whole result; XLA would not compute unused parts.
         change = 1e-30 * jnp.sum(function(*operands))
         return tuple(a.at[(0,) * a.ndim].add(change) for a in operands)
 
@@ -43,7 +44,7 @@ def in_loop(function):
 
 
 def products_of(convolve, x, kernel, stride):
-    """The three functions and their operands."""
+    """Return the three functions and their operands."""
     dy = convolve(x, kernel, stride)
 
     def input_gradient(dy, kernel):
@@ -60,7 +61,7 @@ def products_of(convolve, x, kernel, stride):
 
 
 def fastest(functions: dict, rounds: int, clock) -> dict:
-    """Least seconds of each ``(function, operands)``, in turn; a first round compiles."""
+    """Return the minimum seconds of each ``(function, operands)``; the first round compiles."""
     compiled = {name: (in_loop(f), operands) for name, (f, operands) in functions.items()}
     least = dict.fromkeys(compiled, float("inf"))
     for round_number in range(rounds + 1):
@@ -81,7 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     clock = time.perf_counter
     if args.single_thread:
-        # Before the first use of JAX, which reads it.
+        # Set before the first use of JAX, which reads it.
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -92,9 +93,9 @@ def main() -> None:
         keys = jax.random.split(jax.random.key(0))
         x = jax.random.normal(keys[0], (args.batch, size, size, c))
         kernel = jax.random.normal(keys[1], (3, 3, c, o))
-        ours, rival = (products_of(f, x, kernel, stride) for f in (_cpu_conv, _lax_conv))
-        # Inside a loop lax.conv's gradients take seconds: only its result is measured.
-        functions = {**ours, "lax": rival["result"]}
+        ours, baseline = (products_of(f, x, kernel, stride) for f in (_cpu_conv, _lax_conv))
+        # Inside a loop lax.conv's gradients take seconds: measure only its result.
+        functions = {**ours, "lax": baseline["result"]}
         seconds = fastest(functions, args.rounds, clock)
         work = 18e-9 * args.batch * (size // stride) ** 2 * c * o
         speed = {name: f"{work / value:.0f}" for name, value in seconds.items()}

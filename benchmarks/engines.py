@@ -1,9 +1,12 @@
-"""A sweep by local processes and the same sweep by a Ray cluster: ``python -m benchmarks.engines``.
+"""Overhead of local processes and of a Ray cluster for the same sweep.
 
-Every round runs the cells once with each engine, in turn, each into a new directory and with the same
-number of workers. The clock includes the start of processes, and of Ray where it is started here.
-Beside it stand the seconds that the cells themselves took: what is between the two is overhead.
-Cost: with the defaults about eight minutes of two cores.
+Command: python -m benchmarks.engines
+Cost: about eight minutes on two cores with the defaults.
+
+Every round executes the sweep once with each engine, into a new directory and with the same number
+of workers. The wall time includes the start of processes, and of Ray if it starts here. The
+overhead is the difference between the wall time and the summed durations of the runs, divided by
+the workers.
 """
 
 import dataclasses
@@ -26,32 +29,32 @@ from adamprox.training import TrainingCell
 
 @dataclasses.dataclass
 class Arguments:
-    """Time one sweep on every engine."""
+    """Time one sweep with every engine."""
 
     cells: Annotated[int, tyro.conf.arg(metavar="N")] = 16
-    """How many, of one network and as many λ."""
+    """Number of runs of one network, each with another λ."""
     epochs: Annotated[int, tyro.conf.arg(metavar="N")] = 40
-    """Of each, on the digits."""
+    """Number of epochs of a run on the digits."""
     depth: Annotated[int, tyro.conf.arg(metavar="6n+2")] = 8
-    """Of the ResNet."""
+    """Depth of the ResNet."""
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = len(cores())
-    """At once; one a core by default."""
+    """Number of workers; one per core by default."""
     rounds: Annotated[int, tyro.conf.arg(metavar="N")] = 3
-    """How often each engine runs them; medians are reported."""
+    """Number of rounds; the program reports medians."""
     address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """Of a Ray cluster, or auto; Ray is started on this machine by default."""
+    """Address of a Ray cluster, or auto; by default Ray starts on this machine."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """Seconds of one sweep: by the clock, and summed over its cells."""
+    """Seconds of one sweep: wall time, and sum over its runs."""
 
     wall: float
     cells: float
 
 
 def sweep(arguments: Arguments, engine: str) -> Sweep:
-    """Run all cells once."""
+    """Execute the sweep once."""
     cells = [
         TrainingCell.of(depth=arguments.depth, epochs=arguments.epochs, weight_decay=1e-5 * number)
         for number in range(arguments.cells)
@@ -70,10 +73,10 @@ def sweep(arguments: Arguments, engine: str) -> Sweep:
 
 
 def table(found: dict[str, list[Sweep]], workers: int) -> str:
-    """Markdown: medians of the rounds, predicted from the cells' own seconds and measured."""
+    """Return a Markdown table of medians over rounds: runs' own seconds, and wall time."""
     first = statistics.median(s.wall for s in next(iter(found.values())))
     rows = [
-        "| engine | s of the cells / workers | s by the clock | ratio to local |",
+        "| engine | s of the runs / workers | wall time in s | ratio to local |",
         "| --- | --: | --: | --: |",
     ]
     for engine, sweeps in found.items():
@@ -84,14 +87,14 @@ def table(found: dict[str, list[Sweep]], workers: int) -> str:
 
 
 def main(arguments: Arguments) -> None:
-    """Compile once, run all engines in turn, print."""
+    """Compile once, time all engines in turn, and print."""
     sweep(dataclasses.replace(arguments, cells=1, epochs=1), "local")  # fills the compilation cache
     found: dict[str, list[Sweep]] = {engine: [] for engine in ENGINES}
     for number in range(arguments.rounds):
         order = list(ENGINES) if number % 2 == 0 else list(ENGINES)[::-1]
         for engine in order:
             found[engine].append(sweep(arguments, engine))
-    print(f"{arguments.cells} cells of ResNet-{arguments.depth}, {arguments.epochs} epochs each, "
+    print(f"{arguments.cells} runs of ResNet-{arguments.depth}, {arguments.epochs} epochs each, "
           f"{arguments.workers} workers, median of {arguments.rounds} rounds.\n")  # fmt: skip
     print(table(found, arguments.workers))
 

@@ -1,13 +1,14 @@
-"""Cost of a jitted step of each optimizer over ``optax.adamw``, on the leaves of ResNet-110.
+"""Cost of a jitted step of each optimizer relative to ``optax.adamw``, on the leaves of ResNet-110.
 
 Command: python -m benchmarks.optimizer_step [--rounds N]
-Cost: about two minutes. Prints a table; the bars are 1.05 for the element-wise optimizers and 1.6 for ℓ2. Where PyTorch
-is installed its AdamW runs too, fused and as a loop over tensors. "Bytes" are those of XLA's cost
-analysis per parameter; reading x, g, m, v and writing x, m, v once in float32 is 28.
+Cost: about two minutes. The program prints a table. The criteria are ratios of at most 1.05 for the
+element-wise optimizers and 1.6 for ℓ2. If PyTorch is installed, its AdamW runs too, fused and as a
+loop over tensors. "Bytes" are from XLA's cost analysis, per parameter; reading x, g, m, v and
+writing x, m, v once in float32 is 28.
 
-In every round each optimizer takes a short burst of steps in turn, in a new order every time, so
-that what slows the machine slows them all. The ratio to the rival is taken within each round; shown
-are its median over rounds and the quartiles.
+In every round each optimizer takes a short burst of steps, in random order, because changes of the
+machine's speed must affect all optimizers equally. The program computes the ratio to the baseline
+within each round, and prints its median and quartiles over rounds.
 """
 
 import argparse
@@ -26,9 +27,9 @@ from rich.table import Table
 import adamprox
 from adamprox.models import ResNet
 
-RIVAL = "optax.adamw"
+BASELINE = "optax.adamw"
 OPTIMIZERS = {
-    RIVAL: optax.adamw(1e-3, weight_decay=0.1),
+    BASELINE: optax.adamw(1e-3, weight_decay=0.1),
     "adam_l2": adamprox.adam_l2(1e-3),
     "adamw": adamprox.adamw(1e-3),
     "adamprox": adamprox.adamprox(1e-3),
@@ -39,7 +40,7 @@ OPTIMIZERS = {
 
 
 def make_step(tx):
-    """A jitted step that owns its buffers, as a training loop has it."""
+    """Return a jitted step that donates its buffers, as in a training loop."""
 
     def step(params, state, grads):
         updates, state = tx.update(grads, state, params)
@@ -49,13 +50,13 @@ def make_step(tx):
 
 
 def leaves() -> dict:
-    """The parameters of ResNet-110 without BatchNorm, as shapes."""
+    """Return the shapes of the parameters of ResNet-110 without BatchNorm."""
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     model = ResNet(110, batch_norm=False)
     return jax.eval_shape(lambda i: model.init(jax.random.key(0), i, train=False), images)["params"]
 
 
-class JaxRival:
+class JaxOptimizer:
     """One optimizer of `OPTIMIZERS` with its state."""
 
     def __init__(self, tx, shapes):
@@ -73,7 +74,7 @@ class JaxRival:
         jax.block_until_ready(self.params)
 
 
-class TorchRival:
+class TorchOptimizer:
     """``torch.optim.AdamW`` on tensors of the same shapes."""
 
     bytes = "–"
@@ -89,24 +90,24 @@ class TorchRival:
             self.optimizer.step()
 
 
-def make_rivals() -> dict:
-    """Everything to be measured, by name."""
+def make_contestants() -> dict:
+    """Return all contestants, by name."""
     shapes = leaves()
-    rivals: dict = {name: JaxRival(tx, shapes) for name, tx in OPTIMIZERS.items()}
+    contestants: dict = {name: JaxOptimizer(tx, shapes) for name, tx in OPTIMIZERS.items()}
     if importlib.util.find_spec("torch"):
         torch = importlib.import_module("torch")
-        rivals["torch AdamW, fused"] = TorchRival(torch, shapes, fused=True)
-        rivals["torch AdamW, loop"] = TorchRival(torch, shapes, foreach=False)
-    return rivals
+        contestants["torch AdamW, fused"] = TorchOptimizer(torch, shapes, fused=True)
+        contestants["torch AdamW, loop"] = TorchOptimizer(torch, shapes, foreach=False)
+    return contestants
 
 
-def measure(rivals: dict, rounds: int, burst: int = 5) -> dict[str, list[float]]:
-    """Seconds a step, one entry a round; a first round warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+def measure(contestants: dict, rounds: int, burst: int = 5) -> dict[str, list[float]]:
+    """Return seconds per step, one entry per round; the first round only warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for round_number in range(rounds + 1):
-        for name in random.Random(round_number).sample(list(rivals), len(rivals)):
+        for name in random.Random(round_number).sample(list(contestants), len(contestants)):
             start = time.perf_counter()
-            rivals[name].run(burst)
+            contestants[name].run(burst)
             if round_number:
                 seconds[name].append((time.perf_counter() - start) / burst)
     return seconds
@@ -116,15 +117,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=80)
-    rivals = make_rivals()
-    seconds = measure(rivals, parser.parse_args().rounds)
-    table = Table("optimizer", "ms a step", "over optax.adamw", "quartiles", "bytes a parameter")
+    contestants = make_contestants()
+    seconds = measure(contestants, parser.parse_args().rounds)
+    table = Table(
+        "optimizer", "ms per step", "over optax.adamw", "quartiles", "bytes per parameter"
+    )
     for name, values in seconds.items():
-        ratios = [mine / rival for mine, rival in zip(values, seconds[RIVAL], strict=True)]
+        ratios = [own / base for own, base in zip(values, seconds[BASELINE], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         milliseconds = f"{1e3 * statistics.median(values):.2f}"
         table.add_row(
-            name, milliseconds, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", rivals[name].bytes
+            name, milliseconds, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", contestants[name].bytes
         )
     Console().print(table)
 

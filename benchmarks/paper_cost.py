@@ -1,12 +1,13 @@
-"""What the whole paper costs on this device: seconds a step, measured, times the steps of every cell.
+"""Cost of the whole paper on this device: measured seconds per step times steps, over all runs.
 
 Command: python -m benchmarks.paper_cost [--preset P] [--devices 1 8] [--records DIR] [--markdown]
-Cost: compilation of every network of the preset and a few steps of each; at paper, minutes on a GPU, an hour
-on a CPU. CIFAR has to be prepared.
+Cost: compilation and a few steps of every network of the preset. For the preset paper this takes
+minutes on a GPU and an hour on a CPU. CIFAR must be prepared.
 
-A cell is counted once, however many figures show it. Evaluation is counted as a third of a training step for
-as many images: a forward pass without its two backward ones. Grids that extend and repetitions with other seeds come
-on top. With ``--records`` the prediction stands beside the seconds that finished cells took.
+A run counts once, even if several figures show it. Evaluation of an image costs a third of training
+on it: one forward pass without the two backward passes. Extensions of grids and repetitions with
+other seeds are not included. With ``--records`` the program compares the prediction with the
+seconds of finished runs.
 """
 
 import collections
@@ -38,19 +39,19 @@ class Arguments:
     """Predict the cost of every experiment."""
 
     preset: str = "paper"
-    """Whose cells are counted."""
+    """Preset with the runs."""
     devices: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N …]")] = (1, 8)
-    """Numbers of devices like this one, each training cells of its own."""
+    """Numbers of devices like this one, which divide the runs."""
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME …]")] = ()
-    """Networks to measure, as the table names them, such as "ResNet-20, no BatchNorm"; all by default."""
+    """Names of networks as in the table, such as "ResNet-20, no BatchNorm"; all by default."""
     records: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Where finished cells lie, to compare."""
+    """Directory of finished runs, for a comparison."""
     markdown: bool = False
     """Print a table for the documentation."""
 
 
 def training_cells(preset: str) -> list[TrainingCell]:
-    """The cells of all experiments before any grid has been extended, each once."""
+    """Return the distinct runs of all experiments, before any extension of a grid."""
     everything: Iterable[Cell] = (
         cell for e in CATALOGUE.values() for cell in e.cells(protocol(preset), ())
     )
@@ -75,14 +76,14 @@ def steps(cell: TrainingCell) -> float:
 
 
 def seconds_a_step(program: Program) -> float:
-    """Measured on this device with one cell at a time, the best of a few epochs of some batches."""
+    """Measure a step of a single run on this device, in the fastest of a few short epochs."""
     (measurement,) = measure(program, counts=(1,))
     count = program.images.expected.train
     return count / measurement.images_per_second / -(-count // program.images.batch_size)
 
 
 def network_name(program: Program) -> str:
-    """Network and data."""
+    """Return a name for network and data."""
     network = program.network
     family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
     norm = "BatchNorm" if getattr(network, "batch_norm", False) else "no BatchNorm"
@@ -92,7 +93,7 @@ def network_name(program: Program) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """All cells of one network: how many, their steps, and what a step takes."""
+    """All runs of one network: their number, total steps, and seconds per step."""
 
     program: Program
     cells: int
@@ -101,14 +102,14 @@ class Row:
 
     @property
     def days(self) -> float:
-        """On one device."""
+        """Days on one device."""
         return self.steps * self.seconds / SECONDS_A_DAY
 
 
 def predict(
     cells: Iterable[TrainingCell], timing: Callable[[Program], float] = seconds_a_step
 ) -> list[Row]:
-    """One row a program, most expensive first."""
+    """Return one row per program, the most expensive first."""
     groups: dict[Program, list[TrainingCell]] = collections.defaultdict(list)
     for cell in cells:
         groups[measured_program(cell)].append(cell)
@@ -120,18 +121,18 @@ def predict(
 
 
 def comparison(cells: Iterable[TrainingCell], rows: list[Row], records: pathlib.Path) -> str:
-    """Predicted against measured seconds, summed over the cells that have records."""
+    """Compare predicted with measured seconds, summed over the runs with records."""
     results, seconds = Results(records), {row.program: row.seconds for row in rows}
     done = [(cell, record) for cell in cells if (record := results.read(cell))]
     whole = [(cell, r) for cell, r in done if not r["diverged_step"]]
     predicted = sum(steps(cell) * seconds[measured_program(cell)] for cell, _ in whole)
     took = sum(record["seconds"] for _, record in whole)
-    return f"{len(whole)} finished cells: predicted {predicted:.0f} s, measured {took:.0f} s"
+    return f"{len(whole)} finished runs: predicted {predicted:.0f} s, measured {took:.0f} s"
 
 
 def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
-    """Header, rows and total, as text."""
-    header = ["network", "cells", "steps", "ms a step"]
+    """Return header, rows and total as text."""
+    header = ["network", "runs", "steps", "ms per step"]
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [
         [network_name(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
@@ -145,14 +146,16 @@ def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
 
 
 def main(arguments: Arguments) -> None:
-    """Measure and print."""
+    """Measure the networks and print the table."""
     cells = training_cells(arguments.preset)
     if arguments.only:
         names = {cell: network_name(cell.program) for cell in cells}
         cells = [c for c in cells if names[c].startswith(arguments.only)]
         if not cells:
             known = "; ".join(sorted(set(names.values())))
-            raise ValueError(f"only must begin one of: {known}; got {' '.join(arguments.only)}")
+            raise ValueError(
+                f"only must be the start of one of: {known}; got {' '.join(arguments.only)}"
+            )
     rows = predict(cells)
     header, *body = lines(rows, arguments.devices)
     device = f"Preset {arguments.preset} on {jax.devices()[0].device_kind}."

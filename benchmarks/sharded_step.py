@@ -1,9 +1,10 @@
-"""What an optimizer's step costs on sharded parameters: bytes a parameter, and what devices tell each other.
+"""Cost of an optimizer's step on sharded parameters: bytes per parameter, and communication.
 
 Command: python -m benchmarks.sharded_step [--devices N] [--only NAME …]
-Cost: a minute. No array is made: steps are compiled for abstract parameters of a transformer with 1.3 billion
-of them, spread over 8 devices that the CPU pretends to be.
-Expect: no collective for element-wise optimizers; scalars alone for the norm of the whole tree.
+Cost: a minute. The program allocates no arrays. It compiles steps for the abstract parameters of a
+transformer with 1.3 billion parameters, divided over 8 simulated CPU devices.
+Expect: no collective for element-wise optimizers; only collectives of scalars for the norm of the
+tree.
 """
 
 import argparse
@@ -27,7 +28,7 @@ _ARRAY = re.compile(r"[a-z]+\d+\[([\d,]*)\]")
 
 
 def optimizers() -> dict:
-    """Name to transformation."""
+    """Return the transformations by name."""
     import jax.numpy as jnp  # noqa: PLC0415  (not before the number of devices is set)
     import optax  # noqa: PLC0415
 
@@ -52,7 +53,7 @@ def optimizers() -> dict:
 
 
 def compile_step(tx, shapes, devices: int):
-    """The compiled step on parameters whose last axis is divided over the devices, and its state."""
+    """Compile a step on parameters divided along their last axis; return also its state."""
     import jax  # noqa: PLC0415
     import optax  # noqa: PLC0415
     from jax.sharding import NamedSharding, PartitionSpec  # noqa: PLC0415
@@ -76,7 +77,7 @@ def compile_step(tx, shapes, devices: int):
 
 
 def collectives(hlo: str) -> dict[str, tuple[int, int]]:
-    """Kind of collective to how many there are and how many numbers they carry altogether.
+    """Return the number of collectives and of their elements, by kind.
 
     Example:
       >>> collectives("%r = (f32[], f32[2,3]{1,0}) all-reduce(%a, %b), channel_id=1")
@@ -91,7 +92,7 @@ def collectives(hlo: str) -> dict[str, tuple[int, int]]:
 
 
 def measure(devices: int, shapes=None, names=None) -> dict[str, dict]:
-    """Bytes a parameter of the state, of scratch memory, and the collectives, by optimizer."""
+    """Return bytes per parameter of state and scratch memory, and the collectives, by optimizer."""
     import jax  # noqa: PLC0415
 
     shapes = shapes or SHAPES
@@ -114,7 +115,7 @@ def measure(devices: int, shapes=None, names=None) -> dict[str, dict]:
 
 
 def table(rows: dict[str, dict], devices: int, size: int) -> str:
-    """The rows in Markdown."""
+    """Return the rows in Markdown."""
     lines = [
         f"{size / 1e9:.2f} billion float32 parameters on {devices} devices; bytes are per parameter.",
         "",
@@ -122,20 +123,22 @@ def table(rows: dict[str, dict], devices: int, size: int) -> str:
         "|---|---|---|---|---|",
     ]
     for name, row in rows.items():
-        told = "; ".join(
+        communication = "; ".join(
             f"{count} {kind}, {numbers} numbers in all"
             for kind, (count, numbers) in row["collectives"].items()
         )
-        cells = f"{row['state']:.2f} | {row['scratch']:.2f} | {told or 'none'}"
+        cells = f"{row['state']:.2f} | {row['scratch']:.2f} | {communication or 'none'}"
         lines.append(f"| `{name}` | 4 | {cells} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Compile and print."""
+    """Compile the steps and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", type=int, default=8)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="some optimizers, not all")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="names of optimizers; all by default"
+    )
     arguments = parser.parse_args()
     devices = arguments.devices
     flag = f"--xla_force_host_platform_device_count={devices}"

@@ -1,4 +1,4 @@
-"""The same ResNet without BatchNorm in PyTorch, as a rival; imported only where PyTorch is."""
+"""The same ResNet without BatchNorm in PyTorch, as a baseline; importing it needs PyTorch."""
 
 # pyright: reportMissingImports=false
 
@@ -27,7 +27,7 @@ class Block(nn.Module):
 
 
 def make(depth: int) -> nn.Module:
-    """A network of ``depth`` = 6n + 2 layers, channels last."""
+    """Build a network of ``depth`` = 6n + 2 layers, channels last."""
     layers: list = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.ReLU()]
     channels = 16
     for features in (16, 32, 64):

@@ -1,6 +1,6 @@
-"""Images a second of PyTorch's training step; run by `benchmarks.accelerator` in a process of its own.
+"""Speed of PyTorch's training step in images/s; `benchmarks.accelerator` starts it as a process.
 
-A step gathers and augments a batch, differentiates and updates. On a GPU all of it is one CUDA graph.
+A step gathers and augments a batch, differentiates and updates. On a GPU a step is one CUDA graph.
 """
 
 # pyright: reportMissingImports=false
@@ -17,7 +17,7 @@ BATCH, PAD, SIDE = 128, 4, 32
 
 
 def augmented(images, index):
-    """Flip, pad with black and crop at random; uint8[N, 3, 32, 32] to the same, channels last."""
+    """Flip, pad with black and crop at random: uint8[N, 3, 32, 32], channels last."""
     device, count = images.device, len(index)
     padded = F.pad(images[index], (PAD,) * 4)
     down, right = torch.randint(0, 2 * PAD + 1, (2, count, 1), device=device)
@@ -32,7 +32,7 @@ def augmented(images, index):
 
 
 def make_step(depth: int, dtype: str, compiled: bool, device: str):
-    """Return a function that takes one step."""
+    """Return a function that takes one step, and its optimizer."""
     torch.manual_seed(0)
     images = torch.randint(0, 256, (BATCH * 24, 3, SIDE, SIDE), dtype=torch.uint8, device=device)
     labels = torch.randint(0, 10, (len(images),), device=device)
@@ -59,7 +59,7 @@ def make_step(depth: int, dtype: str, compiled: bool, device: str):
 
 
 def graph_of(step, optimizer):
-    """Record a step in a CUDA graph, after some on another stream, and return its replay."""
+    """Record a step in a CUDA graph, after warm-up steps on another stream; return its replay."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -75,7 +75,7 @@ def graph_of(step, optimizer):
 
 
 def main() -> None:
-    """Print images a second."""
+    """Print images per second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--dtype", default="float32")

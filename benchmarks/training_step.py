@@ -1,14 +1,16 @@
-"""Images a second of a training step on a CPU: ours, plain ``lax.conv``, and PyTorch's.
+"""Speed of a training step on a CPU in images/s: ours, plain ``lax.conv``, and PyTorch's.
 
 Command: python -m benchmarks.training_step [--depth D] [--batch N] [--rounds N] [--threads T]
-Cost: some minutes, most of them compilation. Prints a table. The bars: ours at least half of PyTorch's
-images a second, a step inside a scanned epoch at most 1.1 times the step outside.
+Cost: some minutes, mostly compilation. The program prints a table. The criteria: ours reaches at
+least half of PyTorch's images/s, and a step inside a scanned epoch takes at most 1.1 times a step
+outside.
 
-Forward, backward and AdamW on a ResNet without BatchNorm, 32×32 images. PyTorch, where it is installed,
-has the same network at the same weights (the losses must agree to 1e-4), channels last, fused AdamW.
-Every rival is a process of its own that waits on a pipe between its turns, so no thread of one spins
-while another is measured. They take turns, each round in a new order; the ratio to PyTorch is taken
-within a round. With ``--threads 1`` every process is also pinned to the same one core.
+A step is forward, backward and AdamW on a ResNet without BatchNorm, on 32×32 images. PyTorch, if it
+is installed, has the same network with the same weights (the losses must agree to 1e-4), channels
+last and fused AdamW. Every implementation is a separate process that waits on a pipe between its
+turns; no thread of one spins during the turn of another. The processes take turns in random order;
+the ratio to PyTorch is computed within a round. With ``--threads 1`` all processes are pinned to
+the same core.
 """
 
 import argparse
@@ -29,7 +31,7 @@ SCANNED = 8
 
 
 def problem(depth: int, batch: int):
-    """Network, parameters, images and labels, the same in every process."""
+    """Return network, parameters, images and labels, the same in every process."""
     import jax  # noqa: PLC0415  (not before the process has set its threads)
 
     from adamprox.models import ResNet  # noqa: PLC0415
@@ -40,8 +42,8 @@ def problem(depth: int, batch: int):
     return model, params, images, jax.numpy.arange(batch) % 10
 
 
-def jax_rival(depth: int, batch: int, plain: bool, steps: int):
-    """A function that takes one step, or ``steps`` in one scan, and returns the loss before it."""
+def jax_step(depth: int, batch: int, plain: bool, steps: int):
+    """Return a function that takes ``steps`` steps, by scan if > 1, and returns the first loss."""
     import jax  # noqa: PLC0415
     import optax  # noqa: PLC0415
 
@@ -77,17 +79,17 @@ def jax_rival(depth: int, batch: int, plain: bool, steps: int):
     return run
 
 
-def torch_rival(depth: int, batch: int, threads: int):
-    """As `jax_rival`, in PyTorch."""
+def torch_step(depth: int, batch: int, threads: int):
+    """Return a function that takes one step in PyTorch, as `jax_step`."""
     import jax  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
     _, params, images, labels = problem(depth, batch)
     torch = importlib.import_module("torch")
-    rival = importlib.import_module("benchmarks.torch_resnet")
+    resnet = importlib.import_module("benchmarks.torch_resnet")
     torch.set_num_threads(threads)
-    network = rival.make(depth)
-    rival.load(network, jax.device_get(params))
+    network = resnet.make(depth)
+    resnet.load(network, jax.device_get(params))
     x = torch.from_numpy(np.array(images).transpose(0, 3, 1, 2))
     x = x.contiguous(memory_format=torch.channels_last)
     y = torch.from_numpy(np.array(labels)).long()
@@ -104,7 +106,7 @@ def torch_rival(depth: int, batch: int, threads: int):
 
 
 def serve(pipe, name: str, depth: int, batch: int, threads: int) -> None:
-    """Build one rival; then take a turn for every message and answer with its seconds a step."""
+    """Build one implementation; then take a turn per message and answer with seconds per step."""
     if threads == 1:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         flags = os.environ.get("XLA_FLAGS", "")
@@ -112,9 +114,9 @@ def serve(pipe, name: str, depth: int, batch: int, threads: int) -> None:
     steps = SCANNED if name == "ours, scanned" else 1
     make_jax = {"ours": False, "ours, scanned": False, "lax.conv": True}
     if name == "torch":
-        run = torch_rival(depth, batch, threads)
+        run = torch_step(depth, batch, threads)
     else:
-        run = jax_rival(depth, batch, make_jax[name], steps)
+        run = jax_step(depth, batch, make_jax[name], steps)
     pipe.send(run())
     while pipe.recv():
         start = time.perf_counter(), time.process_time()
@@ -124,10 +126,10 @@ def serve(pipe, name: str, depth: int, batch: int, threads: int) -> None:
 
 
 def measure(names: list[str], rounds: int, *options) -> tuple[dict, dict]:
-    """First losses, and [wall, CPU] seconds a step by rival, one entry a round."""
+    """Return first losses and [wall, CPU] seconds per step, by implementation, per round."""
     context = multiprocessing.get_context("spawn")
     pipes, losses, processes = {}, {}, []
-    for name in names:  # one after the other: compilation would take memory and cores from others
+    for name in names:  # sequentially: compilation would take memory and cores from the others
         pipes[name], end = context.Pipe()
         processes.append(context.Process(target=serve, args=(end, name, *options), daemon=True))
         processes[-1].start()
@@ -158,11 +160,11 @@ def main() -> None:
     for name, loss in losses.items():
         if abs(loss - losses[reference]) > 1e-4 * abs(losses[reference]):
             raise SystemExit(f"{name} starts at loss {loss}, {reference} at {losses[reference]}")
-    table = Table("rival", "images/s", f"over {reference}", "quartiles", "ms", "CPU ms")
+    table = Table("implementation", "images/s", f"over {reference}", "quartiles", "ms", "CPU ms")
     table.title = f"ResNet-{args.depth}, batch {args.batch}, {args.threads} threads"
     for name, times in seconds.items():
         wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
-        ratios = [rival[0] / mine[0] for mine, rival in zip(times, seconds[reference], strict=True)]
+        ratios = [base[0] / own[0] for own, base in zip(times, seconds[reference], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         spread = f"{low:.2f} to {high:.2f}"
         speed = f"{args.batch / wall:.0f}"

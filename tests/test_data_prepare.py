@@ -101,7 +101,7 @@ def test_a_given_archive_that_is_not_the_published_is_recorded(prepared, run, tm
     _, _, err = run("prepare", "cifar10", "--archive", archive, "--force", "--data-dir", prepared)
     *warnings, remedy, note = err.splitlines()
     assert warnings == [f"warning: {warning}" for warning in about["warnings"]]
-    assert remedy.startswith("it can be used, and records name its fingerprint; for the published ")
+    assert remedy.startswith("the data set can be used, and records name its fingerprint; to ")
     assert remedy.endswith(f"prepare cifar10 --data-dir {prepared} --force")
     assert note.startswith("before training: cifar10 must have the fingerprint 9b57214e7dd48f86")
     assert note.endswith(f"set ADAMPROX_FINGERPRINTS=cifar10={about['fingerprint']}")
@@ -125,7 +125,9 @@ def test_the_published_archive_is_known(tmp_path, monkeypatch):
 def test_preparing_twice_does_nothing_and_says_so(prepared, run):
     before = {path: path.stat().st_mtime_ns for path in files(prepared)}
     code, out, err = run("prepare", "cifar10", "--data-dir", prepared)
-    assert code == 0 and not err and "was prepared in" in out and "--force replaces it" in out
+    assert (
+        code == 0 and not err and "is already prepared in" in out and "--force replaces it" in out
+    )
     assert before == {path: path.stat().st_mtime_ns for path in files(prepared)}
 
 
@@ -291,7 +293,7 @@ def test_exchanged_shards_are_noticed(prepared, tmp_path, run):
     theirs, ours = (next(data.glob("cifar10_binary/*/*test*record*")) for data in (other, prepared))
     ours.write_bytes(theirs.read_bytes())
     loading_module.forget()
-    with pytest.raises(DamagedDataError, match=r"its fingerprint is .*, prepared was"):
+    with pytest.raises(DamagedDataError, match=r"its fingerprint is .*, expected"):
         load("cifar10", prepared)
 
 

@@ -77,7 +77,7 @@ def test_running_again_costs_nothing(smoke_run, capsys):
     assert main(["fig03", "--preset", "smoke", "--out", str(smoke_run)]) == 0
     assert before == {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
     count = len({cell_key(cell) for cell in CATALOGUE["fig03"].cells(PRESETS["smoke"], ())})
-    assert f"{count} cells, {count} already done" in capsys.readouterr().err
+    assert f"{count} runs, {count} already done" in capsys.readouterr().err
 
 
 def test_numbers_and_verdicts_are_there_for_other_programs(smoke_run):

@@ -1,7 +1,6 @@
-"""Style that can be counted: openings of docstrings, sizes of functions and modules, import cycles."""
+"""Countable style: openings of docstrings, sizes of functions and modules, import cycles."""
 
 import ast
-import collections
 import functools
 import graphlib
 import pathlib

@@ -311,7 +311,7 @@ def test_a_cell_that_raises_is_named(tmp_path):
 def test_engines_have_names(tmp_path):
     with pytest.raises(ValueError, match="engine must be one of local, ray, got 'slurm'"):
         run_cells([Square(1.0)], Results(tmp_path), engine="slurm", console=QUIET)
-    with pytest.raises(ValueError, match=r"address is for the engine ray.*'auto'"):
+    with pytest.raises(ValueError, match=r"address needs the engine ray.*'auto'"):
         run_cells([Square(1.0)], Results(tmp_path), address="auto", console=QUIET)
 
 

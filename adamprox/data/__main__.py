@@ -54,8 +54,8 @@ class Prepare:
         if warnings:
             command = prepare_command(layout, self.data_dir, "--force")
             print(
-                "the data set can be used, and records name its fingerprint; to download the published "
-                f"archive instead, run: {command}",
+                "the data set can be used, and records name its fingerprint; to download the "
+                f"published archive instead, run: {command}",
                 file=sys.stderr,
             )
         print(

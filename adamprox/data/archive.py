@@ -1,8 +1,8 @@
 """Reader of official binary archives, in memory: check everything, write nothing to disk.
 
-An archive may come from an untrusted source. This module walks over the archive itself, takes only the
-parser of a single header from tarfile, and bounds everything that a header can request: bytes, members,
-the length of an extension.
+An archive may come from an untrusted source. This module walks over the archive itself, takes only
+the parser of a single header from tarfile, and bounds everything that a header can request: bytes,
+members, the length of an extension.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The published augmentation on the device, inside a compiled step: flip, pad, crop.
 
-An augmented batch depends only on the images and a key, and the key only on seed and step. A resumed
-run therefore sees the same images as an uninterrupted one.
+An augmented batch depends only on the images and a key, and the key only on seed and step. A
+resumed run therefore sees the same images as an uninterrupted one.
 """
 
 from typing import Any, NamedTuple
@@ -44,8 +44,8 @@ def augmentation_key(seed: chex.Numeric, step: chex.Numeric) -> jax.Array:
 def draw(key: chex.PRNGKey, count: int, pad: int) -> Draws:
     """Draw independent flips of probability ½ and offsets uniform on 0 … 2·pad.
 
-    Remainders of 32 random bits are uniform to within 2⁻²⁸, and compile in half the time of the exact
-    `jax.random.randint`.
+    Remainders of 32 random bits are uniform to within 2⁻²⁸, and compile in half the time of the
+    exact `jax.random.randint`.
     """
     spans = jnp.array([[2], [2 * pad + 1], [2 * pad + 1]], jnp.uint32)
     remainders = jax.random.bits(key, (3, count), jnp.uint32) % spans

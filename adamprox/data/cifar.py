@@ -1,7 +1,7 @@
 """CIFAR as data sets of TensorFlow Datasets, written without TensorFlow; `prepared` reads them.
 
-TFDS's own builders need TensorFlow to prepare these archives, and Pillow or OpenCV to read images. Our
-builders write zlib-compressed tensors in ArrayRecord files, which need neither.
+TFDS's own builders need TensorFlow to prepare these archives, and Pillow or OpenCV to read images.
+Our builders write zlib-compressed tensors in ArrayRecord files, which need neither.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ class _BinaryArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=T
     """
 
     LAYOUT: ClassVar[Layout]
-    # checksums.tsv lies beside this file. Without the path TFDS would search by importlib_resources,
-    # which it imports but does not require.
+    # checksums.tsv lies beside this file. Without the path TFDS would search by
+    # importlib_resources, which it imports but does not require.
     code_path: ClassVar[epath.Path] = epath.Path(__file__)  # pyright: ignore
 
     def __init__(self, *, archive: Archive | None = None, **kwargs: Any):

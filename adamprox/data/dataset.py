@@ -78,7 +78,8 @@ class Dataset:
         """Move ``size`` training examples, drawn by ``seed``, into `validation`.
 
         Both parts keep the order of the data set. The test split, mean and std do not change: as
-        published, they are those of the whole training set, and the normalized images stay the same.
+        published, they are those of the whole training set, and the normalized images stay the
+        same.
 
         Args:
           size: Number of validation examples, at least 1 and less than the training set.
@@ -177,7 +178,7 @@ def _pool(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def _whole(name: str, value: int, low: int, high: int) -> int:
-    """Return ``value`` as an int; raise ValueError unless it is an integer from ``low`` to ``high``."""
+    """Return ``value`` as an int; raise ValueError if it is no integer from ``low`` to ``high``."""
     try:
         number = operator.index(value)
     except TypeError:

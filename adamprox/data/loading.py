@@ -15,9 +15,9 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """Load a data set; further calls in this process return the same object.
 
     Args:
-      name: Name of the data set. ``"cifar10"`` and ``"cifar100"`` (100 fine classes) are 32×32 in color
-        and need ``python -m adamprox.data prepare`` first. ``"digits"`` are the 1,797 handwritten
-        digits (8×8, grayscale) of scikit-learn.
+      name: Name of the data set. ``"cifar10"`` and ``"cifar100"`` (100 fine classes) are 32×32 in
+        color and need ``python -m adamprox.data prepare`` first. ``"digits"`` are the 1,797
+        handwritten digits (8×8, grayscale) of scikit-learn.
       data_dir: Directory of prepared data sets; by default the environment variable
         ``TFDS_DATA_DIR``, or else ``~/tensorflow_datasets``. The digits need none.
 

@@ -35,8 +35,8 @@ def prepare(
     Args:
       name: Name of the data set, ``"cifar10"`` or ``"cifar100"``.
       archive: Path of the official binary archive. If its checksum or number of images differs from
-        the published ones, this is recorded. None means to download the archive, whose checksum must
-        match.
+        the published ones, this is recorded. None means to download the archive, whose checksum
+        must match.
       data_dir: Directory of prepared data sets, see `adamprox.data.load`.
       force: True to replace a prepared data set.
 

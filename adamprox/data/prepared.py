@@ -1,9 +1,9 @@
 """Reader of a prepared data set, which may come from an untrusted source.
 
-The contents of the directory must not decide the imported modules, the opened files or the memory use.
-TensorFlow Datasets would import the modules named in ``features.json`` and open the files named in
-``dataset_info.json``. This module compares both files with the output of our builder, and reads the
-records without TFDS.
+The contents of the directory must not decide the imported modules, the opened files or the memory
+use. TensorFlow Datasets would import the modules named in ``features.json`` and open the files
+named in ``dataset_info.json``. This module compares both files with the output of our builder, and
+reads the records without TFDS.
 """
 
 import json
@@ -90,7 +90,7 @@ def assemble(layout: Layout, splits: dict[str, Records]) -> Dataset:
 
 
 def _matches(value: Any, form: Any) -> bool:
-    """Return True if parsed JSON has a form: a dict of forms, a list of one form, or a predicate."""
+    """Return True if parsed JSON has a form: dict of forms, list of one form, or predicate."""
     if isinstance(form, dict):
         same = isinstance(value, dict) and value.keys() == form.keys()
         return same and all(_matches(value[key], form[key]) for key in form)
@@ -216,7 +216,7 @@ def _read_records(
     layout: Layout, files: list[tuple[pathlib.Path, int]], counts: dict[str, int]
 ) -> dict[str, Records]:
     """Return all examples, read by a subprocess with little memory."""
-    program = [sys.executable, "-P", shards.__file__]  # -P: import nothing from the working directory
+    program = [sys.executable, "-P", shards.__file__]  # -P: no imports from the working directory
     arguments = [text for path, length in files for text in (path.name, str(length))]
     with subprocess.Popen(
         [*program, *arguments],

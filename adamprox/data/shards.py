@@ -1,8 +1,9 @@
 """Program that prints the records of ArrayRecord files, with little memory.
 
-These files are compressed. In an untrusted file, a record of a few bytes can expand to gigabytes inside
-a library without limits. Therefore `adamprox.data.prepared` runs this file as a separate program with a
-memory limit. The program imports only the standard library and array_record, and starts fast.
+These files are compressed. In an untrusted file, a record of a few bytes can expand to gigabytes
+inside a library without limits. Therefore `adamprox.data.prepared` runs this file as a separate
+program with a memory limit. The program imports only the standard library and array_record, and
+starts fast.
 
 ``python shards.py FILE COUNT [FILE COUNT …]`` writes the length (two bytes, little-endian) and the
 bytes of every record in order. After an error it writes `FAILURE` and a reason.
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> None:
         _limit_memory()
         for path, count in zip(arguments[::2], map(int, arguments[1::2]), strict=True):
             _write_all(path, count)
-    except Exception as error:  # errors of the library have no common base; MemoryError is one of them
+    except Exception as error:  # MemoryError, or errors of the library without a common base
         _write(FAILURE, f"{type(error).__name__}: {error}".encode()[:1000])
 
 

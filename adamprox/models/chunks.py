@@ -23,7 +23,7 @@ def _split(x: jax.Array, entries: int) -> int:
 
 
 def map_chunks(function: Callable, x: jax.Array, entries: int) -> jax.Array:
-    """Apply ``function`` from float[n, …] to float[n, …] to chunks of ``x`` along its first axis."""
+    """Apply ``function``, float[n, …] -> float[n, …], to chunks of ``x`` along its first axis."""
     chunks = _split(x, entries)
     if chunks == 1:
         return function(x)

@@ -1,9 +1,9 @@
 """A 3×3 convolution with fast gradients on a CPU, also inside ``lax.scan``.
 
 XLA's CPU backend runs some forward convolutions at full speed. Its gradients are slow, and tens of
-times slower inside a loop. On a CPU this module computes the result, the input gradient and the kernel
-gradient by the fastest of a few exact algorithms for the shape. On accelerators it uses ``lax.conv``
-and its gradients. ``python -m benchmarks.convolution`` measures the algorithms.
+times slower inside a loop. On a CPU this module computes the result, the input gradient and the
+kernel gradient by the fastest of a few exact algorithms for the shape. On accelerators it uses
+``lax.conv`` and its gradients. ``python -m benchmarks.convolution`` measures the algorithms.
 """
 
 import functools

@@ -57,16 +57,17 @@ def _average_pool(x):
 class DenseNet(nn.Module):
     """DenseNet-BC of ``depth`` = 6n + 4 layers: three dense blocks of n bottlenecks.
 
-    The stem has 2k channels, a bottleneck 4k; transitions halve channels and resolution. There is no
-    dropout. Convolutions have no bias; their initialization is N(0, 2/(k²·out)), that of the dense
-    layer U(±1/√fan_in). ``batch_norm=False`` removes BatchNorm without a replacement.
+    The stem has 2k channels, a bottleneck 4k; transitions halve channels and resolution. There is
+    no dropout. Convolutions have no bias; their initialization is N(0, 2/(k²·out)), that of the
+    dense layer U(±1/√fan_in). ``batch_norm=False`` removes BatchNorm without a replacement.
 
     Args:
       depth: Number of layers: 10, 16, 22, …, any 6n + 4 with n ≥ 1.
       growth_rate: Number k ≥ 1 of channels that a bottleneck adds.
       num_classes: Number of classes.
       batch_norm: True for BatchNorm before every relu.
-      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for bfloat16.
+      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for
+        bfloat16.
       statistics_groups: Number of parts of a batch with separate BatchNorm statistics; see
         `adamprox.models.layers.norm`.
 

@@ -1,7 +1,7 @@
 """Layers of the networks: convolutions, BatchNorm, the classifier.
 
-Parameters and statistics are float32. ``dtype`` is the dtype of the arithmetic; sums over a batch or
-an image are in float32 or wider.
+Parameters and statistics are float32. ``dtype`` is the dtype of the arithmetic; sums over a batch
+or an image are in float32 or wider.
 """
 
 import functools
@@ -84,8 +84,9 @@ def norm(
 class GroupedBatchNorm(nn.Module):
     """BatchNorm with separate statistics for ``groups`` parts of a batch, on any number of devices.
 
-    It has the parameters and running statistics of ``nn.BatchNorm``; running statistics average over
-    the groups. The number of groups is the greatest common divisor of ``groups`` and the batch size.
+    It has the parameters and running statistics of ``nn.BatchNorm``; running statistics average
+    over the groups. The number of groups is the greatest common divisor of ``groups`` and the batch
+    size.
     """
 
     groups: int

@@ -14,17 +14,18 @@ _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class MLP(nn.Module):
-    """Fully connected network of ``depth`` dense layers: ``depth`` − 1 hidden layers and the classifier.
+    """Fully connected network: ``depth`` − 1 hidden dense layers and the classifier.
 
-    x ← relu(norm(x W + b)), then logits x W + b. Kernels are He-normal and biases U(±1/√fan_in), as in
-    the classifiers of the other networks.
+    x ← relu(norm(x W + b)), then logits x W + b. Kernels are He-normal and biases U(±1/√fan_in), as
+    in the classifiers of the other networks.
 
     Args:
       depth: Number of dense layers ≥ 1; 1 is a linear model on the pixels.
       width: Number of units of a hidden layer, ≥ 1.
       num_classes: Number of classes.
       batch_norm: True for BatchNorm after every hidden dense layer.
-      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for bfloat16.
+      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for
+        bfloat16.
       statistics_groups: Number of parts of a batch with separate BatchNorm statistics; see
         `adamprox.models.layers.norm`.
 

@@ -87,9 +87,9 @@ def strided_input_gradient(dy: jax.Array, kernel: jax.Array) -> jax.Array:
     """Return the gradient with respect to an input of even height and width, at stride 2.
 
     Input row 2p + a contributes to output p by kernel row 1 if a = 0, and to outputs p and p + 1 by
-    kernel rows 2 and 0 if a = 1; columns are alike. Therefore 2×2 neighbors of dy give 2×2 pixels in
-    one matrix product. 9 of its 16 blocks are nonzero; with dy spread over a grid of zeros, only 9 of
-    36 would be.
+    kernel rows 2 and 0 if a = 1; columns are alike. Therefore 2×2 neighbors of dy give 2×2 pixels
+    in one matrix product. 9 of its 16 blocks are nonzero; with dy spread over a grid of zeros, only
+    9 of 36 would be.
     """
     c, o = kernel.shape[2:]
     taps = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))  # entry 3 is zero

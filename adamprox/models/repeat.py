@@ -9,8 +9,9 @@ from jax import lax
 def repeat(parent: nn.Module, block: nn.Module, names: list[str], x: jax.Array, train: bool):
     """Apply the blocks ``names`` of ``parent`` to ``x``, as one ``lax.scan``.
 
-    x ← blockₙ(… block₁(x)). The blocks differ only in their variables, which remain separate leaves of
-    ``parent``: the function stacks them before the scan and unstacks updated statistics after it.
+    x ← blockₙ(… block₁(x)). The blocks differ only in their variables, which remain separate leaves
+    of ``parent``: the function stacks them before the scan and unstacks updated statistics after
+    it.
 
     Args:
       parent: Bound module with the variables of every block under ``names``.

@@ -69,7 +69,8 @@ class ResNet(nn.Module):
       num_classes: Number of classes.
       batch_norm: True for BatchNorm after every convolution.
       skip_init: True for a learned scalar, initially 0, on every residual branch.
-      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for bfloat16.
+      dtype: dtype of the arithmetic; parameters, statistics and logits are float32 even for
+        bfloat16.
       statistics_groups: Number of parts of a batch with separate BatchNorm statistics; see
         `adamprox.models.layers.norm`.
 
@@ -116,7 +117,8 @@ class ResNet(nn.Module):
         blocks = (self.depth - 2) // 6
         first, *others = [f"BasicBlock_{stage * blocks + index}" for index in range(blocks)]
         x = self._block(stage, 2 if stage else 1, name=first)(x, train)
-        # Initialization always visits one block after the other: values must not depend on `repeat`.
+        # Initialization always visits one block after the other: values must not depend on
+        # `repeat`.
         if blocks >= _REPEAT_FROM and not self.is_initializing():
             return repeat(self, self._block(stage, parent=None), others, x, train)
         for name in others:

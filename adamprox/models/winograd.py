@@ -1,16 +1,16 @@
 """3×3 convolutions by Winograd's algorithm: 36 products for 16 outputs, instead of 144.
 
-A one-dimensional convolution is a product of polynomials. Their values at five points and at infinity
-turn it into six products of numbers. In two dimensions a tile Y of 4×4 outputs depends on a window X
-of 6×6 inputs. With the matrices A, B, G of one dimension and the kernel K,
+A one-dimensional convolution is a product of polynomials. Their values at five points and at
+infinity turn it into six products of numbers. In two dimensions a tile Y of 4×4 outputs depends on
+a window X of 6×6 inputs. With the matrices A, B, G of one dimension and the kernel K,
 
   Y = Aᵀ [(G K Gᵀ) ⊙ (Bᵀ X B)] A,    ∂K = Gᵀ [(Bᵀ X B) ⊙ (A ∂Y Aᵀ)] G,
 
 The sum over channels, or over images, turns each of the 36 entries of ⊙ into a matrix product.
 
-Source: Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*, 2016. They use the points
-0, ±1, ±2. The points 0, 1, −1, ½, −2 here have a third of the error: 2e-6 of the largest entry in
-float32.
+Source: Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*, 2016. They use the
+points 0, ±1, ±2. The points 0, 1, −1, ½, −2 here have a third of the error: 2e-6 of the largest
+entry in float32.
 """
 
 import jax

@@ -49,7 +49,7 @@ def elementwise(shrink: Callable[..., jax.Array], tree, *scalars):
 
 
 def times(x, factor):
-    """Return x · factor for a real factor, each part alone: an infinite part leaves the other one."""
+    """Return x · factor for a real factor, with no NaN from the infinite part of a complex x."""
     if jnp.iscomplexobj(x):
         return jax.lax.complex(jnp.real(x) * factor, jnp.imag(x) * factor)
     return x * factor
@@ -58,9 +58,9 @@ def times(x, factor):
 def divide(x, divisor):
     """Return x / divisor for a real scalar divisor ≥ 1.
 
-    XLA multiplies by the reciprocal of a scalar, and flushes a subnormal reciprocal to zero. For such
-    a divisor, the function divides x and the divisor by 8 first. It also zeroes the smallest x, whose
-    quotients are subnormal; this step keeps XLA from merging the two constant factors.
+    XLA multiplies by the reciprocal of a scalar, and flushes a subnormal reciprocal to zero. For
+    such a divisor, the function divides x and the divisor by 8 first. It also zeroes the smallest
+    x, whose quotients are subnormal; this step keeps XLA from merging the two constant factors.
     """
     limit = 1 / (2 * jnp.finfo(x.dtype).tiny)
     large = divisor > limit
@@ -95,17 +95,17 @@ def scaled_norm(tree, axis_name: AxisName | None = None) -> tuple[jax.Array, jax
     """Return scalars (s, r) with ‖tree‖₂ = s · r, such that s, 1/s and the squares are in range.
 
     s is the largest magnitude, clipped by at most a factor of 8 to bring its reciprocal in range
-    (`safe_scale`). Hence ½ ≤ r ≤ 8√(2n), and r = 0 at zero. The norm does not depend on the choice of
-    s, therefore no gradient flows through s. The gradient of r at zero is 0, not NaN. An infinite
-    entry makes r infinite, a NaN entry makes r NaN. Leaves divided along mapped axes cost two
-    all-reduces of a scalar.
+    (`safe_scale`). Hence ½ ≤ r ≤ 8√(2n), and r = 0 at zero. The norm does not depend on the choice
+    of s, therefore no gradient flows through s. The gradient of r at zero is 0, not NaN. An
+    infinite entry makes r infinite, a NaN entry makes r NaN. Leaves divided along mapped axes cost
+    two all-reduces of a scalar.
     """
     scale = safe_scale(largest_magnitude(tree, axis_name))
     return scale, relative_norm(tree, scale, axis_name)
 
 
 def largest_magnitude(tree, axis_name: AxisName | None = None) -> jax.Array:
-    """Return the largest magnitude of a real or imaginary part, in float32 or wider; no gradient."""
+    """Return the largest |real or imaginary part|, in float32 or wider, without a gradient."""
     leaves = [widen(leaf) for leaf in jax.tree.leaves(tree)]
     dtype = jnp.result_type("float32", *(jnp.finfo(x.dtype).dtype for x in leaves))
     peaks = [
@@ -142,8 +142,8 @@ def _root(square):
 def divided_along(leaves: list[jax.Array], axis_name: AxisName | None) -> dict[tuple, list]:
     """Group leaves by the axes of ``axis_name`` along which they are divided.
 
-    Inside ``shard_map(check_vma=True)`` the types have the axes. If no type has any, all leaves count
-    as divided along all axes.
+    Inside ``shard_map(check_vma=True)`` the types have the axes. If no type has any, all leaves
+    count as divided along all axes.
     """
     axes = (axis_name,) if isinstance(axis_name, str) else axis_name or ()
     known = bool(varying_axes(leaves) & set(axes))

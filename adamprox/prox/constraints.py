@@ -2,8 +2,8 @@
 
 An indicator does not depend on a weight. The projections ignore ``t``, which is there for a common
 signature, and satisfy the constraint even at t = 0. After `adamprox.proximal` and
-``optax.apply_updates`` a parameter equals the result to one rounding. The bound 0 of `nonnegative` is
-exact nevertheless; ``proximal(…, round_inward=True)`` makes the bounds of `box` exact too.
+``optax.apply_updates`` a parameter equals the result to one rounding. The bound 0 of `nonnegative`
+is exact nevertheless; ``proximal(…, round_inward=True)`` makes the bounds of `box` exact too.
 """
 
 import functools
@@ -141,13 +141,13 @@ def l2_ball(
       tree: Pytree of real or complex arrays, any shapes.
       t: Ignored, for a common signature.
       radius: Radius r ≥ 0, in the units of the parameters.
-      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
-        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees
+        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
-      Pytree like ``tree``. Inside the ball it is x, bit for bit; otherwise its norm is r to rounding.
-      If entries are infinite, they share the radius and finite entries become 0, as in the limit of
-      large entries. One NaN entry makes all entries NaN.
+      Pytree like ``tree``. Inside the ball it is x, bit for bit; otherwise its norm is r to
+      rounding. If entries are infinite, they share the radius and finite entries become 0, as in
+      the limit of large entries. One NaN entry makes all entries NaN.
 
     Raises:
       ValueError: ``radius`` is a negative number or NaN.
@@ -183,7 +183,7 @@ def l2_ball(
 
 
 def _limit_direction(x, infinite):
-    """Return x, or the direction of an infinite vector: ±1 for infinite parts, 0 for finite ones."""
+    """Return x, or the direction of an infinite vector: ±1 for infinite parts, else 0."""
     if jnp.iscomplexobj(x):
         parts = (_limit_direction(part, infinite) for part in (jnp.real(x), jnp.imag(x)))
         return jax.lax.complex(*parts)

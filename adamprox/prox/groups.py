@@ -1,7 +1,7 @@
 """Combinators that divide a tree into groups, and weight each group.
 
-A group is the argument of one call of the operator. Combinators nest; read them from the outside in:
-``by_path(re.compile("kernel").search, per_output_channel(size_weighted(l2)))``.
+A group is the argument of one call of the operator. Combinators nest; read them from the outside
+in: ``by_path(re.compile("kernel").search, per_output_channel(size_weighted(l2)))``.
 """
 
 import math
@@ -73,13 +73,13 @@ def per_output_channel(prox: Prox) -> Prox:
 def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
     """Restrict an operator to the leaves on some paths, which form one group.
 
-    prox_{tR}(x) = (prox_{tR₀}(x_S), x_rest) for R(x) = R₀(x_S), where S are the leaves whose path the
-    predicate accepts.
+    prox_{tR}(x) = (prox_{tR₀}(x_S), x_rest) for R(x) = R₀(x_S), where S are the leaves whose path
+    the predicate accepts.
 
     Args:
-      predicate: Function from the path of a leaf to a true or false value. A path has the keys joined
-        by "/", such as ``"params/Dense_0/kernel"``; it is ``""`` for a tree that is one array. The
-        function runs during tracing.
+      predicate: Function from the path of a leaf to a true or false value. A path has the keys
+        joined by "/", such as ``"params/Dense_0/kernel"``; it is ``""`` for a tree that is one
+        array. The function runs during tracing.
       prox: Operator with the signature of this module; the other leaves are None in its argument.
 
     Returns:
@@ -119,14 +119,14 @@ def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
 def size_weighted(prox: Prox, *, axis_name: AxisName | None = None) -> Prox:
     """Multiply the weight of a group by the square root of its size, as the group lasso does.
 
-    prox_{tR}(x) = prox_{t√n R₀}(x) for R(x) = √n · R₀(x), where n is the number of entries (a complex
-    entry counts once). Place it *inside* the combinator that makes the groups:
+    prox_{tR}(x) = prox_{t√n R₀}(x) for R(x) = √n · R₀(x), where n is the number of entries (a
+    complex entry counts once). Place it *inside* the combinator that makes the groups:
     ``per_leaf(size_weighted(l2))``.
 
     Args:
       prox: Operator with the signature of this module.
-      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
-        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees
+        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
       An operator with the same signature.

@@ -57,8 +57,8 @@ def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Nume
       tree: Pytree of real or complex arrays, any shapes; a complex entry keeps its phase.
       t: Scalar ≥ 0, dimensionless.
       gamma: Finite γ > 1, dimensionless; the limit γ → ∞ of the penalty is λ‖x‖₁.
-      scale: Finite λ > 0, in the units of the parameters. For t ≤ γ, entries beyond γλ are not shrunk:
-        choose λ such that the weights to keep are larger than γλ.
+      scale: Finite λ > 0, in the units of the parameters. For t ≤ γ, entries beyond γλ are not
+        shrunk: choose λ such that the weights to keep are larger than γλ.
 
     Returns:
       Pytree like ``tree``; entries with |xᵢ| ≤ tλ (t < γ) or ≤ λ√(γt) (t ≥ γ) are exactly zero.

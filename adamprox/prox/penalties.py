@@ -56,12 +56,12 @@ def l2(tree: Tree, t: chex.Numeric, *, axis_name: AxisName | None = None) -> Tre
     Args:
       tree: Pytree of real or complex arrays, any shapes.
       t: Scalar ≥ 0, in the units of the parameters.
-      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
-        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees
+        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
-      Pytree like ``tree``; all entries are exactly zero if ‖x‖₂ ≤ t. At x = 0 the value is 0 and the
-      gradient is finite.
+      Pytree like ``tree``; all entries are exactly zero if ‖x‖₂ ≤ t. At x = 0 the value is 0 and
+      the gradient is finite.
 
     Raises:
       ValueError: ``t`` is a negative number or NaN.
@@ -157,8 +157,8 @@ def sparse_group(
       tree: Pytree of real or complex arrays, any shapes.
       t: Scalar ≥ 0, in the units of the parameters.
       l1_ratio: Share ρ of ℓ1, in [0, 1]; 1 is `l1`, 0 is `l2`.
-      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees one
-        device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
+      axis_name: Mapped axis or axes along which the leaves are divided, for an operator that sees
+        one device's part (``shard_map``, ``pmap``); see `adamprox.prox`. Not for ``jit``.
 
     Returns:
       Pytree like ``tree``; entries with |xᵢ| ≤ tρ are exactly zero, all entries if ‖s‖₂ ≤ t(1 − ρ).

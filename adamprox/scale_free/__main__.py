@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ImportError:
         print("rich is missing: pip install -e '.[experiments]'", file=sys.stderr)
         return 2
-    logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns about its parameters
+    logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns
     console = Console(markup=False, emoji=False)
     with console.status("certifying …") as status:
         rows = scorecard(report=lambda row: status.update(f"certified {row.entry.name}"))

@@ -59,8 +59,8 @@ def check_numbers(
 def check_room(gradient_scale: float, params: Any) -> None:
     """Raise ValueError if rescaled gradients or their averages would leave the range of a type.
 
-    Factors and Adam's averages need a margin of about 2^±25. Without it the certificate would measure
-    rounding.
+    Factors and Adam's averages need a margin of about 2^±25. Without it the certificate would
+    measure rounding.
     """
     widths = {jnp.finfo(leaf.dtype).maxexp for leaf in jax.tree.leaves(params)}
     limit = 1e250 if min(widths) > 128 else 1e30
@@ -70,7 +70,7 @@ def check_room(gradient_scale: float, params: Any) -> None:
 
 
 def real_arrays(params: Any) -> Any:
-    """Return ``params`` as arrays; raise TypeError if one is not real, ValueError if there is none."""
+    """Return ``params`` as arrays; raise an error if one is not real or there are none."""
     leaves = jax.tree.leaves(params)
     for leaf in leaves:
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):

@@ -49,34 +49,34 @@ def scale_freeness(
     path of each coordinate. In the same runs, *one* factor for all coordinates tests
     ``global_rescaling``, the weaker property of sign and norm methods.
 
-    The test repeats all of this with gradients of about 2⁻⁴⁰ … 2³⁰, and finds the scale at which an ε
-    matters. Every ε above 1e-23 is found. In float32 the squares of smaller gradients are out of range.
-    With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰, and every ε above
-    1e-120 is found.
+    The test repeats all of this with gradients of about 2⁻⁴⁰ … 2³⁰, and finds the scale at which an
+    ε matters. Every ε above 1e-23 is found. In float32 the squares of smaller gradients are out of
+    range. With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰, and
+    every ε above 1e-120 is found.
 
-    The deviation of a coordinate is its median over 15 gradient sequences (fewer for more than 2,000
-    coordinates, at least 3). No verdict depends on a rare sequence. These sequences, the factors and
-    the default parameters are the same in every call. ``seed`` draws three further sequences for
-    ``seeded_deviation``, on which no verdict depends.
+    The deviation of a coordinate is its median over 15 gradient sequences (fewer for more than
+    2,000 coordinates, at least 3). No verdict depends on a rare sequence. These sequences, the
+    factors and the default parameters are the same in every call. ``seed`` draws three further
+    sequences for ``seeded_deviation``, on which no verdict depends.
 
     Factors that are not powers of two change the rounding of low-precision states, gradients and
     updates. For them the verdict tolerates ``rounding``: twice the deviation that one more unit of
-    rounding per step causes. The test skips numbers near the ends of the range of float16 or float8.
-    ``untested`` and ``reason`` list the leaves that could not be tested.
+    rounding per step causes. The test skips numbers near the ends of the range of float16 or
+    float8. ``untested`` and ``reason`` list the leaves that could not be tested.
 
     Verdicts:
 
     - EXACT: equal bits under powers of two at every gradient scale that can be compared, and
       deviations within ``tolerance`` between them.
     - TOLERANCE: deviations within ``tolerance`` at ``gradient_scale``.
-    - NO: a larger deviation at ``gradient_scale``; ``matters_below`` is the gradient scale above which
-      it would be within ``tolerance``.
-    - NOT_TESTED: no leaf moves by the gradient with finite, reproducible values, or ``update`` raises,
-      for example because it needs ``extra_args``.
+    - NO: a larger deviation at ``gradient_scale``; ``matters_below`` is the gradient scale above
+      which it would be within ``tolerance``.
+    - NOT_TESTED: no leaf moves by the gradient with finite, reproducible values, or ``update``
+      raises, for example because it needs ``extra_args``.
 
     A random optimizer starts from the same seed and draws the same numbers in every run. The test
-    sees only the first ``steps`` steps; increase ``steps`` for an optimizer that changes later, such as
-    at the end of a warmup.
+    sees only the first ``steps`` steps; increase ``steps`` for an optimizer that changes later,
+    such as at the end of a warmup.
 
     Args:
       tx: Transformation of Optax, an object with ``init`` and ``update``.
@@ -214,7 +214,7 @@ def _nothing(untested: tuple[tuple[str, str], ...]) -> str:
 
 
 def _explain(error: Exception) -> str:
-    """Return the reason why an optimizer cannot run: missing arguments, or its message's first line."""
+    """Return the reason for an error: missing arguments, or the first line of its message."""
     line = next(iter(str(error).strip().splitlines()), "no message").rstrip(".")
     if isinstance(error, TypeError) and "missing" in line and "required" in line:
         names = ", ".join(re.findall(r"'(\w+)'", line))

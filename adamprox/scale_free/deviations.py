@@ -8,7 +8,7 @@ from adamprox.scale_free.plan import Comparison
 from adamprox.scale_free.probe import Probe
 from adamprox.scale_free.runs import Runs
 
-QUANTILE = 0.75  # of the deviations by rounding alone; they are compared with the median of the others
+QUANTILE = 0.75  # of deviations by rounding alone, compared with the median of the others
 MULTIPLE = 2.0
 
 
@@ -23,8 +23,8 @@ class Measurement:
       resolutions: Deviations that rounding of the parameters can hide; NaN where ``values`` is NaN.
       differs: 1.0 where a bit differs, 0.0 where all bits are equal; NaN where ``values`` is NaN.
       paths: Lengths of the longer of the two paths.
-      equal: True for coordinates with equal bits, bool[n]: in all sequences until a number leaves its
-        range, and in most sequences afterwards.
+      equal: True for coordinates with equal bits, bool[n]: in all sequences until a number leaves
+        its range, and in most sequences afterwards.
     """
 
     values: np.ndarray
@@ -80,8 +80,8 @@ def measure(probe: Probe, runs: Runs, c: Comparison) -> Measurement:
 def typical(m: Measurement, exact: bool, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the median deviation of every coordinate over sequences, if it is conclusive.
 
-    If the precision of the parameters hides deviations as large as the tolerance, only equal bits and
-    larger deviations are conclusive.
+    If the precision of the parameters hides deviations as large as the tolerance, only equal bits
+    and larger deviations are conclusive.
 
     Returns:
       float64[n], NaN where the median is inconclusive; and bool[n], True where bits differ but the
@@ -104,7 +104,7 @@ def middle(values: np.ndarray, quantile: float = 0.5) -> np.ndarray:
 
 
 def rounding_allowance(probe: Probe, roundings: list[Measurement]) -> np.ndarray:
-    """Return the deviation that rounding explains, for factors that are not powers of two; float64[n].
+    """Return the deviation that rounding explains between powers of two, float64[n].
 
     The allowance is one unit of the parameters, plus twice the deviation that one more unit of
     rounding of gradient, state and update per step causes in the worst coordinate of the leaf. An

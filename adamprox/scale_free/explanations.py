@@ -59,7 +59,10 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
         "lookahead",
         "",
     ): "Its parameters are a pair (LookaheadParams), to which updates cannot be added.",
-    ("noisy_sgd", ""): "The noise is the same in every run because the key is; the deviation is that of SGD.",
+    (
+        "noisy_sgd",
+        "",
+    ): "The noise is the same in every run because the key is; the deviation is that of SGD.",
     ("novograd", ""): "The second moment is one number per tensor.",
     ("polyak_sgd", ""): _NEEDS_VALUE,
     (
@@ -86,7 +89,10 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
         "contrib.acprop",
         "",
     ): "The first step, before there is a second moment to divide by, is the plain average of gradients.",
-    ("contrib.adopt", ""): "It divides by max(√v, ε), not √v + ε: above ε the result does not depend on ε.",
+    (
+        "contrib.adopt",
+        "",
+    ): "It divides by max(√v, ε), not √v + ε: above ε the result does not depend on ε.",
     (
         "contrib.cocob",
         "weight_decay=0.0",

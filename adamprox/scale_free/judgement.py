@@ -43,7 +43,7 @@ class Judge:
         self.rounding = float(self._allowance[~ignored].max(initial=0.0))
 
     def __call__(self, at_scale: list[Comparison], along_curve: list[Comparison]) -> Judgement:
-        """Judge comparisons at the probe's gradient scale, and one or more rounds over all scales."""
+        """Judge comparisons at the probe's gradient scale, and round(s) over all scales."""
         found = [self._deviation(c) for c in at_scale]
         along = [self._deviation(c) for c in along_curve]
         scales = self._probe.log2_scales
@@ -56,7 +56,7 @@ class Judge:
         return Judgement(_verdict(worst, exact, equal, self._tolerance), worst, curve)
 
     def _deviation(self, c: Comparison) -> tuple[Deviation, bool]:
-        """Return the largest of the coordinates' median deviations, and True if all bits are equal."""
+        """Return the largest median deviation of a coordinate, and True if all bits are equal."""
         m = self._measured(c)
         values, _ = typical(m, c.exact, self._tolerance)
         if not c.exact:

@@ -131,7 +131,7 @@ def _scale(rows: Rows, probe: Probe, exponents: list[int], sequences: range) -> 
 
 
 def _curves(rows: Rows, probe: Probe, top: int) -> tuple[list[Comparison], list[Comparison]]:
-    """Return comparisons at every gradient scale: factors per coordinate up to 2^top, and 2^top for all."""
+    """Return comparisons per gradient scale: coordinate-wise up to 2^top, and 2^top for all."""
     # log2 of the powers of two that bring the gradients to each scale.
     shifts = [round(s - math.log2(probe.gradient_scale)) for s in probe.log2_scales]
     sequences = range(min(CURVE_SEQUENCES, probe.sequences))

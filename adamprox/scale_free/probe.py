@@ -44,7 +44,7 @@ class Probe:
 
     @property
     def log2_scales(self) -> tuple[float, ...]:
-        """log2 of the gradient scales of the curve, ascending: powers of two times the probe's scale."""
+        """log2 of the curve's gradient scales, ascending: powers of two times the probe's scale."""
         own = np.log2(self.gradient_scale)
         scales = LOG2_SCALES_FLOAT64 if self.wide else LOG2_SCALES
         return tuple(s + own - np.rint(own) for s in scales)
@@ -75,7 +75,7 @@ class Probe:
 
 
 def default_params() -> dict[str, jax.Array]:
-    """Return float32 arrays: a matrix, a vector, a scalar with log-uniform magnitudes 0.01 … 2; zeros."""
+    """Return a matrix, vector and scalar of log-uniform magnitudes 0.01 … 2, and zeros; float32."""
     random = np.random.default_rng([DESIGN, 1])
 
     def draw(shape):
@@ -104,14 +104,14 @@ def make_probe(params: Any, steps: int, gradient_scale: float, seed: int) -> Pro
 
 
 def _sequence(random: np.random.Generator, steps: int, size: int) -> np.ndarray:
-    """Return float64[steps, size], magnitudes 1 … 2⁸; three in four have their coordinate's sign."""
+    """Return float64[steps, size] of magnitudes 1 … 2⁸; 3 in 4 have the coordinate's sign."""
     tails = np.minimum((1 - random.uniform(size=(steps, size))) ** (-1 / 1.5), 2.0**8)
     side = random.choice([-1.0, 1.0], size)
     return tails * side * np.where(random.uniform(size=(steps, size)) < 0.75, 1.0, -1.0)
 
 
 def factors(probe: Probe, exponent: float, *, powers: bool) -> np.ndarray:
-    """Return a factor per coordinate from 2^−exponent to 2^exponent, both ends included; float64[n]."""
+    """Return one factor per coordinate from 2^−exponent to 2^exponent inclusive, float64[n]."""
     random = np.random.default_rng([DESIGN, 3])
     unit = random.permutation(np.linspace(-1, 1, probe.start.size))
     return 2.0 ** (np.rint(exponent * unit) if powers else exponent * unit)
@@ -125,7 +125,7 @@ def flat(leaves: list[Any], leading: int) -> np.ndarray:
 
 
 def unflatten(rows: np.ndarray, leaves: list[Any], least: Any = None) -> list[jax.Array]:
-    """Split float64[…, n] into arrays like ``leaves``, with the leading axes, at least as wide as ``least``."""
+    """Split float64[…, n] into arrays like ``leaves``, of dtype ``least`` or wider."""
     parts = np.split(rows, np.cumsum([x.size for x in leaves])[:-1], axis=-1)
     types = [x.dtype if least is None else jnp.promote_types(x.dtype, least) for x in leaves]
     with np.errstate(over="ignore"):  # overflow of float16 is found later

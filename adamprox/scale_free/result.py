@@ -36,26 +36,27 @@ class ScaleFreeness:
     """Result of `scale_freeness`.
 
     Attributes:
-      verdict: Verdict on a separate factor for every coordinate. EXACT means bit-identical parameters
-        under powers of two at every tested gradient scale. TOLERANCE means a deviation within
-        ``tolerance`` at the given gradient scale.
+      verdict: Verdict on a separate factor for every coordinate. EXACT means bit-identical
+        parameters under powers of two at every tested gradient scale. TOLERANCE means a deviation
+        within ``tolerance`` at the given gradient scale.
       reason: Explanation of the verdict, one sentence.
       deviation: Largest relative deviation at the given gradient scale, in [0, 2].
       exponent: log2 of the largest factor in the run with this deviation.
       step: Number of the step with this deviation, 1 for the first; 0 if nothing deviates.
       global_rescaling: Verdict on one factor for all coordinates, the weaker property.
       global_deviation: Largest relative deviation under one factor, with exponent and step.
-      scale_curve: Pairs (log2 of the gradient scale, deviation) of coordinate-wise rescaling; NaN if
-        the parameters overflow or move too little. Scales are absolute, not relative to
+      scale_curve: Pairs (log2 of the gradient scale, deviation) of coordinate-wise rescaling; NaN
+        if the parameters overflow or move too little. Scales are absolute, not relative to
         ``gradient_scale``.
       global_curve: Pairs as in ``scale_curve``, for the factor 2 to the largest exponent.
       epsilon_curve: Pairs (ε, deviation) of coordinate-wise rescaling, if ``make`` was given.
       matters_below: Gradient scale below which ε, or another constant, moves the iterates by more
         than the tolerance; 0.0 if at no tested scale, inf if even at the largest.
-      global_matters_below: Gradient scale as ``matters_below``, under one factor for all coordinates.
+      global_matters_below: Gradient scale as ``matters_below``, under one factor for all
+        coordinates.
       tolerance: Largest deviation that passes.
-      untested: Pairs (path of a leaf, reason) of leaves that could not be tested, entirely or in part;
-        the other attributes ignore these coordinates.
+      untested: Pairs (path of a leaf, reason) of leaves that could not be tested, entirely or in
+        part; the other attributes ignore these coordinates.
       rounding: Relative deviation that passes for factors between powers of two, because gradients,
         state and updates round differently; twice the effect of one more unit of rounding per step.
         Powers of two have no such allowance.

@@ -72,12 +72,12 @@ def _size(x: Any) -> int:
 
 
 def narrow_types(params: Any, state: Any, wide: bool) -> list[set[np.dtype]]:
-    """Return the types whose range is too small for the tested gradients, per leaf of the parameters.
+    """Return the types with too little range for the tested gradients, per leaf of ``params``.
 
     Args:
       params: Pytree of arrays.
-      state: Pytree of arrays or their shapes. A leaf counts for the parameters of the same shape, or
-        for all parameters if there are none.
+      state: Pytree of arrays or their shapes. A leaf counts for the parameters of the same shape,
+        or for all parameters if there are none.
       wide: True if the gradient scales need the range of float64, False for float32.
     """
     least = int(jnp.finfo(jnp.float64 if wide else jnp.float32).minexp)

@@ -49,7 +49,8 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
       tx: Transformation with ``init`` and ``update``.
       probe: Initial parameters and gradients.
       rows: Gradient sequence, rescaling and perturbation of each run.
-      extra_args: Function ``(params, gradients) -> dict`` of further arguments of ``update``, or None.
+      extra_args: Function ``(params, gradients) -> dict`` of further arguments of ``update``, or
+        None.
     """
     structure = jax.tree.structure(probe.params)
 

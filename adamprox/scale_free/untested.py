@@ -58,7 +58,7 @@ def _first_broken(first: np.ndarray, broken: np.ndarray) -> int:
 def _precision(
     here: Scale, found: list[Measurement], tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find coordinates whose precision hides the tolerance, and those where it hides unequal bits."""
+    """Find coordinates whose precision hides the tolerance, or an effect of unequal bits."""
     coarse, hidden, far = (np.full(found[0].equal.shape, x) for x in (True, False, False))
     for m, c in zip(found, here.everything, strict=True):
         values, unclear = typical(m, c.exact, tolerance)

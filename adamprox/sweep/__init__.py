@@ -1,4 +1,4 @@
-"""Sweeps: many cells, each run once, whatever happens in between."""
+"""Sweeps: execute many runs once each, across interruptions and crashes."""
 
 from adamprox.interruption import OutOfTimeError as OutOfTimeError
 from adamprox.sweep.cells import Cell as Cell

@@ -1,7 +1,7 @@
-"""What engines share: cells handed to workers, workers that die, sweeps beside this one.
+"""Scheduler of the engines: give runs to workers, replace dead workers, respect other sweeps.
 
-The driver, the process that sweeps, claims a cell, hands it to a worker, and writes its record.
-Workers only compute, so that one that is killed costs no more than the cell it had.
+The driver is the process of the sweep. It claims a run, gives it to a worker, and writes the
+record. Workers only compute; a killed worker loses no more than its current run.
 """
 
 import collections
@@ -23,51 +23,51 @@ from adamprox.sweep.record import Record
 from adamprox.sweep.results import Columns, Results
 
 _TRIES = 3
-"""How often a cell may end its worker before it is lost; also how often a worker may fail to start."""
+"""Number of workers that one run may kill before it is lost, and of failed starts per worker."""
 _PERSISTENCE = 30
-"""The same of workers once one has started here: then they can."""
+"""Number of failed starts per worker after the first successful start."""
 _PATIENCE = 0.2
-"""Seconds between two looks at whether a worker has died or another process has finished a cell."""
+"""Seconds between two checks for dead workers and for runs that another process finished."""
 _log = logging.getLogger(__name__)
 
 
 CANNOT_START = (
-    f"worker processes end as they start: can this user run {sys.executable} and read its libraries? "
-    "A script that sweeps needs the line if __name__ == '__main__' around its sweep. "
-    "With 0 workers no other process is needed"
+    f"worker processes end as they start: can this user run {sys.executable} and its libraries? "
+    "A script must start its sweep under if __name__ == '__main__'. "
+    "0 workers need no other process"
 )
 
 
 class WorkerDiedError(Exception):
-    """The process that had a cell is gone."""
+    """The process of a run died."""
 
 
 class LostCellsError(ChildProcessError):
-    """Cells without a record, because whatever ran them died; all others have been run."""
+    """Runs have no record because their workers died; all others are done."""
 
 
 class Crew(Protocol):
-    """Workers of one kind: processes here, actors elsewhere.
+    """Workers of one kind: processes on this machine, or actors of a cluster.
 
-    A handle stands for what is not finished yet; it is hashable.
+    A handle represents unfinished work; it is hashable.
     """
 
     size: int
 
     def start(self, place: int) -> tuple[Any, Hashable]:
-        """A new worker for a place from 0 to ``size`` - 1, and the handle of its being ready."""
+        """Start a worker at a place from 0 to ``size`` - 1; return it and a handle."""
         ...
 
     def submit(self, worker: Any, cell: Cell, scratch: pathlib.Path) -> Hashable:
-        """Have ``worker`` do `compute`."""
+        """Make ``worker`` execute `compute`; return the handle."""
         ...
 
     def wait(self, handles: Sequence[Any], timeout: float) -> Sequence[Hashable]:
-        """Those that are finished, after at most ``timeout`` seconds."""
+        """Return finished handles, after at most ``timeout`` seconds."""
         ...
 
     def result(self, handle: Any) -> Any:
-        """What came of it; WorkerDiedError if its worker did not live to see it."""
+        """Return the result of a handle; raise WorkerDiedError if its worker died before."""
         ...
 
     def stop(self, worker: Any) -> None:
@@ -81,7 +81,7 @@ def compute(cell: Cell, scratch: pathlib.Path | None) -> tuple[Columns, Columns]
 
 
 class _Job(NamedTuple):
-    """What a worker is at; ``cell`` is None while it starts."""
+    """Current work of a worker; ``cell`` is None while the worker starts."""
 
     place: int
     cell: Cell | None = None
@@ -121,7 +121,7 @@ class _Sweep:
             if deadline is not None and time.monotonic() > deadline:
                 raise OutOfTimeError
         if self.lost:
-            raise LostCellsError(_obituary(self.lost))
+            raise LostCellsError(_lost_message(self.lost))
 
     def start(self, place: int) -> None:
         self.workers[place], ready = self.crew.start(place)
@@ -129,12 +129,12 @@ class _Sweep:
         self.jobs[ready] = _Job(place)
 
     def hand_out(self) -> Iterator[Record]:
-        """Give every free worker a cell; yield records that another sweep wrote meanwhile."""
+        """Give every free worker a run; yield records that another sweep wrote meanwhile."""
         resting = []
         while self.free and self.waiting:
             place = self.free.pop(0)
             cell = self.choose(place)
-            if cell is None:  # rests until a program comes free, or until compiling one pays
+            if cell is None:  # idle until a program becomes free, or compiling one pays
                 resting.append(place)
                 continue
             self.waiting.remove(cell)
@@ -151,10 +151,11 @@ class _Sweep:
         self.free += resting
 
     def choose(self, place: int) -> Cell | None:
-        """A cell this worker has compiled, else one that nobody has, else one of which many wait.
+        """Choose a run with a program that this worker has compiled, or one that pays to compile.
 
-        Compiling may cost as much as several cells: a worker that would compile what another one
-        has compiled, for the last few cells, would finish after it.
+        A program that no worker has compiled comes next, then one with many waiting runs.
+        Compilation can cost as much as several runs. If few runs of a program are left, a second
+        worker that compiles it would finish after the first.
         """
         owners = collections.Counter(p for own in self.compiled.values() for p in own)
         many = collections.Counter(cell.program for cell in self.waiting)
@@ -174,7 +175,7 @@ class _Sweep:
         self.jobs[handle] = _Job(place, cell, claim, compiles, time.monotonic())
 
     def finished(self) -> Sequence[Hashable]:
-        if not self.jobs:  # every cell that is left is being run by another sweep
+        if not self.jobs:  # another sweep executes all remaining runs
             if not self.has_waited:
                 _log.warning(waiting_for(len(self.elsewhere), self.results))
             self.has_waited = True
@@ -190,7 +191,7 @@ class _Sweep:
             try:
                 result = self.crew.result(handle)
             except WorkerDiedError:
-                self.mourn(place, cell)
+                self.replace(place, cell)
                 return
             except Exception as error:
                 if cell is not None:
@@ -200,13 +201,13 @@ class _Sweep:
             if cell is not None:
                 self.pace.note(cell.program, time.monotonic() - began, compiled=compiles)
             self.false_starts = 0
-            self.allowed_false_starts = _PERSISTENCE * self.crew.size  # they can start
+            self.allowed_false_starts = _PERSISTENCE * self.crew.size  # workers can start here
             record = None if cell is None else self.results.finish(cell, *result)
         if record is not None:
             yield record
 
-    def mourn(self, place: int, cell: Cell | None) -> None:
-        """Replace a worker that died; its cell is run again, after the others."""
+    def replace(self, place: int, cell: Cell | None) -> None:
+        """Replace a dead worker, and queue its run again after the others."""
         self.crew.stop(self.workers.pop(place))
         if cell is None:
             self.false_starts += 1
@@ -229,13 +230,13 @@ class _Sweep:
 def dispatch(
     cells: Sequence[Cell], results: Results, crew: Crew, deadline: float | None = None
 ) -> Iterator[Record]:
-    """Run ``cells`` on a crew and yield their records; each is on disk before it is yielded.
+    """Execute ``cells`` on a crew and yield their records, each after it is on disk.
 
     Raises:
-      OutOfTimeError: The deadline, by `time.monotonic`, has come; what is unfinished goes on from
-        its last checkpoint.
-      KeyboardInterrupt: On Ctrl-C or SIGTERM, after the workers have been stopped.
-      LostCellsError: A cell's worker died each of three times; all other cells have been run.
+      OutOfTimeError: The deadline, by `time.monotonic`, has passed; the next sweep continues
+        unfinished runs from their last checkpoints.
+      KeyboardInterrupt: Ctrl-C or SIGTERM arrived; the workers are stopped.
+      LostCellsError: The workers of a run died three times; all other runs are done.
     """
     sweep = _Sweep(cells, results, crew)
     try:
@@ -247,14 +248,14 @@ def dispatch(
 
 @contextlib.contextmanager
 def _interruption() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, in place of an exception that may be raised anywhere.
+    """Yield an event that Ctrl-C or SIGTERM sets, instead of an exception at any place.
 
-    Raised inside a callback of the garbage collector, say, a KeyboardInterrupt would be printed and
-    lost, and the sweep would go on.
+    Inside a callback of the garbage collector, for example, Python would print a KeyboardInterrupt
+    and drop it, and the sweep would continue.
     """
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # only the main thread is given signals
+        yield interrupted  # only the main thread receives signals
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
@@ -266,15 +267,13 @@ def _interruption() -> Iterator[threading.Event]:
 
 
 def waiting_for(count: int, results: Results) -> str:
-    """Return a line that says for whom a sweep waits."""
-    return (
-        f"waiting for {count} cells that another process runs, by its locks in {results.unfinished}"
-    )
+    """Return a message about runs of another sweep."""
+    return f"waiting for {count} runs of another process; its locks are in {results.unfinished}"
 
 
-def _obituary(lost: Sequence[Cell]) -> str:
+def _lost_message(lost: Sequence[Cell]) -> str:
     names = "; ".join(map(describe, lost))
     return (
-        f"{len(lost)} of the cells ended their workers {_TRIES} times each and have no record "
+        f"{len(lost)} runs killed their workers {_TRIES} times each and have no record "
         f"(out of memory? fewer workers need less): {names}"
     )

@@ -1,4 +1,4 @@
-"""The engine for an accelerator: cells run in this process, as many at once as pay."""
+"""The engine for accelerators: execute runs in this process, several at once."""
 
 import collections
 import contextlib
@@ -20,8 +20,8 @@ from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
 
-_PATIENCE = 0.2  # seconds between two looks at what another sweep runs
-_LARGEST = 2**20  # bytes of the list of a group's cells
+_PATIENCE = 0.2  # seconds between two checks for records of another sweep
+_LARGEST = 2**20  # bytes of the list of a group
 _log = logging.getLogger(__name__)
 
 
@@ -49,31 +49,32 @@ class Batchable(Protocol):
         ...
 
     def fits(self, other: Any) -> bool:
-        """Return True if ``other`` can be run at once with this one."""
+        """Return True if a device can execute ``other`` together with this run."""
         ...
 
     def at_once(self, folder: pathlib.Path) -> int:
-        """Return how many a device runs fastest; what was measured for that is kept in ``folder``."""
+        """Return the fastest number of runs at once; ``folder`` has the measurements."""
         ...
 
     @staticmethod
     def run_together(
         cells: Sequence[Any], scratch: pathlib.Path | None, deadline: float | None
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Yield each cell and the columns of its record, as soon as it ends."""
+        """Yield each run and the columns of its record, as soon as the run ends."""
         ...
 
 
 def run_on_device(
     cells: Sequence[Cell], results: Results, deadline: float | None = None
 ) -> Iterator[Record]:
-    """Run ``cells`` on all devices of this process, and yield their records, which are on disk then.
+    """Execute ``cells`` on all devices of this process; yield each record when it is on disk.
 
-    Cells that another sweep runs meanwhile are left to it. Groups that an interrupted sweep left go
-    on first.
+    The function skips runs that another sweep executes, and waits for their records. It first
+    continues groups that an interrupted sweep left unfinished.
 
     Raises:
-      OutOfTimeError: Not all are done at the ``deadline``; unfinished groups have checkpoints.
+      OutOfTimeError: Some runs are not done at the ``deadline``; unfinished groups have
+        checkpoints.
     """
     waiting, has_waited, groups = list(cells), False, _Groups(results)
     while waiting:
@@ -88,7 +89,7 @@ def run_on_device(
                 waiting = [*(yield from groups.run(group, deadline)), *waiting]
                 continue
         yield from found
-        if not (ours or waiting):  # the other sweep has all that is left
+        if not (ours or waiting):  # the other sweep executes all remaining runs
             if not has_waited:
                 _log.warning(waiting_for(len(group), results))
             has_waited = True
@@ -100,18 +101,18 @@ def run_on_device(
 
 
 class _Groups:
-    """The groups of one sweep: which cells go together, and where their state is kept."""
+    """Groups of runs in one sweep, and the files of their states."""
 
     def __init__(self, results: Results):
         self.results = results
         self.devices = jax.local_device_count()
-        self.most: list[tuple[Batchable, int]] = []  # where a device was out of memory
+        self.most: list[tuple[Batchable, int]] = []  # limits after a device was out of memory
         self.compiled: list[tuple[Batchable, Composition]] = []
 
     def next(self, waiting: Sequence[Cell]) -> Sequence[Cell]:
         """Return an unfinished group, or a new one with the first of ``waiting``.
 
-        An unfinished group may have cells that are done; they take their places again.
+        An unfinished group keeps the places of its finished runs.
         """
         first: Any = waiting[0]
         if not isinstance(first, Batchable):
@@ -131,7 +132,7 @@ class _Groups:
     def run(
         self, group: Sequence[Any], deadline: float | None
     ) -> Generator[Record, None, list[Cell]]:
-        """Run a group and yield records; return the cells that the device had no memory for."""
+        """Execute a group and yield records; return runs for which the device lacks memory."""
         if not isinstance(group[0], Batchable):
             columns = group[0].run(self.results.scratch(group[0]))
             yield self.results.finish(group[0], columns, provenance())
@@ -153,15 +154,14 @@ class _Groups:
         return []
 
     def _unfinished(self, like: Any, waiting: Sequence[Cell]) -> list[Any]:
-        """Return the cells of a group with checkpoints all of which wait or are done; [] for none."""
+        """Return an interrupted group in which every run waits or is done, or []."""
         keys = {cell_key(cell): cell for cell in waiting}
         for path in sorted(self.results.unfinished.glob("group-*.json")):
             cells = _listed(path, like)
             missing = [cell for cell in cells if self.results.read(cell) is None]
             if cells and not missing:
-                _Files(
-                    self.results, cells
-                ).end()  # a process was killed right after the last record
+                # The process was killed right after the last record.
+                _Files(self.results, cells).end()
             elif cells and all(cell_key(cell) in keys for cell in missing):
                 return cells
         return []
@@ -179,24 +179,24 @@ def composition(group: Sequence[Any]) -> Composition:
 def next_group(
     fitting: Sequence[Any], size: int, devices: int = 1, known: Sequence[Composition] = ()
 ) -> list[Any]:
-    """Return cells to run at once, those of one optimizer next to each other.
+    """Return runs to execute at once, sorted by optimizer.
 
-    Every composition is a program of its own to compile, so one that is known is taken again, and a
-    new one is chosen so that the cells make as many equal groups as possible. Several devices run
-    cells of one optimizer, the same number each: the last cell is repeated where some lack.
+    Every composition is a separate program to compile. The function prefers a known composition;
+    otherwise it chooses one for as many equal groups as possible. Several devices execute runs of
+    one optimizer, the same number each; the last run is repeated to fill the devices.
 
     Args:
-      fitting: Cells that fit each other, at least one.
-      size: Number of cells that a device takes at once.
+      fitting: Runs that fit each other, at least one.
+      size: Number of runs that a device executes at once.
       devices: Number of devices.
-      known: Compositions that have been compiled.
+      known: Compiled compositions.
     """
     own = [cell for cell in fitting if cell.optimizer == fitting[0].optimizer]
     if devices > 1:
         each = min(size, -(-len(own) // devices))
         chosen = own[: each * devices]
         return [*chosen, *[chosen[-1]] * (each * devices - len(chosen))]
-    alike = [cell for cell in fitting if cell.seed == fitting[0].seed]  # they share their images
+    alike = [cell for cell in fitting if cell.seed == fitting[0].seed]  # share images
     fitting = alike if len(alike) >= size else fitting
     counts = composition(fitting)
     full = [c for c in known if c.total() == size and c <= counts]
@@ -209,7 +209,7 @@ def next_group(
 
 
 def _balanced(counts: Composition, size: int) -> Composition:
-    """Return a composition of at most ``size`` that can be taken as often as the counts allow."""
+    """Return a composition of at most ``size`` runs that fits into the counts most often."""
     groups = max(1, counts.total() // size)
     chosen = collections.Counter({name: count // groups for name, count in counts.items()})
     while chosen.total() > size:
@@ -218,7 +218,7 @@ def _balanced(counts: Composition, size: int) -> Composition:
 
 
 class _Files:
-    """The checkpoints of a group, and beside them the list of its cells."""
+    """Checkpoints of a group, and the list of its runs."""
 
     def __init__(self, results: Results, group: Sequence[Any]):
         keys = [cell_key(cell) for cell in group]
@@ -241,7 +241,7 @@ class _Files:
 
 
 def _listed(path: pathlib.Path, like: Any) -> list[Any]:
-    """Return the cells of a list, [] if it is no list of cells of the kind of ``like``."""
+    """Return the runs of a list file, or [] if it has no runs of the kind of ``like``."""
     try:
         options = json.loads(read_file(path, _LARGEST))
         cells = [like.from_columns(one) for one in options]

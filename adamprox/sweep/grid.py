@@ -1,19 +1,19 @@
-"""Grids of hyperparameters, and the rule that a best cell on an edge extends them."""
+"""Grids of hyperparameters, and their extension when the best point lies on an edge."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# The published grids go 1, 5, 10, 50, …; their neighbors go on like that.
+# The published grids have the values 1, 5, 10, 50, …; extensions continue this sequence.
 _LADDER = (1.0, 5.0)
 
 
 class Grid(NamedTuple):
-    """The values of two hyperparameters, each increasing; cells are all pairs.
+    """Increasing values of two hyperparameters; the grid points are all pairs.
 
     Attributes:
-      learning_rates: α > 0.
-      weight_decays: λ ≥ 0; below a λ of 0 there is nothing.
+      learning_rates: Learning rates α > 0.
+      weight_decays: Weight decays λ ≥ 0; the grid does not extend below λ = 0.
     """
 
     learning_rates: tuple[float, ...]
@@ -21,16 +21,16 @@ class Grid(NamedTuple):
 
 
 def extend(grid: Grid, learning_rate: float, weight_decay: float) -> Grid:
-    """The grid with one more value beyond every edge on which its best cell lies.
+    """Extend a grid by one value beyond every edge on which the best point lies.
 
     Args:
-      grid: A grid whose cells have all been run.
-      learning_rate: α of its best cell.
-      weight_decay: λ of its best cell.
+      grid: Grid with a record for every point.
+      learning_rate: Learning rate α of the best point.
+      weight_decay: Weight decay λ of the best point.
 
     Returns:
-      A larger grid, or the same one if the best cell is inside. A λ of 0 is an inside: it is the
-      end of what can be tried. An axis of one value is not a grid and stays.
+      A larger grid, or the same grid if the best point is inside. λ = 0 counts as inside, because
+      smaller values do not exist. An axis with a single value does not change.
 
     Example:
       >>> extend(Grid((1e-4, 5e-4), (0.0, 1e-4)), 5e-4, 0.0).learning_rates
@@ -52,17 +52,17 @@ def _extended(values: tuple[float, ...], best: float) -> tuple[float, ...]:
 
 
 def neighbor(values: Sequence[float], *, up: bool) -> float:
-    """The value that continues ``values`` above or below.
+    """Return the value that continues ``values`` above or below.
 
-    Values of the form 1·10ᵏ and 5·10ᵏ that go up by 5 and by 2 in turn continue so; others by the
-    ratio of the two nearest the edge.
+    Values of the form 1·10ᵏ and 5·10ᵏ continue with alternating ratios 5 and 2. Other values
+    continue with the ratio of the two values nearest to the edge.
 
     Args:
-      values: Increasing; zeros do not count.
-      up: Above the largest, or below the smallest.
+      values: Increasing values; zeros are ignored.
+      up: True for a value above the largest, False for one below the smallest.
 
     Returns:
-      A value to three digits.
+      The value, rounded to three digits.
 
     Example:
       >>> neighbor((0.0, 1e-4, 5e-4), up=True), neighbor((1e-4, 5e-4), up=False)

@@ -1,7 +1,7 @@
-"""The local engine: one single-threaded worker process a core.
+"""The local engine: one single-threaded worker process per core.
 
-Two single-threaded processes train small networks faster in sum than one process with two threads,
-and one thread is bit-reproducible. With no workers the cells run in this process.
+Two single-threaded processes together train small networks faster than one process with two
+threads, and one thread is bit-reproducible. With 0 workers this process executes the runs.
 """
 
 import logging
@@ -34,25 +34,25 @@ def run_local(
     address: str | None = None,
     deadline: float | None = None,
 ) -> Iterator[Record]:
-    """Run ``cells`` and yield their records as they finish; each is on disk before it is yielded.
+    """Execute ``cells`` and yield their records as they finish, each after it is on disk.
 
     Args:
-      cells: What to run, in order of preference.
-      results: Where records go.
-      workers: Processes, no more than cores; one a core by default, and none (this process, on all
-        its devices) on an accelerator.
-      address: None; this engine is here.
-      deadline: `time.monotonic` at which to stop; None for no limit.
+      cells: Runs to execute, in order of preference.
+      results: Store of the records.
+      workers: Number of worker processes, at most the number of cores; 0 means this process, on all
+        its devices. None means one per core on a CPU, and 0 on an accelerator.
+      address: None, because this engine uses this machine.
+      deadline: Time of `time.monotonic` at which to stop; None for no limit.
 
     Yields:
-      One record a cell.
+      One record per run.
 
     Raises:
-      ValueError: There is an address.
-      OutOfTimeError: Not all are done at the deadline.
+      ValueError: ``address`` is not None.
+      OutOfTimeError: Some runs are not done at the deadline.
     """
     if address is not None:
-        raise ValueError(f"address is for the engine ray, the engine is local; got {address!r}")
+        raise ValueError(f"address needs the engine ray, the engine is local; got {address!r}")
     if workers is None:
         workers = len(cores()) if jax.default_backend() == "cpu" else 0
     if workers == 0:
@@ -65,7 +65,7 @@ def run_local(
 
 
 class _Processes:
-    """Pools of one process each, so that one that dies breaks no other."""
+    """Pools of one process each; a process that dies does not break the others."""
 
     def __init__(self, size: int):
         self.size = size
@@ -75,13 +75,13 @@ class _Processes:
         try:
             pool = ProcessPoolExecutor(1, self._context, _set_up_worker, (cores()[place],))
             return pool, pool.submit(_ready)
-        except BrokenPipeError:  # it ended before it was told what to do
+        except BrokenPipeError:  # the process ended before its first task
             raise LostCellsError(CANNOT_START) from None
 
     def submit(self, worker: ProcessPoolExecutor, cell: Cell, scratch: pathlib.Path) -> Future:
         try:
             return worker.submit(compute, cell, scratch)
-        except BrokenProcessPool as error:  # it died while it had nothing to do
+        except BrokenProcessPool as error:  # the process died while idle
             handle = Future()
             handle.set_exception(error)
             return handle
@@ -103,11 +103,11 @@ class _Processes:
 
 
 def _ready() -> None:
-    """The first thing a worker does: it shows that it can do anything."""
+    """Do nothing: the first task of a worker shows that it has started."""
 
 
 def _set_up_worker(core: int) -> None:
-    # Ctrl-C reaches the whole process group; the parent alone decides what it means.
+    # Ctrl-C reaches the whole process group; the parent decides for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     use_one_thread()
@@ -116,26 +116,26 @@ def _set_up_worker(core: int) -> None:
 
 
 def use_one_thread() -> None:
-    """Have XLA compute on one thread in this process, in which it has not been used yet.
+    """Make XLA use one thread in this process; call this before the first use of XLA.
 
-    Results are then the same to the bit on machines of one kind, wherever a worker runs.
+    Results are then bit-identical in all workers on machines of one kind.
     """
-    # Both are read when the backend starts, which is after this.
+    # XLA reads both variables when the backend starts.
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-    # The size of XLA's pool of threads, into as many parts as which it divides loops and sums.
+    # Size of XLA's thread pool, and number of parts of its loops and sums.
     os.environ["NPROC"] = "1"
 
 
 def _exit_with_parent(parent: int) -> None:
-    """End this worker when the process that started it is gone, killed perhaps."""
+    """End this worker when its parent process has ended or was killed."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
 
 
 def cores() -> list[int]:
-    """The cores that this process may use."""
+    """Return the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))

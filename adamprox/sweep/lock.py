@@ -10,17 +10,17 @@ import filelock
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[bool]:
-    """Hold a lock that no other process and no other thread holds, until the end of the context.
+    """Hold an exclusive lock among all processes and threads until the end of the context.
 
-    The lock of a process that is killed ends with it. The lock file is removed at the end; a process
-    that waits for it notices that the file is gone and makes a new one.
+    The lock of a killed process ends with the process. The lock file is removed at the end; a
+    process that waits for it notices the removal and creates a new file.
 
     Args:
-      path: The lock file; its folder is made if it is not there.
-      wait: Seconds to wait for a lock that is taken.
+      path: Path of the lock file; its folder is created if necessary.
+      wait: Number of seconds to wait for a lock that is taken.
 
     Yields:
-      True with the lock, False where it is taken and ``wait`` is 0.
+      True with the lock, False if it is taken and ``wait`` is 0.
 
     Raises:
       TimeoutError: The lock was not free in time.
@@ -35,9 +35,9 @@ def locked(path: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[bool]
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_symlink():
-        path.unlink()  # where a link leads is nobody's lock
+        path.unlink()  # never lock the target of a link
     with contextlib.suppress(FileExistsError):
-        path.touch(0o666, exist_ok=False)  # less the umask: others may share the directory
+        path.touch(0o666, exist_ok=False)  # the umask applies: other users may share the directory
     lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=wait)

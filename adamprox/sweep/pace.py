@@ -1,40 +1,40 @@
-"""How long cells take here, and whether one more worker for them pays."""
+"""Durations of runs on this machine, to decide if one more worker for a program pays."""
 
 from collections.abc import Hashable
 
 _UNKNOWN = 12
-"""Waiting cells from which on one more worker pays, as long as no time is known."""
+"""Number of waiting runs at which one more worker pays, while no duration is known."""
 
 
 class Pace:
-    """The longest times of cells, by program: with its compilation, and after it."""
+    """Longest durations of runs by program: with compilation, and after it."""
 
     def __init__(self):
-        """Know nothing."""
+        """Start without durations."""
         self.first: dict[Hashable, float] = {}
         self.later: dict[Hashable, float] = {}
 
     def note(self, program: Hashable, seconds: float, *, compiled: bool) -> None:
-        """Take account of a cell that has finished.
+        """Record a finished run.
 
         Args:
-          program: Its program.
-          seconds: How long its worker had it.
-          compiled: Whether the worker had to compile the program first.
+          program: Program of the run.
+          seconds: Duration of the run, in seconds.
+          compiled: True if the duration includes compilation.
         """
         known = self.first if compiled else self.later
         known[program] = max(seconds, known.get(program, 0.0))
 
     def pays(self, program: Hashable, waiting: int, owners: int) -> bool:
-        """Whether a worker that has yet to compile a program would be done with a cell of it in time.
+        """Return True if it pays to compile a program in one more worker.
 
         Args:
-          program: Which.
-          waiting: How many of its cells wait.
-          owners: How many workers have compiled it, each of which is at one.
+          program: Program to compile.
+          waiting: Number of its waiting runs.
+          owners: Number of workers that have compiled it, all busy.
 
         Returns:
-          Whether that takes it less than the owners would need for all that wait.
+          True if the new worker finishes a first run before the owners finish all waiting runs.
 
         Example:
           >>> pace = Pace()

@@ -1,8 +1,8 @@
-"""One row of JSON values as a small Parquet file, and back, in bounded memory.
+"""Conversion of one row of JSON values to a small Parquet file and back, in bounded memory.
 
-A Parquet file of 600 bytes can stand for a list of 10⁸ zeros, and its footer need not admit it. Before
-Arrow decodes a value, `decode` checks the types, and it adds up the header of every page, which is
-where Arrow itself learns how much to decode.
+A Parquet file of 600 bytes can represent a list of 10⁸ zeros, and its footer can hide that. Before
+Arrow decodes a value, `decode` checks the types and sums the sizes in the headers of all pages,
+from which Arrow takes the amount of data to decode.
 """
 
 import io
@@ -13,40 +13,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 LARGEST = 2**24
-"""Bytes of a file; the record of 300 epochs has 100,000."""
+"""Largest size of a file in bytes; the record of 300 epochs has 100,000 bytes."""
 
 _MOST_MEMORY = 2**27  # bytes of Arrow's buffers and Python's objects
 _LARGEST_FOOTER = 2**18
-_LONGEST_LIST = 10_000  # of Thrift, in the footer
+_LONGEST_LIST = 10_000  # elements of a Thrift list in the footer
 _LARGEST_HEADER = 2**12
-_DEEPEST = 4  # lists or structures within each other
-_BYTES_A_LEVEL = 64  # of a value: its place in Arrow's buffers, and the object or list of Python
+_DEEPEST = 4  # depth of nested lists or structures
+_BYTES_A_LEVEL = 64  # per value: its place in Arrow's buffers, and its Python object or list
 _BYTES_A_PAGE = 2**10
-_PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = (
-    0,
-    2,
-    3,
-    8,
-)  # encodings bounded by a page's header
+# Encodings whose output the header of a page bounds.
+_PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
 _PAGES = {
     0: (5, {_PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY}),
     2: (7, {_PLAIN, _PLAIN_DICTIONARY}),
 }
-"""Type of a page to the field of its header that describes it, and the encodings it may have."""
+"""Field of the header that describes a page, and its allowed encodings, by type of page."""
 
 
 class NotARowError(ValueError):
-    """A file is no row of JSON values, or one that is too large."""
+    """A file is not one row of JSON values, or is too large."""
 
 
 def encode(row: Mapping[str, Any]) -> bytes:
     """Return a Parquet file of one row.
 
     Args:
-      row: Columns of numbers, texts, booleans, None, and lists and dictionaries of them.
+      row: Values by column: numbers, strings, booleans, None, and lists and dictionaries of them.
 
     Raises:
-      NotARowError: A column has values that Parquet cannot hold, such as lists of mixed types.
+      NotARowError: A column has values that Parquet cannot store, such as lists of mixed types.
     """
     buffer = io.BytesIO()
     try:
@@ -58,10 +54,10 @@ def encode(row: Mapping[str, Any]) -> bytes:
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """Return the row of a Parquet file that anybody may have made.
+    """Return the row of a Parquet file from an untrusted source.
 
     Raises:
-      NotARowError: It is damaged, has another number of rows or other types than JSON has, or
+      NotARowError: The file is damaged, has another number of rows or types outside of JSON, or
         needs more than 128 MiB to decode.
 
     Example:
@@ -78,7 +74,7 @@ def decode(data: bytes) -> dict[str, Any]:
         (row,) = file.read(use_threads=False).to_pylist()
     except NotARowError:
         raise
-    # For damage Arrow raises OSError too: nothing is read from a disk here.
+    # Arrow raises OSError for damaged data too; no disk is involved here.
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
         raise NotARowError(_one_line(error)) from error
     return row
@@ -98,7 +94,7 @@ def _check_types(file: pq.ParquetFile) -> None:
 
 
 def _is_json(kind: pa.DataType, depth: int = 0) -> bool:
-    """Return True for a type whose values are those of JSON; dates may be out of Python's range."""
+    """Return True for a type of JSON; dates are refused, they may be out of Python's range."""
     types = pa.types
     if types.is_list(kind) and depth < _DEEPEST:
         return _is_json(kind.value_type, depth + 1)
@@ -109,8 +105,8 @@ def _is_json(kind: pa.DataType, depth: int = 0) -> bool:
 
 
 def _check_size(about: pq.FileMetaData, data: bytes) -> None:
-    """Refuse a file that needs too much memory, or whose memory the headers of its pages do not bound."""
-    if not about.created_by.startswith("parquet-cpp-arrow"):  # Arrow reads others past their end
+    """Refuse a file that needs too much memory, or whose page headers do not bound its memory."""
+    if not about.created_by.startswith("parquet-cpp-arrow"):  # Arrow can read past the end
         raise NotARowError(f"it was written by {about.created_by[:40]!r}")
     total, group = 0, about.row_group(0)
     for column in map(group.column, range(group.num_columns)):
@@ -122,7 +118,7 @@ def _check_size(about: pq.FileMetaData, data: bytes) -> None:
         for page in _pages(column, data):
             values += page.values
             largest = max(largest, page.size)
-            # A text is stored once, in the dictionary, and may be repeated by every value.
+            # The dictionary stores a text once, and every value can repeat it.
             needed = values * (a_value + is_text * largest)
             total += page.size + _BYTES_A_PAGE
             if total + needed > _MOST_MEMORY:
@@ -159,9 +155,9 @@ def _pages(column: pq.ColumnChunkMetaData, data: bytes) -> Iterator[_Page]:
 
 
 class _Thrift:
-    """The page headers of Parquet, in Thrift's compact protocol: 32-bit integers and structures.
+    """Reader of Parquet's page headers: 32-bit integers and structures in Thrift's protocol.
 
-    Whatever Arrow's reader and this one could understand differently is refused: fields that are not in
+    The reader refuses everything that Arrow could read differently: fields that are not in
     ascending order, fields with a number in the long form, and integers with superfluous bits.
 
     Source: the compact protocol specification of Apache Thrift; parquet.thrift of Apache Parquet.
@@ -172,7 +168,7 @@ class _Thrift:
         self.end = place + _LARGEST_HEADER
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return fields by their number."""
+        """Return the fields of a structure by number."""
         fields: dict[int, Any] = {}
         number = 0
         while kind_and_delta := self.byte():
@@ -186,7 +182,7 @@ class _Thrift:
         return fields
 
     def value(self, kind: int, depth: int) -> Any:
-        """Return an integer of 32 bits or a structure, None for anything else."""
+        """Return a 32-bit integer or a structure, and None for other values."""
         if kind == 12 and depth < 4:
             return self.struct(depth + 1)
         if kind == 5:
@@ -197,7 +193,7 @@ class _Thrift:
             self.place += length
         elif kind == 6:
             self.varint(2**64)
-        elif kind not in (1, 2):  # booleans, which have no value of their own
+        elif kind not in (1, 2):  # booleans, whose type is their value
             raise NotARowError(f"a page's header has a field of type {kind}")
         return None
 

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, commit, machine, what computed it."""
+"""Provenance of a result: versions, commit, machine and device."""
 
 import collections
 import datetime
@@ -21,13 +21,13 @@ _ROOT = pathlib.Path(__file__).parents[2]
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit, machine, kind of device and the time now, as JSON types."""
+    """Return versions, commit, machine, kind of device and the current time, as JSON types."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {**_fixed(), "finished": now}
 
 
 def origin(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return where a record comes from, "unknown" for what its provenance does not say."""
+    """Return the provenance of a record, with "unknown" for missing values."""
     try:
         found = json.loads(record["provenance"])
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -40,7 +40,7 @@ def origin(record: Mapping[str, Any]) -> dict[str, str]:
 def _fixed() -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
-        "adamprox": adamprox.__version__,  # also from a checkout that is not installed
+        "adamprox": adamprox.__version__,  # works in a checkout without installation
         "commit": _commit(),
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0))
@@ -54,7 +54,7 @@ def _fixed() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """The commit of the checkout this code runs from, '-dirty' if files differ; '' without one."""
+    """Return the commit of this checkout, with '-dirty' if files differ, or '' outside of one."""
     git = ["git", "-C", str(_ROOT)]
     try:
         head = subprocess.run(

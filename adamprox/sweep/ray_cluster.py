@@ -1,8 +1,8 @@
-"""A Ray cluster to run cells on: started on this machine, and for it alone, or the user's own.
+"""A Ray cluster for sweeps: a private one on this machine, or the user's own.
 
-Whoever reaches a cluster can run any program as the user who started it. So one that is started
-here listens on the loopback interface only, asks for a token, and keeps its files and sockets in a
-directory of its owner's.
+Everybody who can connect to a cluster can run programs as the user who started it. Therefore a
+private cluster listens only on the loopback interface, requires a token, and keeps its files and
+sockets in a directory that only its owner can enter.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from adamprox.output import one_line
 from adamprox.sweep.local import cores
 
 OLDEST_RAY = "2.52"
-"""The oldest version of Ray that has token authentication."""
+"""Oldest version of Ray with token authentication."""
 
 _CONNECT_SECONDS = 5.0
-_TRIAL_SECONDS = 60.0  # most of it for the import of Ray from a slow disk
-_OBJECT_STORE_BYTES = 100 * 2**20  # cells and records are small
+_TRIAL_SECONDS = 60.0  # importing Ray from a slow disk takes most of it
+_OBJECT_STORE_BYTES = 100 * 2**20  # configurations and records are small
 _INSTALL = "run: pip install -e '.[ray]'"
 _QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
-# What begins an HTTP/2 connection, and thereby gRPC's, which Ray speaks: see RFC 9113, 3.4.
+# First bytes of an HTTP/2 connection, and hence of Ray's gRPC; see RFC 9113, 3.4.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _SETTINGS = 4
 _TRIAL = f"import ray, sys; ray.init(address=sys.argv[1], **{_QUIET})"
@@ -47,13 +47,13 @@ def load() -> Any:
     """Return the module ``ray``.
 
     Raises:
-      ValueError: It is not installed, or older than `OLDEST_RAY`.
+      ValueError: Ray is not installed, or older than `OLDEST_RAY`.
     """
     try:
         ray = importlib.import_module("ray")
     except ImportError:
         ray = None
-    version = getattr(ray, "__version__", None)  # a folder of that name has none
+    version = getattr(ray, "__version__", None)  # a folder named ray has none
     if version is None:
         raise ValueError(f"engine ray needs Ray, which is not installed; {_INSTALL}") from None
     if Version(version) < Version(OLDEST_RAY):
@@ -65,11 +65,11 @@ def load() -> Any:
 
 
 def check_cluster(address: str | None) -> None:
-    """Refuse a cluster that is not there, before anything is begun.
+    """Refuse a missing cluster before any work.
 
     Args:
-      address: Address for `adamprox.sweep.ray_engine.run_ray`; one that starts Ray on this machine
-        only needs it installed.
+      address: Address for `adamprox.sweep.ray_engine.run_ray`. None and ``local``, which start Ray
+        on this machine, only require its installation.
 
     Raises:
       ValueError: Ray is missing or too old, or no cluster at ``address`` takes our token.
@@ -84,18 +84,17 @@ def check_cluster(address: str | None) -> None:
 
 @contextlib.contextmanager
 def connected(ray: Any, workers: int | None, address: str | None) -> Iterator[None]:
-    """Connect to Ray, or start it, and disconnect afterwards; a connection of the user's is kept.
+    """Connect to Ray or start it, and disconnect afterwards; keep an existing connection.
 
     Args:
-      ray: The module.
-      workers: CPUs of a cluster that is started; as many as this process may use by default and at
-        most.
+      ray: Module ``ray``.
+      workers: Number of CPUs of a private cluster, at most and by default those of this process.
       address: Address for `adamprox.sweep.ray_engine.run_ray`.
     """
     if ray.is_initialized():
         yield
         return
-    # Ray takes SIGTERM for itself.
+    # Ray replaces the handler of SIGTERM.
     before = signal.getsignal(signal.SIGTERM)
     try:
         if address in (None, "local"):
@@ -111,12 +110,13 @@ def connected(ray: Any, workers: int | None, address: str | None) -> Iterator[No
 
 @contextlib.contextmanager
 def _started(ray: Any, cpus: int) -> Iterator[None]:
-    """A cluster of this machine, for it alone."""
+    """Start a private cluster on this machine, for the context."""
     variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
     variables["RAY_USAGE_STATS_ENABLED"] = os.environ.get("RAY_USAGE_STATS_ENABLED", "0")
     with _private_directory() as directory, _session(ray):
         with _environment(ray, variables), _loopback(), warnings.catch_warnings():
-            # Where JAX has been used, it warns of forks; these become Ray's programs at once.
+            # After use, JAX warns about forks; these are harmless, because Ray executes programs at
+            # once.
             warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
             ray.init(
                 address="local",
@@ -132,7 +132,7 @@ def _started(ray: Any, cpus: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _joined(ray: Any, address: str) -> Iterator[None]:
-    """A cluster of the user's."""
+    """Connect to the user's cluster, for the context."""
     if address != "auto":
         _check_address(address)
     _try(address)
@@ -147,7 +147,7 @@ def _joined(ray: Any, address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _session(ray: Any) -> Iterator[None]:
-    """Shut Ray down afterwards, and have it forget what it read of the environment."""
+    """Shut Ray down after the context, and reset what it read from the environment."""
     try:
         yield
     finally:
@@ -157,9 +157,9 @@ def _session(ray: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment(ray: Any, variables: dict[str, str]) -> Iterator[None]:
-    """Set ``variables`` while Ray starts; undo that and whatever Ray sets itself.
+    """Set ``variables`` while Ray starts; then restore the environment.
 
-    Its processes inherit them, and Ray in this one remembers what it needs.
+    Ray's processes inherit the variables, and Ray in this process remembers what it needs.
     """
     before = dict(os.environ)
     os.environ.update(variables)
@@ -173,17 +173,17 @@ def _environment(ray: Any, variables: dict[str, str]) -> Iterator[None]:
 
 
 def _read_environment(ray: Any) -> None:
-    """Have Ray read its variables again; by itself it does so once, when it is imported."""
+    """Make Ray read its variables again; by default it reads them only at import."""
     ray._raylet.Config.initialize("")
     ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextlib.contextmanager
 def _loopback() -> Iterator[None]:
-    """Have a cluster that is started listen on the loopback interface.
+    """Make a new cluster listen on the loopback interface.
 
-    An address of this machine does not: Ray replaces 127.0.0.1 by one that others can reach, but
-    where it holds that there are no clusters of many nodes, as on macOS.
+    The address 127.0.0.1 is not enough: Ray replaces it by a reachable address, unless the platform
+    (such as macOS) does not support clusters of several nodes. This context sets that flag.
     """
     constants: Any = importlib.import_module("ray._private.ray_constants")
     before = constants.ENABLE_RAY_CLUSTER
@@ -195,16 +195,17 @@ def _loopback() -> Iterator[None]:
 
 
 def _check_loopback(host: str) -> None:
-    """Refuse a cluster of ours that others can reach, should another version of Ray make one."""
+    """Refuse a private cluster that others can reach; another version of Ray may create one."""
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"Ray must listen on the loopback interface only, it listens on {host}")
 
 
 @contextlib.contextmanager
 def _private_directory() -> Iterator[str]:
-    """A directory that only its owner can enter; in /tmp, for a socket's path has to be short.
+    """Create a directory in /tmp that only its owner can enter; paths of sockets must be short.
 
-    It is one within another, because Ray opens the directory that it is given to everybody.
+    Yields:
+      A path inside the directory, because Ray makes its own directory accessible to everybody.
     """
     directory = tempfile.mkdtemp(prefix="ray-", dir=os.environ.get("RAY_TMPDIR") or "/tmp")
     try:
@@ -214,7 +215,7 @@ def _private_directory() -> Iterator[str]:
 
 
 def _token() -> str:
-    """Return the user's token where the environment has one, else a new one."""
+    """Return the user's token from the environment, else a new one."""
     token, path = os.environ.get("RAY_AUTH_TOKEN"), os.environ.get("RAY_AUTH_TOKEN_PATH")
     name = "RAY_AUTH_TOKEN"
     if not token and path:
@@ -225,7 +226,7 @@ def _token() -> str:
             raise ValueError(f"{name} cannot be read: {error.strerror}") from None
     elif not token:
         return secrets.token_hex(32)
-    if not (token and token.isascii() and token.isprintable()):  # goes into a header of HTTP
+    if not (token and token.isascii() and token.isprintable()):  # for an HTTP header
         raise ValueError(f"{name} must be a line of printable ASCII characters")
     return token
 
@@ -235,7 +236,7 @@ def _no_cluster(reason: str) -> ValueError:
 
 
 def _check_address(address: str) -> None:
-    """Refuse what is not there within seconds; Ray itself tries for minutes, then ends the process."""
+    """Refuse a wrong address in seconds; Ray retries for minutes, and then ends the process."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
         raise ValueError(f"address must be local, auto or host:port, got {address!r}")
@@ -250,7 +251,7 @@ def _check_address(address: str) -> None:
 
 
 def _try(address: str) -> None:
-    """Connect in another process: without the right token Ray complains at length, or aborts."""
+    """Connect in another process first: with a wrong token Ray prints long errors, or aborts."""
     command = [sys.executable, "-P", "-c", _TRIAL, address]
     once = os.environ | {"RAY_NUM_REDIS_GET_RETRIES": "1"}
     try:

@@ -1,8 +1,8 @@
-"""The Ray engine: one single-threaded actor a CPU of a cluster; the driver writes the records.
+"""The Ray engine: one single-threaded actor per CPU of a cluster; the driver writes the records.
 
-Actors, because a task cannot be sent to the process that has compiled its program. An actor that
-is killed is replaced and its cell run again; Ray itself retries nothing, or a cell that kills its
-worker would do so for ever.
+The engine uses actors because a Ray task cannot be sent to the process that has compiled its
+program. The driver replaces a killed actor and repeats its run. Ray itself retries nothing;
+otherwise a run that kills its worker would repeat forever.
 """
 
 import pathlib
@@ -25,29 +25,29 @@ def run_ray(
     address: str | None = None,
     deadline: float | None = None,
 ) -> Iterator[Record]:
-    """The records of ``cells``, run on a Ray cluster; each is on disk before it is yielded.
+    """Execute ``cells`` on a Ray cluster and yield their records, each after it is on disk.
 
-    The package and the data sets must be on every node. A node that sees the directory of
-    ``results`` keeps checkpoints there; on others a cell whose worker died starts anew.
+    Every node needs the package and the data sets. A node with access to the directory of
+    ``results`` writes checkpoints there. On other nodes, a run whose worker died starts again.
 
     Args:
-      cells: What to run, in order of preference.
-      results: Where the driver, this process, writes records.
-      workers: Actors, each of one CPU; as many as the cluster has CPUs by default and at most.
-      address: None or ``local`` starts Ray on this machine, for this machine and behind a token;
-        ``auto`` finds the cluster that this machine is part of; ``host:port`` is a cluster's head.
-        A connection that there is already is used instead, and kept.
-      deadline: `time.monotonic` at which to stop; None for no limit.
+      cells: Runs to execute, in order of preference.
+      results: Store of the records; this process, the driver, writes them.
+      workers: Number of actors of one CPU each, at most and by default the CPUs of the cluster.
+      address: Address of the cluster. None or ``local`` starts a private cluster on this machine
+        with a token, ``auto`` finds the cluster of this machine, ``host:port`` is the head of a
+        cluster. An existing connection has priority and stays open.
+      deadline: Time of `time.monotonic` at which to stop; None for no limit.
 
     Returns:
-      One record a cell, as they finish.
+      An iterator with one record per run, in order of completion.
 
     Raises:
       ValueError: Ray is missing or too old, or no cluster at ``address`` takes our token.
 
     Source: P. Moritz et al., Ray: a distributed framework for emerging AI applications, OSDI 2018.
     """
-    return _run(load(), cells, results, workers, address, deadline)  # without Ray nothing is begun
+    return _run(load(), cells, results, workers, address, deadline)  # raise at once
 
 
 def _run(ray: Any, cells, results: Results, workers, address, deadline) -> Iterator[Record]:
@@ -81,7 +81,7 @@ class _Actors:
     def result(self, handle: Any) -> Any:
         try:
             return self._ray.get(handle)
-        except self._ray.exceptions.RayTaskError as error:  # the cell's own
+        except self._ray.exceptions.RayTaskError as error:  # an error of the run
             raise error.cause from None
         except self._ray.exceptions.RayError:
             raise WorkerDiedError from None
@@ -91,17 +91,17 @@ class _Actors:
 
 
 class _Actor:
-    """What runs on a node."""
+    """Worker on a node of the cluster."""
 
     def __init__(self):
         use_one_thread()
 
     def ready(self) -> None:
-        """Return, which shows that there was a CPU for this actor."""
+        """Do nothing: the return shows that this actor has a CPU."""
 
     def compute(self, cell: Cell, key: str, scratch: pathlib.Path) -> tuple[Columns, Columns]:
         if cell_key(cell) != key:
             raise ValueError(
-                f"data and package must be the same on all nodes, {platform.node()} has others"
+                f"data and package must be the same on all nodes, those of {platform.node()} differ"
             )
         return compute(cell, scratch if scratch.parent.is_dir() else None)

@@ -1,4 +1,4 @@
-"""Run the cells that have no record yet, with a progress bar."""
+"""Execute the runs without a record, with a progress display."""
 
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,12 +21,12 @@ from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
 
 Engine = Callable[[Sequence[Cell], Results, int | None, str | None, float | None], Iterator[Record]]
-"""(cells, results, workers, address, deadline) -> the records as they finish, on disk by then."""
+"""Function (cells, results, workers, address, deadline) -> records, each after it is on disk."""
 
 View = Callable[[Sequence[Cell], Sequence[Record]], RenderableType]
 
 ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_ray}
-"""Where cells run: processes and devices of this machine, or a Ray cluster."""
+"""Engines by name: processes and devices of this machine, or a Ray cluster."""
 
 
 def run_cells(
@@ -40,23 +40,24 @@ def run_cells(
     view: View | None = None,
     console: Console | None = None,
 ) -> list[Record]:
-    """Make sure that every cell has a record; run those that do not.
+    """Execute the runs without a record, and return the records of all runs.
 
-    Interrupted, it leaves the records of finished cells; called again, it runs the rest. Two sweeps
-    into one directory at once share the cells between them.
+    After an interruption the records of finished runs remain, and another call executes the rest.
+    Two simultaneous sweeps with one directory divide the runs.
 
     Args:
-      cells: What is wanted; duplicates count once.
-      results: Where records are and go.
-      workers: How many cells at once, 0 for this process itself, None for what suits the machine.
-      engine: A key of `ENGINES`: ``local`` or ``ray``.
-      address: Of a Ray cluster; see `adamprox.sweep.ray_engine.run_ray`.
-      deadline: `time.monotonic` at which to stop; None for no limit.
-      view: What is shown above the progress bar of a terminal, of all cells and the records so far.
-      console: Where progress is shown; standard error by default.
+      cells: Configurations of the runs; duplicates count once.
+      results: Store of the records.
+      workers: Number of runs at once, 0 for this process itself, None for a default of the engine.
+      engine: Key of `ENGINES`: ``local`` or ``ray``.
+      address: Address of a Ray cluster; see `adamprox.sweep.ray_engine.run_ray`.
+      deadline: Time of `time.monotonic` at which to stop; None for no limit.
+      view: Function from all runs and the records so far to a display above the progress bar on a
+        terminal, or None.
+      console: Console for progress; standard error by default.
 
     Returns:
-      One record a distinct cell, in the order of ``cells``.
+      One record per distinct run, in the order of ``cells``.
 
     Raises:
       ValueError: There is no such engine, or not here, or no such number of workers, or a cell
@@ -86,9 +87,9 @@ def run_cells(
     check_data(missing)
     results.clear_leftovers(wanted)
     for path in results.distrusted(missing):
-        line = Text(f"{path} is damaged or of another cell: run again")
+        line = Text(f"{path} is damaged or of another run: run again")
         console.print(line, soft_wrap=True)
-    console.print(f"{len(wanted)} cells, {len(wanted) - len(missing)} already done")
+    console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} already done")
     if missing:
         finished = ENGINES[engine](missing, results, workers, address, deadline)
         with _progress(console) as progress:
@@ -103,12 +104,12 @@ def run_cells(
 
 
 class _Progress(Progress):
-    """A progress bar below whatever is ``above``."""
+    """Progress bar below the renderable ``above``."""
 
     above: RenderableType = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """What `rich` draws."""
+        """Yield the parts of the display to `rich`."""
         yield self.above
         yield from super().get_renderables()
 

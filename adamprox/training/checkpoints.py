@@ -1,8 +1,8 @@
 """Checkpoints of unfinished runs, to lose little work when a process is killed.
 
-A checkpoint counts only if its content matches the stored digest. If it does not match, or cannot be
-read, the previous checkpoint is used. Without any intact checkpoint the run starts again, and gives
-the same result later.
+A checkpoint counts only if its content matches the stored digest. If it does not match, or cannot
+be read, the previous checkpoint is used. Without any intact checkpoint the run starts again, and
+gives the same result later.
 """
 
 import hashlib
@@ -55,8 +55,8 @@ class Checkpoints:
     def save(self, number: int, state: Any, history: list, *, force: bool = False) -> None:
         """Save a checkpoint after epoch ``number`` if one is due, or with ``force``.
 
-        A checkpoint is written as a whole or not at all. If saving fails, for example on a full disk,
-        the method warns and training continues; the next checkpoint may succeed.
+        A checkpoint is written as a whole or not at all. If saving fails, for example on a full
+        disk, the method warns and training continues; the next checkpoint may succeed.
         """
         if not (self._due() or force):
             return
@@ -172,7 +172,7 @@ def _is_plain(path: pathlib.Path, like: Any) -> bool:
 
 
 def digest(state: Any, history: Any = ()) -> str:
-    """Return the SHA-256 of the bytes, shapes and dtypes of all leaves, and of ``history`` as JSON."""
+    """Return the SHA-256 of bytes, shapes and dtypes of all leaves, and of ``history``."""
     total = hashlib.sha256(json.dumps(history, sort_keys=True).encode())
     for leaf in jax.tree.leaves(jax.device_get(state)):
         leaf = np.ascontiguousarray(leaf)

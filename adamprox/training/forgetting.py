@@ -1,9 +1,9 @@
 """Variants of Adam that limit the effect of a huge first gradient, for an alternative explanation.
 
 A deep network without BatchNorm starts with gradients that are far larger than all later ones. At
-β₂ = 0.999 their effect on √v decays as e^(−t/2000), with a half-life of 1,386 steps. Until then λx is
-negligible beside √v in Adam-ℓ2, while AdamW decays from the first step on. Each variant here makes the
-second moment decay earlier, or clips such a gradient.
+β₂ = 0.999 their effect on √v decays as e^(−t/2000), with a half-life of 1,386 steps. Until then λx
+is negligible beside √v in Adam-ℓ2, while AdamW decays from the first step on. Each variant here
+makes the second moment decay earlier, or clips such a gradient.
 """
 
 from typing import Any, NamedTuple

@@ -20,8 +20,8 @@ from adamprox.training.step import Hyperparameters, Sums, TrainState
 class EpochResult(NamedTuple):
     """Results of one epoch, on the host; losses are without the multiplier.
 
-    The evaluation columns (``train_set_*``, ``validation_*``, ``test_*``) are None for epochs without
-    evaluation.
+    The evaluation columns (``train_set_*``, ``validation_*``, ``test_*``) are None for epochs
+    without evaluation.
 
     Attributes:
       epoch: Number of the epoch, from 1.
@@ -217,7 +217,7 @@ def restored(checkpoints: Checkpoints, start: Training) -> Training:
 def evaluation_ranges(
     network: CompiledNetwork, schedule: Schedule, number: int
 ) -> dict[str, tuple[int, int]]:
-    """Return the evaluations after epoch ``number``: ranges of the pool by prefix of the columns."""
+    """Return ranges of the pool to evaluate after epoch ``number``, by prefix of the columns."""
     if not schedule.visits(number):
         return {}
     columns = {"validation": "validation", "test": "test"}

@@ -1,7 +1,8 @@
 """Compiled functions of one network and data set, for one run or several at once.
 
-Runs are stacked on axis 0 of every array. All runs share the number of the step. Therefore no condition
-depends on a run, and work that is needed once per epoch is outside of the loop over steps.
+Runs are stacked on axis 0 of every array. All runs share the number of the step. Therefore no
+condition depends on a run, and work that is needed once per epoch is outside of the loop over
+steps.
 """
 
 import functools
@@ -77,8 +78,8 @@ class CompiledProgram(NamedTuple):
     Attributes:
       network: Parts that do not depend on the optimizers.
       start: Function (variables of one run, hyperparameters) -> TrainState.
-      epoch: Function (TrainState, hyperparameters, seeds int32[K], number, pool) -> (TrainState, Sums,
-        histograms int32[K, 28] of |step|/α at the first step); it donates the state.
+      epoch: Function (TrainState, hyperparameters, seeds int32[K], number, pool) -> (TrainState,
+        Sums, histograms int32[K, 28] of |step|/α at the first step); it donates the state.
       evaluate: Function (variables, pool, start, stop) -> Sums, compiled once for all ranges.
     """
 
@@ -105,8 +106,8 @@ def _network(images: ImageSpec, network: NetworkSpec, mesh: Mesh | None) -> Comp
 
     @functools.lru_cache(maxsize=_INITIALIZATIONS)
     def init(seed):
-        # Initialize layer by layer, without jit: layers share a few shapes. One program with a hundred
-        # random draws would take longer to compile than all layers take to run.
+        # Initialize layer by layer, without jit: layers share a few shapes. One program with a
+        # hundred random draws would take longer to compile than all layers take to run.
         key = jax.random.key(seed)
         return classic_random(lambda: model.lazy_init(key, shape, train=False))  # pyright: ignore
 
@@ -126,8 +127,8 @@ def _pool(splits) -> tuple[Pool, dict[str, tuple[int, int]]]:
 def classic_random(function, *args):
     """Call ``function`` with JAX's classic layout of random counters.
 
-    The newer, partitionable layout compiles several times slower on a CPU. Its benefit, generation on
-    sharded arrays, is not needed for parameters and permutations.
+    The newer, partitionable layout compiles several times slower on a CPU. Its benefit, generation
+    on sharded arrays, is not needed for parameters and permutations.
     """
     with jax.threefry_partitionable(False):
         return function(*args)
@@ -140,9 +141,9 @@ def compile_program(
 
     Args:
       program: Network, data set, and the optimizers of the runs on one device.
-      mesh: Devices, or None for one device. A mesh with axis ``runs`` divides the runs; each device has
-        as many as ``program`` has optimizers. A mesh with axis ``batch`` divides the batches of one
-        run; BatchNorm still uses statistics of the whole batch.
+      mesh: Devices, or None for one device. A mesh with axis ``runs`` divides the runs; each device
+        has as many as ``program`` has optimizers. A mesh with axis ``batch`` divides the batches of
+        one run; BatchNorm still uses statistics of the whole batch.
       way: Function `vectorized`, `sequential` or `alone`; None for the choice of `batching`.
     """
     return _program(program, mesh, way or batching(len(program.optimizers)))
@@ -277,8 +278,8 @@ def _batch(
 def _step(program: Program, network: CompiledNetwork, way: Callable) -> Callable:
     """Build the function for step k of an epoch, of all runs that have not diverged.
 
-    It is ``(k, carry, hyperparameters, images, labels) -> carry``. The carry has the state, the sums,
-    and the directions of the epoch's first step.
+    It is ``(k, carry, hyperparameters, images, labels) -> carry``. The carry has the state, the
+    sums, and the directions of the epoch's first step.
     """
     same = program.one_order
     gradient = way(make_gradient(network.model), (False, False, same, same))

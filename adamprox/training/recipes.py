@@ -1,7 +1,7 @@
 """Optimizers of training runs by name: a direction and the regularizer that follows it.
 
-The chain of the two is the optimizer of the same name in `adamprox.optimizers`; the tests compare them.
-Training records the magnitudes of the direction alone.
+The chain of the two is the optimizer of the same name in `adamprox.optimizers`; the tests compare
+them. Training records the magnitudes of the direction alone.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Direction = Callable[[Any], optax.GradientTransformation]
 
 
 def _l2_then(direction: Direction, *before: optax.GradientTransformation):
-    """Return a recipe that applies ``before`` to the loss gradient and then adds the regularizer's."""
+    """Return a recipe with the regularizer's gradient, added after ``before``."""
     return lambda alpha, weight_decay: Recipe(
         optax.chain(*before, add_l2_gradient(weight_decay), direction(alpha))
     )

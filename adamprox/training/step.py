@@ -82,7 +82,7 @@ def count(logits: Any, labels: Any, there: Any = True) -> Sums:
 
 
 def make_gradient(model: nn.Module) -> Callable:
-    """Build ``gradient(variables, loss_multiplier, images, labels) -> (gradient, variables, sums)``.
+    """Build ``(variables, loss_multiplier, images, labels) -> (gradient, variables, sums)``.
 
     The function is for one run. It differentiates the mean loss times the multiplier; the sums are
     without the multiplier. ``images`` are normalized float32[N, H, W, C].
