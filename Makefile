@@ -1,10 +1,10 @@
-# Two commands do everything: `make demo` and `make test`. Needs Python >= 3.11, git and make.
+# `make demo` runs the experiments, `make check` all checks. Needs Python >= 3.11, git and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo figures test test-slow test-lowest lint format benchmark notebooks docs clean
+.PHONY: demo figures check test test-slow test-lowest lint format benchmark notebooks docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo
@@ -27,14 +27,17 @@ benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.convolution
 	$(BIN)/python -m benchmarks.training_step
 
+# Everything that must pass before a commit.
+check: lint test
+
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# What takes minutes each, and is left out above.
+# Tests that take minutes each; `make test` skips them.
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m 'slow and not gpu'
 
-# The suite with the oldest versions that pyproject.toml allows, whose own warnings do not count.
+# The suite with the oldest versions that pyproject.toml allows; their warnings are ignored.
 test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/python -m pytest -o filterwarnings=ignore \
 	  --ignore tests/test_documentation.py --ignore tests/test_notebooks.py

@@ -90,24 +90,24 @@ class TorchOptimizer:
             self.optimizer.step()
 
 
-def make_contestants() -> dict:
-    """Return all contestants, by name."""
+def make_candidates() -> dict:
+    """Return all candidates, by name."""
     shapes = leaves()
-    contestants: dict = {name: JaxOptimizer(tx, shapes) for name, tx in OPTIMIZERS.items()}
+    candidates: dict = {name: JaxOptimizer(tx, shapes) for name, tx in OPTIMIZERS.items()}
     if importlib.util.find_spec("torch"):
         torch = importlib.import_module("torch")
-        contestants["torch AdamW, fused"] = TorchOptimizer(torch, shapes, fused=True)
-        contestants["torch AdamW, loop"] = TorchOptimizer(torch, shapes, foreach=False)
-    return contestants
+        candidates["torch AdamW, fused"] = TorchOptimizer(torch, shapes, fused=True)
+        candidates["torch AdamW, loop"] = TorchOptimizer(torch, shapes, foreach=False)
+    return candidates
 
 
-def measure(contestants: dict, rounds: int, burst: int = 5) -> dict[str, list[float]]:
+def measure(candidates: dict, rounds: int, burst: int = 5) -> dict[str, list[float]]:
     """Return seconds per step, one entry per round; the first round only warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for round_number in range(rounds + 1):
-        for name in random.Random(round_number).sample(list(contestants), len(contestants)):
+        for name in random.Random(round_number).sample(list(candidates), len(candidates)):
             start = time.perf_counter()
-            contestants[name].run(burst)
+            candidates[name].run(burst)
             if round_number:
                 seconds[name].append((time.perf_counter() - start) / burst)
     return seconds
@@ -117,8 +117,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=80)
-    contestants = make_contestants()
-    seconds = measure(contestants, parser.parse_args().rounds)
+    candidates = make_candidates()
+    seconds = measure(candidates, parser.parse_args().rounds)
     table = Table(
         "optimizer", "ms per step", "over optax.adamw", "quartiles", "bytes per parameter"
     )
@@ -127,7 +127,7 @@ def main() -> None:
         low, middle, high = statistics.quantiles(ratios, n=4)
         milliseconds = f"{1e3 * statistics.median(values):.2f}"
         table.add_row(
-            name, milliseconds, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", contestants[name].bytes
+            name, milliseconds, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", candidates[name].bytes
         )
     Console().print(table)
 

@@ -105,7 +105,7 @@ def measure(devices: int, shapes=None, names=None) -> dict[str, dict]:
         held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         memory, hlo = compiled.memory_analysis(), compiled.as_text()
         if memory is None or hlo is None:
-            raise RuntimeError("this backend does not show what it compiled")
+            raise RuntimeError("this backend reports no memory use or HLO")
         rows[name] = {
             "state": held / size,
             "scratch": memory.temp_size_in_bytes * devices / size,

@@ -140,7 +140,7 @@ def test_an_interrupted_writer_does_not_go_on(tmp_path, monkeypatch):
         checkpoints.save(1, STATE, [])
 
 
-@pytest.mark.filterwarnings("ignore:.*passed over")
+@pytest.mark.filterwarnings("ignore:.*skipped")
 @pytest.mark.parametrize(
     ("identity", "like"),
     [

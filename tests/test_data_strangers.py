@@ -86,10 +86,12 @@ def test_no_command_imports_what_a_file_names(folder, trap, monkeypatch, capsys)
     loading.forget()
     where = str(folder.parents[1])
     check = doctor.data_set("cifar10", folder.parents[1])
-    assert check.status == doctor.FAILED and "features.json is not that of cifar10" in check.value
+    assert (
+        check.status == doctor.FAILED and "features.json does not belong to cifar10" in check.value
+    )
     monkeypatch.setenv("COLUMNS", "1000")
     assert command.main(["list", "--data-dir", where]) == 0
-    assert "features.json is not that of cifar10" in capsys.readouterr().out
+    assert "features.json does not belong to cifar10" in capsys.readouterr().out
     assert not (trap / "ran").exists() and EVIL.split(".")[0] not in sys.modules
 
 

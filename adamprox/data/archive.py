@@ -176,7 +176,7 @@ def _members(data: bytearray) -> Iterator[tuple[tarfile.TarInfo, memoryview]]:
         yield member, content
         records = {}
     if np.frombuffer(data, np.uint8)[start:].any():
-        raise ArchiveError("holds bytes that are no tar file after its last member")
+        raise ArchiveError("has bytes after its last member that are not part of a tar file")
 
 
 def _member(data: bytearray, start: int) -> tuple[tarfile.TarInfo, memoryview, int]:

@@ -52,7 +52,7 @@ def stored_provenance(directory: pathlib.Path) -> dict[str, Any]:
     """
     about = _json(directory, "metadata.json")
     if not _matches(about, _PROVENANCE):
-        raise DamagedDataError("metadata.json is not what was prepared")
+        raise DamagedDataError("metadata.json is not as prepared")
     archive = {**about["archive"], "name": one_line(about["archive"]["name"])}
     return {**about, "archive": archive, "warnings": [*map(one_line, about["warnings"])]}
 
@@ -65,11 +65,11 @@ def read(layout: Layout, directory: pathlib.Path) -> Dataset:
     """
     about = stored_provenance(directory)
     if _json(directory, "features.json") != _features(layout):
-        raise DamagedDataError(f"features.json is not that of {layout.name}")
+        raise DamagedDataError(f"features.json does not belong to {layout.name}")
     lengths = _shard_lengths(layout, directory)
     counts = {split: sum(lengths[split]) for split in _SPLITS}
     if counts != about["counts"] or sum(counts.values()) * _IMAGE_BYTES > UNPACKED_LIMIT:
-        raise DamagedDataError("dataset_info.json and metadata.json do not fit together")
+        raise DamagedDataError("dataset_info.json and metadata.json contradict each other")
     files = [file for split in _SPLITS for file in _files(layout, directory, split, lengths[split])]
     data = assemble(layout, _read_records(layout, files, counts))
     if data.fingerprint != about["fingerprint"]:
@@ -170,7 +170,7 @@ def _shard_lengths(layout: Layout, directory: pathlib.Path) -> dict[str, list[in
     few = all(len(one["shardLengths"]) <= _MOST_SHARDS for one in named.values())
     whole = few and _DIGITS(downloaded) and named.keys() == {*_SPLITS}
     if info != _info(layout) or not whole:
-        raise DamagedDataError(f"dataset_info.json is not that of {layout.name}")
+        raise DamagedDataError(f"dataset_info.json does not belong to {layout.name}")
     return {name: [*map(int, named[name]["shardLengths"])] for name in _SPLITS}
 
 
@@ -183,7 +183,7 @@ def _json(directory: pathlib.Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedDataError(f"{name} cannot be read ({type(error).__name__})") from None
     if not isinstance(value, dict):
-        raise DamagedDataError(f"{name} is not what was prepared")
+        raise DamagedDataError(f"{name} is not as prepared")
     return value
 
 
@@ -196,7 +196,9 @@ def _check_file(path: pathlib.Path, most: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise DamagedDataError(f"{path.name} is not a plain file")
     if status.st_size > most:
-        raise DamagedDataError(f"{path.name} has {status.st_size:,} bytes, at most {most:,} fit")
+        raise DamagedDataError(
+            f"{path.name} has {status.st_size:,} bytes, at most {most:,} are allowed"
+        )
 
 
 def _files(
@@ -259,7 +261,7 @@ def _decoded(records: Iterator[bytes], count: int, layout: Layout) -> Records:
         except DamagedDataError:
             raise
         except Exception as error:  # errors of protobuf and zlib have no common base
-            raise DamagedDataError(f"record {number} is no image ({error})") from error
+            raise DamagedDataError(f"record {number} is not an image ({error})") from error
         rows[number] = np.frombuffer(image, np.uint8)
     return Records(images, {"label": labels})
 

@@ -217,7 +217,9 @@ class _Sweep:
             self.deaths[cell_key(cell)] += 1
             final = self.deaths[cell_key(cell)] >= _TRIES
             (self.lost if final else self.waiting).append(cell)
-            _log.warning("a worker died at %s%s", describe(cell), "" if final else "; run again")
+            _log.warning(
+                "a worker died during %s%s", describe(cell), "" if final else "; run again"
+            )
         self.start(place)
 
     def end(self) -> None:

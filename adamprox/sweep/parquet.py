@@ -138,7 +138,7 @@ def _pages(column: pq.ColumnChunkMetaData, data: bytes) -> Iterator[_Page]:
         place = dictionary
     end = place + column.total_compressed_size
     if not 4 <= place <= end <= len(data):
-        raise NotARowError("a column lies outside of it")
+        raise NotARowError("a column lies outside of the file")
     while place < end:
         thrift = _Thrift(data, place)
         header = thrift.struct()
@@ -147,9 +147,9 @@ def _pages(column: pq.ColumnChunkMetaData, data: bytes) -> Iterator[_Page]:
         page = _Page(body[1], header[2], thrift.place + header[3])
         levels = {body.get(3, _RLE), body.get(4, _RLE)}
         if body[2] not in encodings or levels != {_RLE}:
-            raise NotARowError("a page has an encoding of its own")
+            raise NotARowError("a page has an unexpected encoding")
         if min(page.values, page.size, header[3]) < 0 or page.end > end:
-            raise NotARowError("a page has a size that cannot be")
+            raise NotARowError("a page has an impossible size")
         yield page
         place = page.end
 
@@ -175,7 +175,7 @@ class _Thrift:
             kind, delta = kind_and_delta & 15, kind_and_delta >> 4
             number += delta
             if not delta or number > 100:
-                raise NotARowError("a page's header has a field of an odd number")
+                raise NotARowError("a page's header has a field with an invalid number")
             value = self.value(kind, depth)
             if value is not None:
                 fields[number] = value

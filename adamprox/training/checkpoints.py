@@ -76,7 +76,7 @@ class Checkpoints:
             if was_interrupted(error):
                 raise
             path, reason = self.directory / str(number), " ".join(str(error).split())
-            warnings.warn(f"{path} cannot be saved, training goes on: {reason}", stacklevel=2)
+            warnings.warn(f"{path} cannot be saved, training continues: {reason}", stacklevel=2)
             self._remove_unfinished()
         self._last = time.monotonic()
 
@@ -111,7 +111,7 @@ class Checkpoints:
                 found = self._read(manager, number, like) if _is_plain(path, like) else None
                 if found is not None:
                     return found
-                warnings.warn(f"{path} is damaged or of another run: passed over", stacklevel=2)
+                warnings.warn(f"{path} is damaged or of another run: skipped", stacklevel=2)
                 # Remove it to free its number for the next checkpoint.
                 shutil.rmtree(path, ignore_errors=True)
         return None

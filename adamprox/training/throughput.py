@@ -124,7 +124,7 @@ def _rates(program: Program, folder: pathlib.Path) -> dict[int, float]:
     known = {**_known(folder), _name(program): {str(runs): rate for runs, rate in rates.items()}}
     write_atomically(folder / _FILE, json.dumps(known, indent=1, sort_keys=True))
     summary = ", ".join(f"{runs}: {rate:,.0f}" for runs, rate in rates.items())
-    _log.warning("images a second by runs at once: %s", summary)
+    _log.warning("images per second by runs at once: %s", summary)
     return rates
 
 
