@@ -53,7 +53,8 @@ def adam_direction(
         moments (see `scale_by_adam`).
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count.
+      schedule: Multiplier η_t ≥ 0 of α, a number or a callable of the step count (0 at the first
+        step).
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
@@ -112,8 +113,8 @@ def adam_l2(
       weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
-        first step.
+      schedule: Multiplier η_t ≥ 0 of α, a number or a callable of the step count (0 at the first
+        step).
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
@@ -173,8 +174,8 @@ def adamw(
         learning rate (optax's ``weight_decay`` is λ/α).
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
-        first step.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
+        first step).
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
@@ -235,8 +236,8 @@ def adamprox(
         learning rate (optax's ``weight_decay`` is λ/α).
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
-        first step.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
+        first step).
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
@@ -299,8 +300,8 @@ def adamprox_l2(
         schedule, *not* multiplied by the learning rate.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
-        first step.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
+        first step).
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:
@@ -361,8 +362,8 @@ def adamprox_l1(
         *not* multiplied by the learning rate.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
-      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count, 0 at the
-        first step.
+      schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
+        first step).
       nesterov: True for Nesterov momentum, as in NAdam.
 
     Returns:

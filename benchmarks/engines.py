@@ -5,8 +5,7 @@ Cost: about eight minutes on two cores with the defaults.
 
 Every round executes the sweep once with each engine, into a new directory and with the same number
 of workers. The wall time includes the start of processes, and of Ray if it starts here. The
-overhead is the difference between the wall time and the summed durations of the runs, divided by
-the workers.
+overhead is the wall time minus the summed durations of the runs per worker.
 """
 
 import dataclasses

@@ -4,7 +4,7 @@ A one-dimensional convolution is a product of polynomials. Their values at five 
 infinity turn it into six products of numbers. In two dimensions a tile Y of 4×4 outputs depends on
 a window X of 6×6 inputs. With the matrices A, B, G of one dimension and the kernel K,
 
-  Y = Aᵀ [(G K Gᵀ) ⊙ (Bᵀ X B)] A,    ∂K = Gᵀ [(Bᵀ X B) ⊙ (A ∂Y Aᵀ)] G,
+  Y = Aᵀ [(G K Gᵀ) ⊙ (Bᵀ X B)] A,    ∂K = Gᵀ [(Bᵀ X B) ⊙ (A ∂Y Aᵀ)] G.
 
 The sum over channels, or over images, turns each of the 36 entries of ⊙ into a matrix product.
 

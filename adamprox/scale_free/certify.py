@@ -50,9 +50,9 @@ def scale_freeness(
     ``global_rescaling``, the weaker property of sign and norm methods.
 
     The test repeats all of this with gradients of about 2⁻⁴⁰ … 2³⁰, and finds the scale at which an
-    ε matters. Every ε above 1e-23 is found. In float32 the squares of smaller gradients are out of
-    range. With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰, and
-    every ε above 1e-120 is found.
+    ε matters. The test detects every ε above 1e-23. In float32 the squares of smaller gradients are
+    out of range. With ``params`` of float64 (under ``jax.enable_x64``) the scales begin at 2⁻⁴⁰⁰,
+    and the test detects every ε above 1e-120.
 
     The deviation of a coordinate is its median over 15 gradient sequences (fewer for more than
     2,000 coordinates, at least 3). No verdict depends on a rare sequence. These sequences, the
@@ -96,7 +96,7 @@ def scale_freeness(
       A `ScaleFreeness`.
 
     Raises:
-      TypeError: ``tx`` or what ``make`` returns has no ``init`` and ``update``; ``params`` holds
+      TypeError: ``tx`` or a result of ``make`` has no ``init`` and ``update``; ``params`` has
         leaves that are not real floating-point arrays; ``make`` or ``extra_args`` is not callable.
       ValueError: A number is outside the range given above; ``params`` is empty.
 
