@@ -54,7 +54,7 @@ def proxgen(
       b2: β₂ in [0, 1), decay of the second moment.
       eps: ε ≥ 0. With 0.0 a coordinate that never saw a gradient minimizes R alone, or does not
         move while η_t λ α = 0.
-      schedule: η_t ≥ 0, a number or a callable of the step count.
+      schedule: Multiplier η_t ≥ 0 of α, a number or a callable of the step count.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.

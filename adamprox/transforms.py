@@ -132,7 +132,8 @@ def decay_weights(
 
     Args:
       weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule.
-      schedule: η_t ≥ 0, a number or a callable of the step count (0 at the first step).
+      schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count (0 at the first
+        step).
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 
     Returns:
@@ -175,7 +176,8 @@ def proximal(
       prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
       weight: λ ≥ 0 per step, not multiplied by the learning rate; a number, traced scalar or
         schedule.
-      schedule: η_t ≥ 0, a number or a callable of the step count (0 at the first step).
+      schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count (0 at the first
+        step).
       mask: Pytree of booleans, or a callable that returns one; the prox sees only True leaves.
       round_inward: True to keep real parameters within the bounds of `prox.box`, to the last bit.
         On a CPU this costs a tenth of a step of Adam.
