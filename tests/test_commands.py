@@ -57,6 +57,7 @@ def test_a_path_is_shown_as_it_is(tmp_path, capsys, monkeypatch, name):
 @pytest.mark.parametrize("text", ["[/red]", "[bold", "[/]", "\\[", ":smile:", "é\x1b[31m"])
 def test_odd_values_are_refused_in_one_line(tmp_path, capsys, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     commands = [
         [text],
         ["fig01", "--preset", text],

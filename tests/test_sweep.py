@@ -179,7 +179,7 @@ def test_a_killed_worker_costs_only_its_cell_which_is_run_again(tmp_path):
 def test_a_cell_that_kills_every_worker_is_named_when_the_others_are_done(tmp_path):
     cells = [Fatal(0.0, deaths=99), *(Fatal(float(n)) for n in range(1, 4))]
     results = Results(tmp_path)
-    with pytest.raises(LostCellsError, match=r"1 of the cells .* 3 times .*number=0\.0"):
+    with pytest.raises(LostCellsError, match=r"1 runs killed .* 3 times .*number=0\.0"):
         run_cells(cells, results, workers=1, console=QUIET)
     assert len(results.read_all(cells)) == 3
     assert len(list(results.scratch(cells[0]).iterdir())) == 3
