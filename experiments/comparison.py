@@ -3,15 +3,8 @@
 from collections.abc import Sequence
 
 from adamprox.report import Figure
-from adamprox.report.plots import (
-    LABELS,
-    canvas,
-    curves,
-    error_limits,
-    heatmap,
-    histogram,
-    label_grid,
-)
+from adamprox.report.heatmaps import Heatmap
+from adamprox.report.plots import LABELS, canvas, curves, heatmap_figure, histogram
 from adamprox.sweep import Cell, Record
 from experiments.arm import Arm
 from experiments.protocol import Protocol
@@ -31,19 +24,16 @@ def name(arm: Arm) -> str:
 
 def heatmaps(
     protocol: Protocol, rows: Rows, records: Sequence[Record], file: str, title: str, caption: str
-) -> Figure:
-    """A heatmap an arm, all on one color scale and with the same axes."""
-    height = 0.9 + 2.3 * len(rows)
-    figure, axes = canvas(len(rows), len(rows[0]), 4.2 * len(rows[0]), height)
-    arms = [arm for row in rows for arm in row]
-    limits = error_limits([r for arm in arms for r in arm.tuned(protocol, records)])
-    grids = [arm.axes(protocol, records) for arm in arms]
-    alphas, decays = (sorted({v for grid in grids for v in grid[axis]}) for axis in (0, 1))
-    for ax, arm in zip(axes.flat, arms, strict=True):
-        heatmap(ax, arm.tuned(protocol, records), alphas, decays, limits)
-        ax.set_title(name(arm))
-    label_grid(axes)
-    return Figure(file, title, caption, figure)
+) -> list[Figure]:
+    """Return a figure of heatmaps, one for each method that has records; nothing if none has."""
+    found = [
+        [
+            Heatmap(name(arm), arm.tuned(protocol, records), arm.runs(protocol, records))
+            for arm in row
+        ]
+        for row in rows
+    ]
+    return heatmap_figure(file, title, caption, found)
 
 
 def best_curves(

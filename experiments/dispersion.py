@@ -52,7 +52,7 @@ def less_dispersed(
         "unit); in Adam-ℓ2 λx keeps it moving until its weight is next to zero. Where they are a tenth "
         "or more the spread reaches down to them."
     )
-    verdict = Verdict.HOLDS if share >= 0.9 else Verdict.FAILS
+    verdict = Verdict.REPRODUCED if share >= 0.9 else Verdict.NOT_REPRODUCED
     return Claim(section, statement, measured, bar, verdict, note)
 
 
@@ -101,7 +101,13 @@ def most(these: np.ndarray, of: str) -> tuple[str, Verdict]:
     """How many of some bool[n] are true, in words, and whether more than half of all would be."""
     count, total = int(np.sum(these)), len(these)
     low, high = stats.binomtest(count, total).proportion_ci(method="wilson")
-    verdict = Verdict.HOLDS if low > 0.5 else Verdict.FAILS if high < 0.5 else Verdict.UNDECIDED
+    verdict = (
+        Verdict.REPRODUCED
+        if low > 0.5
+        else Verdict.NOT_REPRODUCED
+        if high < 0.5
+        else Verdict.INCONCLUSIVE
+    )
     interval = f"95 %: {100 * low:.0f} to {100 * high:.0f} % {of}"
     return f"{count} of {total} {of.removeprefix('of ')} ({interval})", verdict
 

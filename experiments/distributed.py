@@ -107,7 +107,7 @@ def independent(protocol: Protocol, records) -> Claim:
     losses = np.asarray(record["train_losses"])
     worst = float(np.abs(losses / losses[0] - 1).max())
     measured = f"{worst:.1e} on {' and '.join(map(str, record['devices']))} devices"
-    verdict = Verdict.HOLDS if worst <= 1e-4 else Verdict.FAILS
+    verdict = Verdict.REPRODUCED if worst <= 1e-4 else Verdict.NOT_REPRODUCED
     return Claim(SECTION, statement, measured, bar, verdict, "CPU devices of one process.")
 
 
@@ -125,8 +125,8 @@ def dependent(protocol: Protocol, records) -> Claim:
     one, many = finished
     lead = gap(many, one)
     measured = f"{estimate(one)} on one, {estimate(many)} on {most}"
-    verdict = Verdict.HOLDS if abs(lead.difference) > lead.unsure else Verdict.UNDECIDED
-    note = f"Differences below {percent(lead.unsure)} are noise."
+    verdict = Verdict.REPRODUCED if abs(lead.difference) > lead.margin else Verdict.INCONCLUSIVE
+    note = f"Differences below {percent(lead.margin)} are noise."
     return Claim(SECTION, statement, measured, bar, verdict, note)
 
 

@@ -57,7 +57,7 @@ def judge(_, records) -> list[Claim]:
             "and not AdamW's (ε = 0, step sizes tuned).",
             f"trajectories apart by up to {gaps['adamw']:.1e} (AdamW), {gaps['gd']:.2f} (GD)",
             "AdamW ≤ 1e-4, GD ≥ 0.1 (the start is 2.2 from the minimizer)",
-            Verdict.HOLDS if holds else Verdict.FAILS,
+            Verdict.REPRODUCED if holds else Verdict.NOT_REPRODUCED,
         )
     ]
 

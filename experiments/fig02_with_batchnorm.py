@@ -45,7 +45,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     )
     grid = list(rows(protocol).values())
     title = "With BatchNorm."
-    return [comparison.heatmaps(protocol, grid, records, "fig02_heatmaps", title, caption)]
+    return comparison.heatmaps(protocol, grid, records, "fig02_heatmaps", title, caption)
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:

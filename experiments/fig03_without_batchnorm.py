@@ -43,7 +43,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
         title = f"{protocol.trained_on(protocol.networks[network])}."
         file = f"fig03_{network.lower().replace('-', '_')}"
         figures += [
-            comparison.heatmaps(protocol, [arms], records, f"{file}_heatmaps", title, caption),
+            *comparison.heatmaps(protocol, [arms], records, f"{file}_heatmaps", title, caption),
             *comparison.best_curves(protocol, arms, records, f"{file}_curves"),
             *comparison.best_histograms(
                 protocol, arms, records, f"{file}_histograms", "How large the updates are."

@@ -48,7 +48,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     )
     title = f"The loss multiplied: {protocol.trained_on(protocol.deep)}."
     name = "fig04_loss_multiplier"
-    return [comparison.heatmaps(protocol, rows(protocol), records, name, title, caption)]
+    return comparison.heatmaps(protocol, rows(protocol), records, name, title, caption)
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:

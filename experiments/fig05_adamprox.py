@@ -12,7 +12,8 @@ import numpy as np
 
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import compact, noise, percent, untested
-from adamprox.report.plots import LABELS, canvas, error_limits, plain_ticks
+from adamprox.report.heatmaps import error_limits
+from adamprox.report.plots import LABELS, canvas, plain_ticks
 from experiments import comparison, verdicts
 from experiments.arm import Arm
 from experiments.experiment import Experiment
@@ -72,7 +73,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     ax.set(title="test error, %", xlabel="AdamW", ylabel="AdamProx")
     plain_ticks(ax.xaxis, ax.yaxis)
     caption = "Every cell is a dot; on the diagonal the two agree."
-    return [maps, Figure("fig05_pairs", "Cell by cell.", caption, figure)]
+    return [*maps, Figure("fig05_pairs", "Cell by cell.", caption, figure)]
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:
@@ -98,9 +99,9 @@ def _same(protocol: Protocol, network: str, arms: Sequence[Arm], records) -> Cla
     gaps = np.array([_gap(pair) for pair in found])
     close = np.array([abs(gap) <= noise(*pair) for gap, pair in zip(gaps, found, strict=True)])
     measured = f"{close.sum()} of {close.size} cells; median difference {percent(float(np.median(abs(gaps))))}"
-    verdict = Verdict.HOLDS if close.mean() >= 0.9 else Verdict.FAILS
+    verdict = Verdict.REPRODUCED if close.mean() >= 0.9 else Verdict.NOT_REPRODUCED
     if close.size < verdicts.FEWEST:
-        verdict = Verdict.UNDECIDED
+        verdict = Verdict.INCONCLUSIVE
     far = [pair for pair in everything if abs(_gap(pair)) > noise(*pair)]
     note = "Beyond noise, of all cells: " + "; ".join(map(_describe, far)) + "." if far else ""
     return Claim("§4.3, Fig. 5", statement, measured, bar, verdict, note)

@@ -40,8 +40,11 @@ def plot(protocol: Protocol, records) -> list[Figure]:
     )
     title = f"Without the square: {protocol.trained_on(protocol.deep)}."
     maps = [
-        comparison.heatmaps(protocol, [[arm]], records, f"fig06_{arm.optimizer}", title, caption)
+        figure
         for arm in arms(protocol)
+        for figure in comparison.heatmaps(
+            protocol, [[arm]], records, f"fig06_{arm.optimizer}", title, caption
+        )
     ]
     return [*maps, *comparison.best_curves(protocol, arms(protocol), records, "fig06_curves")]
 

@@ -23,18 +23,18 @@ def explains(where: str, controls: Sequence[str], leads: Sequence[Gap | None]) -
     known = [lead for lead in leads if lead]
     if len(known) < len(leads):
         return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, UNFINISHED)
-    beyond = [lead.difference > lead.unsure for lead in known]
+    beyond = [lead.difference > lead.margin for lead in known]
     measured = ", ".join(
-        f"{percent(lead.difference)} ± {percent(lead.unsure)} ({control})"
+        f"{percent(lead.difference)} ± {percent(lead.margin)} ({control})"
         for control, lead in zip(controls, known, strict=True)
     )
     if not beyond[0]:
         note = "There is no lead to be explained."
-        return Claim(SECTION, statement, measured, bar, Verdict.UNDECIDED, note)
-    largest = max(lead.difference + lead.unsure for lead in known[1:])
-    verdict = Verdict.HOLDS if largest < known[0].difference else Verdict.UNDECIDED
+        return Claim(SECTION, statement, measured, bar, Verdict.INCONCLUSIVE, note)
+    largest = max(lead.difference + lead.margin for lead in known[1:])
+    verdict = Verdict.REPRODUCED if largest < known[0].difference else Verdict.INCONCLUSIVE
     if any(beyond[1:]):
-        verdict = Verdict.FAILS
+        verdict = Verdict.NOT_REPRODUCED
     return Claim(SECTION, statement, measured, bar, verdict)
 
 
@@ -49,7 +49,7 @@ def shrinks(where: str, leads: Sequence[Gap | None]) -> Claim:
         return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, UNFINISHED)
     published, *others = known
     mean = sum(lead.difference for lead in others) / len(others)
-    unsure = math.hypot(published.unsure, math.hypot(*(g.unsure for g in others)) / len(others))
+    unsure = math.hypot(published.margin, math.hypot(*(g.margin for g in others)) / len(others))
     by = published.difference - mean
     measured = f"smaller by {percent(by)} ± {percent(unsure)}: {percent(mean)} for {percent(published.difference)}"
     return Claim(SECTION, statement, measured, bar, verdicts.beyond_noise(by, unsure))
@@ -71,9 +71,9 @@ def decay_comes_down(
     if reason := untested(protocol.preset, *ranges):
         return Claim(SECTION, statement, "—", bar, Verdict.NOT_TESTED, reason)
     lower = all(max(other) < min(published) for other in others)
-    verdict = Verdict.HOLDS if lower else Verdict.UNDECIDED
+    verdict = Verdict.REPRODUCED if lower else Verdict.INCONCLUSIVE
     if any(min(other) >= max(published) for other in others):
-        verdict = Verdict.FAILS
+        verdict = Verdict.NOT_REPRODUCED
     measured = ", ".join(
         f"{' or '.join(map(compact, found))} ({control})"
         for control, found in zip(controls, ranges, strict=True)

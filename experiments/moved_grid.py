@@ -59,9 +59,9 @@ def whole_grid(protocol: Protocol, records: Sequence[Record], name: str) -> Clai
         f"{close} of {len(claimed)} cells, mean difference {percent(mean)}; the other way {other}"
     )
     holds = close >= 0.8 * len(claimed)
-    verdict = Verdict.FAILS if not holds else Verdict.HOLDS
+    verdict = Verdict.NOT_REPRODUCED if not holds else Verdict.REPRODUCED
     if (holds and not mean < other_mean) or len(claimed) < verdicts.FEWEST:
-        verdict = Verdict.UNDECIDED
+        verdict = Verdict.INCONCLUSIVE
     note = "One seed: rounding alone makes two runs of one cell part, so a few must differ."
     return Claim("§4.2, Fig. 4", statement, measured, bar, verdict, note)
 
@@ -125,10 +125,10 @@ def best_cell(protocol: Protocol, records: Sequence[Record], name: str) -> Claim
         return Claim("§4.2, Fig. 4", statement, measured, bar, Verdict.NOT_TESTED, reason)
     predicted = all(finding["predicted is best"] for finding in findings)
     lost = all(finding["old is worse"] for finding in findings)
-    verdict = Verdict.HOLDS if predicted else Verdict.FAILS
+    verdict = Verdict.REPRODUCED if predicted else Verdict.NOT_REPRODUCED
     note = f"At × 1 the best is α = {compact(start['learning_rate'])}, λ = {compact(start['weight_decay'])}."
     if moves and predicted and not lost:
-        verdict = Verdict.UNDECIDED
+        verdict = Verdict.INCONCLUSIVE
         note += " The old cell is not worse by more than the noise at every multiplier."
     return Claim("§4.2, Fig. 4", statement, measured, bar, verdict, note)
 

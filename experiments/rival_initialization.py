@@ -85,9 +85,9 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     l2, adamw = np.where(np.isfinite(rows), rows, 1.0)  # a diverged run is all wrong
     leads, size = l2 - adamw, records[0]["test_examples"]
     unsure = 2 * np.sqrt((l2 * (1 - l2) + adamw * (1 - adamw)) / size)
-    verdict = Verdict.FAILS if (leads < -unsure).any() else Verdict.UNDECIDED
+    verdict = Verdict.NOT_REPRODUCED if (leads < -unsure).any() else Verdict.INCONCLUSIVE
     if (leads > unsure).all():
-        verdict = Verdict.HOLDS
+        verdict = Verdict.REPRODUCED
     listed = ", ".join(percent(lead) for lead in leads)
     measured = f"ahead at {np.sum(leads > 0)} of {leads.size}; leads {listed}"
     note = f"Leads below {percent(unsure.max())} are noise of the test set. One seed an initialization."

@@ -47,7 +47,7 @@ def plot(protocol: Protocol, records) -> list[Figure]:
         "coordinate is λα/√v: a larger loss makes it smaller, and only a larger λ makes up for it."
     )
     title = f"Whose metric? {protocol.trained_on(protocol.deep)}."
-    return [comparison.heatmaps(protocol, rows(protocol), records, "rival_metric", title, caption)]
+    return comparison.heatmaps(protocol, rows(protocol), records, "rival_metric", title, caption)
 
 
 def judge(protocol: Protocol, records) -> list[Claim]:

@@ -88,7 +88,7 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     errors = [np.array([r["final_test_error"] for r in family]) for family in found]
     difference, spread = abs(errors[1].mean() - errors[0].mean()), np.ptp(errors[0])
     measured = ", ".join(f"{estimate(f)} ({n})" for f, n in zip(found, NAMES, strict=True))
-    verdict = Verdict.HOLDS if difference < spread else Verdict.FAILS
+    verdict = Verdict.REPRODUCED if difference < spread else Verdict.NOT_REPRODUCED
     note = f"Means differ by {percent(difference)}, seeds of AdamW range over {percent(spread)}."
     return [Claim(SECTION, statement, measured, bar, verdict, note)]
 

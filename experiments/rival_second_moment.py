@@ -24,10 +24,12 @@ def cells(protocol: Protocol, records=()):
 
 def plot(protocol: Protocol, records) -> list[Figure]:
     """A row of heatmaps a control, a figure a network."""
-    return [_heatmaps(protocol, found, records) for found in controlled(protocol)]
+    return [
+        figure for found in controlled(protocol) for figure in _heatmaps(protocol, found, records)
+    ]
 
 
-def _heatmaps(protocol: Protocol, found: Controlled, records) -> Figure:
+def _heatmaps(protocol: Protocol, found: Controlled, records) -> list[Figure]:
     caption = (
         "Final test error in percent, the best cell of each grid ringed. The first row is the paper's "
         "comparison; in the others nothing can be hidden behind a huge first gradient."

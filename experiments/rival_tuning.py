@@ -11,7 +11,8 @@ Expect: AdamW's curve below Adam-ℓ2's on the shared grid; the question is wher
 from collections.abc import Sequence
 
 from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import expected_best, noise, percent, untested
+from adamprox.report.budget import expected_best
+from adamprox.report.claims import noise, percent, untested
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import Record
 from experiments import comparison, verdicts

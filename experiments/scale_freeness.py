@@ -50,7 +50,7 @@ def judge(_, records) -> list[Claim]:
             f"deviation after {steps} real gradients scaled by 2^±{r}: {worst:g} (worst of "
             f"{len(scale_free)}), {at_zero['adam_l2']:.1e} (Adam-ℓ2)",
             "exactly 0, bit for bit; above 0 for Adam-ℓ2",
-            Verdict.HOLDS if holds else Verdict.FAILS,
+            Verdict.REPRODUCED if holds else Verdict.NOT_REPRODUCED,
         )
     ]
 

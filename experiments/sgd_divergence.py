@@ -118,8 +118,12 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     )
     if stuck:
         note = f"{note} The paper says that it diverges; where it is stuck it does not.".strip()
-    verdict = Verdict.HOLDS if trains(reference) else Verdict.UNDECIDED
-    return [Claim("§4.1", statement, measured, bar, Verdict.FAILS if learned else verdict, note)]
+    verdict = Verdict.REPRODUCED if trains(reference) else Verdict.INCONCLUSIVE
+    return [
+        Claim(
+            "§4.1", statement, measured, bar, Verdict.NOT_REPRODUCED if learned else verdict, note
+        )
+    ]
 
 
 EXPERIMENT = Experiment(

@@ -29,7 +29,9 @@ def lower_error(
     if reason := untested(protocol.preset, any(ended)):
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
     if not all(ended):
-        lost, verdict = (better, Verdict.FAILS) if ended[1] else (worse, Verdict.HOLDS)
+        lost, verdict = (
+            (better, Verdict.NOT_REPRODUCED) if ended[1] else (worse, Verdict.REPRODUCED)
+        )
         return Claim(section, statement, f"{name(lost)} diverged", bar, verdict, "One seed each.")
     visits = [_late(record) for record in (low, high)]
     means = [float(np.mean(errors)) for errors in visits]
@@ -58,7 +60,7 @@ def reaches(
 ) -> Claim:
     """The claim that a run gets a ``share`` of the test images right after so many ``epochs``."""
     statement = f"{network}: {name(arm)} gets {percent(share)} of the test images right after {epochs} epochs."
-    bar = f"at least {percent(share)}; less by no more than the noise of the test set: undecided"
+    bar = f"at least {percent(share)}; less by no more than the noise of the test set: inconclusive"
     if reason := verdicts.unfinished(protocol, (arm,), records):
         return verdicts.not_run(section, statement, reason)
     record = arm.best(protocol, records)
@@ -70,9 +72,9 @@ def reaches(
         return Claim(section, statement, "—", bar, Verdict.NOT_TESTED, reason)
     lacking = share - (1 - error)
     undecided = lacking <= noise(Record({**record, "final_test_error": error}))
-    verdict = Verdict.UNDECIDED if undecided else Verdict.FAILS
+    verdict = Verdict.INCONCLUSIVE if undecided else Verdict.NOT_REPRODUCED
     if lacking <= 0:
-        verdict = Verdict.HOLDS
+        verdict = Verdict.REPRODUCED
     return Claim(section, statement, f"{percent(1 - error)} (1 seed)", bar, verdict)
 
 

@@ -112,10 +112,10 @@ def sparse(protocol: Protocol, path: Path, records: Sequence[Record]) -> Claim:
         f"{estimate(top)} for {estimate(dense)}"
     )
     loss = gap(top, dense)
-    verdict = Verdict.HOLDS if loss.unsure <= verdicts.TELLING else Verdict.UNDECIDED
+    verdict = Verdict.REPRODUCED if loss.margin <= verdicts.TELLING else Verdict.INCONCLUSIVE
     diverged = len(pair[1]) - len(top)
-    if diverged or min(zeros) < share or loss.difference > loss.unsure:
-        verdict = Verdict.FAILS
+    if diverged or min(zeros) < share or loss.difference > loss.margin:
+        verdict = Verdict.NOT_REPRODUCED
     again = " each but for the two compared" if len(pair[1]) > 1 else ""
     note = f"{len(runs)} values of λ, one seed{again}."
     farthest = max(_allowed(runs), key=lambda r: r[column])
@@ -146,4 +146,11 @@ def no_zeros(protocol: Protocol, paths: Sequence[Path], records: Sequence[Record
     measured = f"at most {100 * worst:.3g} % in {len(runs)} runs"
     left = len(cells) - len(runs)
     note = f"{left} more diverged, or are older than the count of zeros." if left else ""
-    return Claim(SECTION, statement, measured, bar, Verdict.FAILS if worst else Verdict.HOLDS, note)
+    return Claim(
+        SECTION,
+        statement,
+        measured,
+        bar,
+        Verdict.NOT_REPRODUCED if worst else Verdict.REPRODUCED,
+        note,
+    )

@@ -15,7 +15,7 @@ from experiments.catalogue import CATALOGUE
 from experiments.cost import in_words, reckoned
 from experiments.verdicts import beyond_noise
 
-SPOKEN = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED)
+SPOKEN = (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE)
 
 
 def claims_table(claims: Sequence[Claim]) -> str:

@@ -77,7 +77,7 @@ def judge(_, records) -> list[Claim]:
             f"gradients differ by a factor of {ratio:.3f} from κ = {kappas[0]:g} to "
             f"{kappas[-1]:g}; gradient descent's grow like κ^{exponent:.2f}",
             "a factor of at most 1.1; an exponent of at least 0.9 for gradient descent",
-            Verdict.HOLDS if ratio <= 1.1 and exponent >= 0.9 else Verdict.FAILS,
+            Verdict.REPRODUCED if ratio <= 1.1 and exponent >= 0.9 else Verdict.NOT_REPRODUCED,
             note,
         ),
         Claim(
@@ -85,7 +85,7 @@ def judge(_, records) -> list[Claim]:
             "Every round of 128 d gradients halves the bound on the largest error.",
             f"at most {used:.3f} of r/2^k in {record['rounds']} rounds, all κ",
             "at most 1",
-            Verdict.HOLDS if used <= 1 else Verdict.FAILS,
+            Verdict.REPRODUCED if used <= 1 else Verdict.NOT_REPRODUCED,
         ),
     ]
 

@@ -35,8 +35,8 @@ def learned(record: Record) -> bool:
 def beyond_noise(difference: float, unsure: float) -> Verdict:
     """Whether a difference that should be positive is, by more than it is unsure."""
     if abs(difference) <= unsure:
-        return Verdict.UNDECIDED
-    return Verdict.HOLDS if difference > 0 else Verdict.FAILS
+        return Verdict.INCONCLUSIVE
+    return Verdict.REPRODUCED if difference > 0 else Verdict.NOT_REPRODUCED
 
 
 def lower_error(
@@ -45,7 +45,7 @@ def lower_error(
     """The claim that the best cell of one arm has a lower test error than that of another."""
 
     def verdict(lead: Gap) -> Verdict:
-        return beyond_noise(lead.difference, lead.unsure)
+        return beyond_noise(lead.difference, lead.margin)
 
     statement = f"{where}{name(better)}'s best test error is lower than {name(worse)}'s."
     bar = "lower by more than the noise of the difference (95 %)"
@@ -58,10 +58,10 @@ def no_lead(
     """The claim that one optimizer, however tuned, is not ahead of another: it is behind."""
 
     def verdict(ahead: Gap) -> Verdict:
-        return beyond_noise(-ahead.difference, ahead.unsure)
+        return beyond_noise(-ahead.difference, ahead.margin)
 
     statement = f"{name(one)} has no lead over {name(other)}."
-    bar = "behind by more than the noise (95 %); within it, undecided"
+    bar = "behind by more than the noise (95 %); within it, inconclusive"
     return _compare(protocol, (one, other), records, section, statement, bar, verdict)
 
 
@@ -71,9 +71,9 @@ def as_good(
     """The claim that the best cell of one arm is not worse than that of another."""
 
     def verdict(lead: Gap) -> Verdict:
-        if lead.difference < -lead.unsure:
-            return Verdict.FAILS
-        return Verdict.HOLDS if lead.unsure <= TELLING else Verdict.UNDECIDED
+        if lead.difference < -lead.margin:
+            return Verdict.NOT_REPRODUCED
+        return Verdict.REPRODUCED if lead.margin <= TELLING else Verdict.INCONCLUSIVE
 
     statement = f"{name(new)}'s best test error is not higher than {name(old)}'s."
     bar = f"not higher by more than the noise (95 %), which must be below {percent(TELLING)}"
@@ -86,9 +86,9 @@ def equal_error(
     """The claim that the best cells of two arms have the same test error."""
 
     def verdict(lead: Gap) -> Verdict:
-        if abs(lead.difference) > lead.unsure:
-            return Verdict.FAILS
-        return Verdict.HOLDS if lead.unsure <= TELLING else Verdict.UNDECIDED
+        if abs(lead.difference) > lead.margin:
+            return Verdict.NOT_REPRODUCED
+        return Verdict.REPRODUCED if lead.margin <= TELLING else Verdict.INCONCLUSIVE
 
     statement = f"{name(first)} and {name(second)} reach the same best test error."
     bar = f"a difference within noise (95 %), which must be below {percent(TELLING)}"
@@ -123,7 +123,7 @@ def _compare(protocol, arms, records, section, statement, bar, verdict) -> Claim
         f"{estimate(run)} ({name(arm)})" for run, arm in zip(runs, arms, strict=True)
     )
     notes = [
-        f"Differences below {percent(ahead.unsure)} are noise.",
+        f"Differences below {percent(ahead.margin)} are noise.",
         *selected_on_validation(protocol, arms, records),
         *lines(protocol, arms, records),
         *edges(protocol, arms, records),
@@ -203,11 +203,15 @@ def widening_gap(
         for lead, (better, _) in zip(leads, finished, strict=True)
     )
     growth = leads[-1].difference - leads[0].difference
-    unsure = float(np.hypot(leads[0].unsure, leads[-1].unsure))
+    unsure = float(np.hypot(leads[0].margin, leads[-1].margin))
     correlation: Any = stats.kendalltau(range(len(leads)), [lead.difference for lead in leads])
-    verdict = Verdict.UNDECIDED
+    verdict = Verdict.INCONCLUSIVE
     if abs(growth) > unsure:
-        verdict = Verdict.HOLDS if growth > 0 and correlation.statistic > 0 else Verdict.FAILS
+        verdict = (
+            Verdict.REPRODUCED
+            if growth > 0 and correlation.statistic > 0
+            else Verdict.NOT_REPRODUCED
+        )
     note = f"Differences of two leads below {percent(unsure)} are noise."
     return Claim(section, statement, measured, bar, verdict, note)
 

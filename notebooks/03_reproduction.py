@@ -119,7 +119,7 @@ with style():
 
 # %%
 rows = [
-    f"| {c.statement} | {c.measured} | {c.bar} | **{c.verdict.value}** |"
+    f"| {c.statement} | {c.measured} | {c.criterion} | **{c.verdict.value}** |"
     for c in experiment.claims(chosen, ours)
 ]
 display(

@@ -117,9 +117,9 @@ def test_estimates_are_students():
 def test_a_gap_between_seeds_is_judged_by_their_spread():
     near = gap(runs(0.30, 0.32, 0.34), runs(0.29, 0.31, 0.33))
     far = gap(runs(0.40, 0.401, 0.402), runs(0.30, 0.301, 0.302))
-    assert near.difference == pytest.approx(0.01) and near.unsure > 0.03
-    assert far.difference == pytest.approx(0.1) and far.unsure < 0.01
-    assert gap(runs(0.5), runs(0.4)).unsure == pytest.approx(2 * math.sqrt(0.49 / 1000))
+    assert near.difference == pytest.approx(0.01) and near.margin > 0.03
+    assert far.difference == pytest.approx(0.1) and far.margin < 0.01
+    assert gap(runs(0.5), runs(0.4)).margin == pytest.approx(2 * math.sqrt(0.49 / 1000))
 
 
 def test_grids_of_the_deep_figures(monkeypatch):

@@ -30,7 +30,7 @@ from tests.cifar_archives import good
 from tests.squares import QUIET, Square
 
 ROOT = pathlib.Path(__file__).parents[1]
-CLAIM = Claim("§1", "It is so.", "1 %", "2 %", Verdict.HOLDS)
+CLAIM = Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)
 ODD = ("[/red]", ":smile:", "\udcff")
 MORE = [
     pytest.param(name, marks=pytest.mark.slow)

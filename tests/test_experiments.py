@@ -92,7 +92,7 @@ def test_numbers_and_verdicts_are_there_for_other_programs(smoke_run):
 
 
 def test_claims_of_other_experiments_stay(tmp_path):
-    first = Claim("§1", "It is so.", "1 %", "2 %", Verdict.HOLDS)
+    first = Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)
     write_claims(tmp_path, {"one": [first], "two": [first]}, {"preset": "demo"})
     write_claims(tmp_path, {"two": []}, {"preset": "demo"})
     found = read_claims(tmp_path)
@@ -110,7 +110,7 @@ def test_the_overview_names_every_run(smoke_run, capsys):
 
 
 def test_links_lead_to_directories_of_any_name(tmp_path):
-    claim = Claim("§1", "It is so.", "1 %", "2 %", Verdict.HOLDS)
+    claim = Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)
     about = {"preset": "demo", "page": "fig01.html", "finished": "today"}
     (tmp_path / "a#b").mkdir()
     write_claims(tmp_path / "a#b", {"fig01": [claim]}, about)
@@ -146,7 +146,7 @@ def test_fig01_gradient_descent_changes_and_adamw_does_not(smoke_run):
 def test_scale_freeness_is_exact_on_real_gradients(smoke_run):
     records = records_of("scale_freeness", smoke_run)
     (claim,) = CATALOGUE["scale_freeness"].claims(PRESETS["smoke"], records)
-    assert claim.verdict is Verdict.HOLDS
+    assert claim.verdict is Verdict.REPRODUCED
     assert records[0]["epsilons"][0] == 0 and records[0]["adamw"][0] == 0
     assert records[0]["adam_l2"][0] > 1e-3 and records[0]["adamw"][-1] > 1e-3
 
@@ -183,11 +183,11 @@ def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
         return bowl(cell, center)
 
     demo, records = synthetic("fig04", obeys)
-    assert [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)] == [Verdict.HOLDS] * 6
+    assert [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)] == [Verdict.REPRODUCED] * 6
     demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3 * cell.loss_multiplier))
-    assert CATALOGUE["fig04"].claims(demo, records)[1].verdict is Verdict.FAILS
+    assert CATALOGUE["fig04"].claims(demo, records)[1].verdict is Verdict.NOT_REPRODUCED
     demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3))
-    assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.FAILS
+    assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.NOT_REPRODUCED
     demo, records = synthetic("fig04", lambda cell: 0.1)
     assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.NOT_TESTED
 
@@ -206,13 +206,14 @@ def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():
     )
     claims = CATALOGUE["fig04"].claims(short, records)
     assert claims[4].measured.startswith("2 of 2 cells") and "no cells" in claims[4].measured
-    assert claims[4].verdict is Verdict.UNDECIDED
+    assert claims[4].verdict is Verdict.INCONCLUSIVE
     less = [r for r in records if r["loss_multiplier"] == 1 or r["optimizer"] != "adamw"]
     assert CATALOGUE["fig04"].claims(demo, less)[1].verdict is Verdict.NOT_RUN
 
 
 @pytest.mark.parametrize(
-    ("gap", "verdict"), [(0.05, Verdict.HOLDS), (0.0, Verdict.UNDECIDED), (-0.05, Verdict.FAILS)]
+    ("gap", "verdict"),
+    [(0.05, Verdict.REPRODUCED), (0.0, Verdict.INCONCLUSIVE), (-0.05, Verdict.NOT_REPRODUCED)],
 )
 def test_fig03_verdicts(gap, verdict):
     demo, records = synthetic(
@@ -221,7 +222,9 @@ def test_fig03_verdicts(gap, verdict):
     assert CATALOGUE["fig03"].claims(demo, records)[0].verdict is verdict
 
 
-@pytest.mark.parametrize(("gap", "verdict"), [(0.0, Verdict.HOLDS), (0.1, Verdict.FAILS)])
+@pytest.mark.parametrize(
+    ("gap", "verdict"), [(0.0, Verdict.REPRODUCED), (0.1, Verdict.NOT_REPRODUCED)]
+)
 def test_fig05_verdicts(gap, verdict):
     demo, records = synthetic(
         "fig05", lambda c: bowl(c, 3e-3) + (gap if c.optimizer == "adamprox" else 0)
@@ -233,7 +236,7 @@ def test_fig05_says_nothing_from_a_few_cells_or_from_guessing():
     def few(cell):
         return 0.9 if cell.learning_rate > 5e-4 else 0.3
 
-    for error, verdict in ((few, Verdict.UNDECIDED), (lambda cell: 0.89, Verdict.NOT_TESTED)):
+    for error, verdict in ((few, Verdict.INCONCLUSIVE), (lambda cell: 0.89, Verdict.NOT_TESTED)):
         demo, records = synthetic("fig05", error)
         assert CATALOGUE["fig05"].claims(demo, records)[0].verdict is verdict
 

@@ -37,14 +37,14 @@ def test_theorem3_holds_and_can_fail(tmp_path):
     """A small problem, in full; then with counts that grow with κ, and distances above the bound."""
     cell = RestartsCell(condition_numbers=(1.0, 1e3, 1e8), dimension=2, rounds=8, goal=5)
     record = {**cell.config(), **cell.run()}
-    assert verdicts("theorem3", [record]) == [Verdict.HOLDS, Verdict.HOLDS]
+    assert verdicts("theorem3", [record]) == [Verdict.REPRODUCED, Verdict.REPRODUCED]
     assert record["rotated_calls"][0] and record["rotated_calls"][-1] is None
     save_figures(CATALOGUE["theorem3"].figures(DEMO, [record]), tmp_path)
     slower = {**record, "restarts_calls": [100, 200, None]}
     distances = [[1.0, 0.6, *[0.0] * 7]] * 3
     above = {**record, "restarts_distances": distances}
-    assert verdicts("theorem3", [slower]) == [Verdict.FAILS, Verdict.HOLDS]
-    assert verdicts("theorem3", [above]) == [Verdict.HOLDS, Verdict.FAILS]
+    assert verdicts("theorem3", [slower]) == [Verdict.NOT_REPRODUCED, Verdict.REPRODUCED]
+    assert verdicts("theorem3", [above]) == [Verdict.REPRODUCED, Verdict.NOT_REPRODUCED]
 
 
 @pytest.mark.parametrize("kappa", [10.0, 300.0])
@@ -72,12 +72,12 @@ def test_sgd_verdicts():
 
         return synthetic("sgd_divergence", columns)
 
-    assert verdicts("sgd_divergence", outcome(lambda c: 0.9)) == [Verdict.HOLDS]
-    assert verdicts("sgd_divergence", outcome(lambda c: 0.0, diverged=2)) == [Verdict.HOLDS]
-    assert verdicts("sgd_divergence", outcome(lambda c: 0.9, 0.9)) == [Verdict.UNDECIDED]
+    assert verdicts("sgd_divergence", outcome(lambda c: 0.9)) == [Verdict.REPRODUCED]
+    assert verdicts("sgd_divergence", outcome(lambda c: 0.0, diverged=2)) == [Verdict.REPRODUCED]
+    assert verdicts("sgd_divergence", outcome(lambda c: 0.9, 0.9)) == [Verdict.INCONCLUSIVE]
     trains = outcome(lambda c: 0.12 if c.learning_rate == 1e-4 else 0.9)
     (claim,) = CATALOGUE["sgd_divergence"].claims(DEMO, trains)
-    assert claim.verdict is Verdict.FAILS
+    assert claim.verdict is Verdict.NOT_REPRODUCED
     assert "1 trained (training error 12.0 % at 1e-4)" in claim.measured
     assert verdicts("sgd_divergence", trains[1:]) == [Verdict.NOT_RUN]
     for records in (trains, outcome(lambda c: 0.9, diverged=3), []):
@@ -93,7 +93,7 @@ def test_sparsity_verdicts():
 
         return synthetic("l1_sparsity", columns)
 
-    holds, fails = Verdict.HOLDS, Verdict.FAILS
+    holds, fails = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED
     assert verdicts("l1_sparsity", outcome(0.6)) == [holds] * 5
     assert verdicts("l1_sparsity", outcome(0.3)) == [fails, fails, holds, holds, holds]
     assert verdicts("l1_sparsity", outcome(0.9, error=0.12)) == [*[fails] * 4, holds]
@@ -107,10 +107,10 @@ def test_sparsity_verdicts():
 @pytest.mark.parametrize(
     ("share", "lost", "spread", "verdict"),
     [
-        (0.55, 0.0, 1e-3, Verdict.HOLDS),
-        (0.4, 0.0, 1e-3, Verdict.FAILS),  # fewer zeros with other seeds
-        (0.55, 0.02, 1e-3, Verdict.FAILS),  # a higher error
-        (0.55, 0.02, 0.1, Verdict.UNDECIDED),  # it may be, or not
+        (0.55, 0.0, 1e-3, Verdict.REPRODUCED),
+        (0.4, 0.0, 1e-3, Verdict.NOT_REPRODUCED),  # fewer zeros with other seeds
+        (0.55, 0.02, 1e-3, Verdict.NOT_REPRODUCED),  # a higher error
+        (0.55, 0.02, 0.1, Verdict.INCONCLUSIVE),  # it may be, or not
     ],
 )
 def test_sparsity_is_judged_by_every_seed(share, lost, spread, verdict):
@@ -153,7 +153,7 @@ def test_a_seed_that_diverged_is_not_sparse():
         }
 
     claim = sparse_claim(columns)
-    assert claim.verdict is Verdict.FAILS and "1 of 3 seeds diverged" in claim.note
+    assert claim.verdict is Verdict.NOT_REPRODUCED and "1 of 3 seeds diverged" in claim.note
 
 
 def test_of_cells_that_are_sparse_enough_the_best_is_held_up():
@@ -166,7 +166,7 @@ def test_of_cells_that_are_sparse_enough_the_best_is_held_up():
         return {"final_test_error": error, "zero_share": zero, "zero_channel_share": zero}
 
     claim = sparse_claim(columns)
-    assert claim.verdict is Verdict.HOLDS and "60.0 % at λ = 2e-4" in claim.measured
+    assert claim.verdict is Verdict.REPRODUCED and "60.0 % at λ = 2e-4" in claim.measured
 
 
 def test_zeros_of_a_network_that_learned_nothing_are_not_free():
@@ -200,9 +200,9 @@ def test_distributed_verdicts(tmp_path):
         return synthetic("distributed", columns)
 
     same, other = [[2.0, 1.0], [2.0, 1.00001]], [[2.0, 1.0], [2.0, 1.001]]
-    assert verdicts("distributed", outcome(same)) == [Verdict.HOLDS] * 3
+    assert verdicts("distributed", outcome(same)) == [Verdict.REPRODUCED] * 3
     assert verdicts("distributed", outcome(other, lead=-0.05, grouped=0.1)) == [
-        Verdict.FAILS, Verdict.FAILS, Verdict.UNDECIDED,
+        Verdict.NOT_REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE,
     ]  # fmt: skip
     save_figures(CATALOGUE["distributed"].figures(DEMO, outcome(same)), tmp_path)
 

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from adamprox.report.claims import Verdict, expected_best, percent
+from adamprox.report.budget import expected_best
+from adamprox.report.claims import Verdict, percent
 from adamprox.sweep import cell_key
 from adamprox.sweep.grid import Grid
 from experiments.catalogue import CATALOGUE
@@ -60,20 +61,25 @@ def worse(names, by):
     return lambda cell: bowl(cell) + by * (cell.optimizer in names)
 
 
-@pytest.mark.parametrize(("by", "verdict"), [(0.0, Verdict.HOLDS), (0.1, Verdict.FAILS)])
+@pytest.mark.parametrize(
+    ("by", "verdict"), [(0.0, Verdict.REPRODUCED), (0.1, Verdict.NOT_REPRODUCED)]
+)
 def test_equal_with_batchnorm(by, verdict):
     assert verdicts("fig02", worse(["adam_l2"], by)) == [verdict]
     assert verdicts("fig02", worse(["adamw"], by)) == [verdict]
 
 
 @pytest.mark.parametrize(
-    ("by", "verdict"), [(0.0, Verdict.HOLDS), (-0.1, Verdict.HOLDS), (0.1, Verdict.FAILS)]
+    ("by", "verdict"),
+    [(0.0, Verdict.REPRODUCED), (-0.1, Verdict.REPRODUCED), (0.1, Verdict.NOT_REPRODUCED)],
 )
 def test_as_good_without_the_square(by, verdict):
     assert verdicts("fig06", lambda c: 0.11 + by * (c.optimizer == "adamprox_l2")) == [verdict]
 
 
-@pytest.mark.parametrize(("narrow", "verdict"), [("adamw", "HOLDS"), ("adam_l2", "FAILS")])
+@pytest.mark.parametrize(
+    ("narrow", "verdict"), [("adamw", "REPRODUCED"), ("adam_l2", "NOT_REPRODUCED")]
+)
 def test_the_narrower_histogram(narrow, verdict):
     histogram = lambda cell: NARROW if cell.optimizer == narrow else WIDE  # noqa: E731
     assert verdicts("fig07", bowl, histogram=histogram) == 2 * [Verdict[verdict]]
@@ -89,12 +95,19 @@ def test_best_cells_may_spread_less_where_equal_cells_do_not():
         return NARROW if at_best == (cell.optimizer == "adamw") else WIDE
 
     error = lambda cell: bowl(cell, decay=best)  # noqa: E731
-    assert verdicts("fig07", error, histogram=histogram) == [Verdict.HOLDS, Verdict.UNDECIDED]
+    assert verdicts("fig07", error, histogram=histogram) == [
+        Verdict.REPRODUCED,
+        Verdict.INCONCLUSIVE,
+    ]
 
 
 @pytest.mark.parametrize(
     ("leads", "verdict"),
-    [((0.0, 0.2), Verdict.HOLDS), ((0.2, 0.2), Verdict.UNDECIDED), ((0.2, 0.0), Verdict.FAILS)],
+    [
+        ((0.0, 0.2), Verdict.REPRODUCED),
+        ((0.2, 0.2), Verdict.INCONCLUSIVE),
+        ((0.2, 0.0), Verdict.NOT_REPRODUCED),
+    ],
 )
 def test_a_lead_that_grows_with_depth(leads, verdict):
     by = dict(zip((20, 56), leads, strict=True))
@@ -107,7 +120,7 @@ PUBLISHED = dataclasses.replace(DEMO, preset="paper")
 
 @pytest.mark.parametrize(
     "by, verdict",
-    [(0.1, Verdict.HOLDS), (0.01, Verdict.UNDECIDED), (-0.1, Verdict.FAILS)],
+    [(0.1, Verdict.REPRODUCED), (0.01, Verdict.INCONCLUSIVE), (-0.1, Verdict.NOT_REPRODUCED)],
 )
 def test_single_cells_are_judged_by_the_noise_of_test_set_and_visits(by, verdict):
     def error(cell):
@@ -123,7 +136,7 @@ def test_single_cells_are_judged_by_the_noise_of_test_set_and_visits(by, verdict
     }
     # Two of the three visits are equal, so of a difference of d a third is left, within a noise of
     # 4 % (1,285 images) and of the visits.
-    assert judge(PUBLISHED, records)[0].verdict is Verdict.UNDECIDED
+    assert judge(PUBLISHED, records)[0].verdict is Verdict.INCONCLUSIVE
     still = [r | {"test_error": [None, *3 * [r["final_test_error"]]]} for r in records]
     lower, _, reached = judge(PUBLISHED, still)
     assert lower.verdict is verdict and lower.note.startswith("Means of the last 3 visits;")
@@ -133,7 +146,7 @@ def test_single_cells_are_judged_by_the_noise_of_test_set_and_visits(by, verdict
         r | {"test_error": [r["final_test_error"] + swing for swing in (0.4, -0.4, 0.4, -0.4)]}
         for r in records
     ]
-    assert judge(PUBLISHED, swinging)[0].verdict is Verdict.UNDECIDED
+    assert judge(PUBLISHED, swinging)[0].verdict is Verdict.INCONCLUSIVE
     one, _, two = judge(PUBLISHED, records[:1])
     assert records[0]["optimizer"] == "adam_l2"
     assert one.verdict is two.verdict is Verdict.NOT_RUN
@@ -145,14 +158,14 @@ def test_single_cells_are_judged_by_the_noise_of_test_set_and_visits(by, verdict
 def test_a_single_cell_that_diverged_is_behind():
     records = finished("published_cells", lambda _: 0.2, PUBLISHED)
     lost = {"final_test_error": None, "test_error": [None] * 4}
-    for which, verdict in (("adamw", Verdict.FAILS), ("adam_l2", Verdict.HOLDS)):
+    for which, verdict in (("adamw", Verdict.NOT_REPRODUCED), ("adam_l2", Verdict.REPRODUCED)):
         found = [r | lost if r["optimizer"] == which else r for r in records]
         assert CATALOGUE["published_cells"].claims(PUBLISHED, found)[0].verdict is verdict
 
 
 @pytest.mark.parametrize(
     "error, verdict",
-    [(0.15, Verdict.HOLDS), (0.17, Verdict.UNDECIDED), (0.19, Verdict.FAILS)],
+    [(0.15, Verdict.REPRODUCED), (0.17, Verdict.INCONCLUSIVE), (0.19, Verdict.NOT_REPRODUCED)],
 )
 def test_how_many_images_are_right_after_so_many_epochs(error, verdict):
     # 1,285 images: two standard errors of 84 % are 2.0 %. What comes later does not count.
@@ -173,7 +186,7 @@ def test_a_grid_with_a_gap_is_not_judged():
     """The cell that is missing may be the best of all."""
     records = finished("fig03", worse(["adam_l2"], 0.2))
     claims = CATALOGUE["fig03"].claims(DEMO, records)
-    assert claims[0].verdict is Verdict.HOLDS
+    assert claims[0].verdict is Verdict.REPRODUCED
     lost = [r for r in records if r["optimizer"] != "adam_l2" or r["weight_decay"] != 0.3]
     claims = CATALOGUE["fig03"].claims(DEMO, lost)
     assert {claim.verdict for claim in claims[:2]} == {Verdict.NOT_RUN}
@@ -182,7 +195,11 @@ def test_a_grid_with_a_gap_is_not_judged():
 
 @pytest.mark.parametrize(
     ("published", "controls", "verdict"),
-    [(0.2, 0.0, Verdict.HOLDS), (0.2, 0.2, Verdict.FAILS), (0.0, 0.0, Verdict.UNDECIDED)],
+    [
+        (0.2, 0.0, Verdict.REPRODUCED),
+        (0.2, 0.2, Verdict.NOT_REPRODUCED),
+        (0.0, 0.0, Verdict.INCONCLUSIVE),
+    ],
 )
 def test_whether_forgetting_explains_the_lead(published, controls, verdict):
     def error(cell):
@@ -192,12 +209,12 @@ def test_whether_forgetting_explains_the_lead(published, controls, verdict):
 
     explained, shrinks, _ = verdicts("rival_second_moment", error)[-3:]
     assert explained is verdict
-    assert shrinks is (Verdict.HOLDS if published > controls else Verdict.UNDECIDED)
+    assert shrinks is (Verdict.REPRODUCED if published > controls else Verdict.INCONCLUSIVE)
 
 
 @pytest.mark.parametrize(
     ("control", "verdict"),
-    [(3e-3, Verdict.HOLDS), (3e-2, Verdict.FAILS), (0.3, Verdict.FAILS)],
+    [(3e-3, Verdict.REPRODUCED), (3e-2, Verdict.NOT_REPRODUCED), (0.3, Verdict.NOT_REPRODUCED)],
 )
 def test_whether_adam_l2_feels_a_smaller_decay_once_it_forgets(control, verdict):
     """As published its best λ is 3e-2."""
@@ -237,7 +254,7 @@ def test_a_deeper_network_has_grids_of_its_own_for_a_control():
     names = [c.statement for c in claims if "ResNet-56" in c.statement]
     assert len(claims) == 8 + 5 and names == [c.statement for c in claims[8:]]
     explained = [c.verdict for c in claims if "cannot forget the first gradients" in c.statement]
-    assert explained == [Verdict.FAILS, Verdict.HOLDS]
+    assert explained == [Verdict.NOT_REPRODUCED, Verdict.REPRODUCED]
     assert len(CATALOGUE["rival_second_moment"].figures(DEEPER, [])) == 2
 
 
@@ -250,7 +267,7 @@ def test_a_control_that_is_all_noise_explains_nothing():
 
     records = finished("rival_second_moment", error, DEEPER)
     explained = CATALOGUE["rival_second_moment"].claims(DEEPER, records)[8 + 2]
-    assert explained.verdict is Verdict.UNDECIDED and "± " in explained.measured
+    assert explained.verdict is Verdict.INCONCLUSIVE and "± " in explained.measured
 
 
 def test_grids_without_a_common_cell_are_not_compared_cell_by_cell():
@@ -279,7 +296,11 @@ def test_whether_more_images_make_updates_spread_less(falls):
     }
     judge = CATALOGUE["rival_images"].claims
     few, more, fallen = judge(small, records)
-    yes, no = (Verdict.HOLDS, Verdict.FAILS) if falls else (Verdict.FAILS, Verdict.HOLDS)
+    yes, no = (
+        (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED)
+        if falls
+        else (Verdict.NOT_REPRODUCED, Verdict.REPRODUCED)
+    )
     assert (few.verdict, more.verdict, fallen.verdict) == (no, yes, yes)
     unlearned = [r | {"final_test_error": 0.9} for r in records]
     assert judge(small, unlearned)[-1].verdict is Verdict.NOT_TESTED
@@ -289,15 +310,19 @@ def test_whether_more_images_make_updates_spread_less(falls):
 
 def test_a_decay_that_makes_no_difference_is_not_lower():
     flat = lambda cell: 0.3 + 0.1 * abs(math.log(cell.learning_rate / 1e-3))  # noqa: E731
-    assert verdicts("rival_second_moment", flat)[-1] is Verdict.UNDECIDED
+    assert verdicts("rival_second_moment", flat)[-1] is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize(("by", "verdict"), [(0.0, Verdict.HOLDS), (0.01, Verdict.FAILS)])
+@pytest.mark.parametrize(
+    ("by", "verdict"), [(0.0, Verdict.REPRODUCED), (0.01, Verdict.NOT_REPRODUCED)]
+)
 def test_less_than_a_seed(by, verdict):
     assert verdicts("rival_perturbation", worse(["adamprox"], by)) == [verdict]
 
 
-@pytest.mark.parametrize(("moves", "verdict"), [(True, Verdict.HOLDS), (False, Verdict.FAILS)])
+@pytest.mark.parametrize(
+    ("moves", "verdict"), [(True, Verdict.REPRODUCED), (False, Verdict.NOT_REPRODUCED)]
+)
 def test_the_metric_that_moves(moves, verdict):
     def error(cell):
         moved = cell.loss_multiplier if moves and cell.optimizer == "proxgen" else 1.0
@@ -305,10 +330,12 @@ def test_the_metric_that_moves(moves, verdict):
         return min(0.05 + 0.1 * distance + abs(math.log(cell.learning_rate / 1e-3)), 0.9)
 
     adamprox, proxgen, *_ = verdicts("rival_metric", error)
-    assert adamprox is Verdict.HOLDS and proxgen is verdict
+    assert adamprox is Verdict.REPRODUCED and proxgen is verdict
 
 
-@pytest.mark.parametrize(("unlucky", "verdict"), [(None, Verdict.HOLDS), (3, Verdict.FAILS)])
+@pytest.mark.parametrize(
+    ("unlucky", "verdict"), [(None, Verdict.REPRODUCED), (3, Verdict.NOT_REPRODUCED)]
+)
 def test_every_initialization(unlucky, verdict):
     def error(cell):
         behind = cell.optimizer == "adamw" and cell.init_seed == unlucky
@@ -340,6 +367,6 @@ def test_rival_tuning_tells_easier_from_better():
     def error(cell):
         return 4 * bowl(cell, decay=0.3 if cell.optimizer == "adam_l2" else 3e-3)
 
-    assert verdicts("rival_tuning", error) == [Verdict.HOLDS, Verdict.UNDECIDED]
-    assert verdicts("rival_tuning", worse(["adamw"], 0.1)) == 2 * [Verdict.FAILS]
-    assert verdicts("rival_tuning", worse(["adam_l2"], 0.1)) == 2 * [Verdict.HOLDS]
+    assert verdicts("rival_tuning", error) == [Verdict.REPRODUCED, Verdict.INCONCLUSIVE]
+    assert verdicts("rival_tuning", worse(["adamw"], 0.1)) == 2 * [Verdict.NOT_REPRODUCED]
+    assert verdicts("rival_tuning", worse(["adam_l2"], 0.1)) == 2 * [Verdict.REPRODUCED]

@@ -1,4 +1,4 @@
-"""Claims of the paper as functions of records, and the verdicts they can get."""
+"""Claims of the paper, their verdicts, and the statistics behind them."""
 
 import enum
 import math
@@ -6,94 +6,68 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 from scipy import stats
 
 from adamprox.sweep.results import Record
 
 
 class Verdict(enum.Enum):
-    """What the records say of a claim."""
+    """Outcome of the comparison of a claim with the records."""
 
-    HOLDS = "holds"
-    FAILS = "does not hold"
-    UNDECIDED = "undecided"
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    INCONCLUSIVE = "inconclusive"
     NOT_TESTED = "not tested"
     NOT_RUN = "not run"
 
 
 class Claim(NamedTuple):
-    """A statement of the paper beside what was measured.
+    """A statement of the paper beside its measurement.
 
     Attributes:
-      section: Where the paper makes it.
-      statement: In one sentence.
-      measured: The figure, in words with units.
-      bar: What the figure must meet for the claim to hold.
-      verdict: Whether it does.
-      note: What limits the verdict, or an empty string.
+      section: Section or figure of the paper that makes the claim.
+      statement: The claim, in one sentence.
+      measured: The measurement, in words with units.
+      criterion: Condition on the measurement under which the claim counts as reproduced.
+      verdict: Outcome of the criterion.
+      note: Limits of the verdict, or an empty string.
     """
 
     section: str
     statement: str
     measured: str
-    bar: str
+    criterion: str
     verdict: Verdict
     note: str = ""
 
 
 def untested(preset: str, *needed: object) -> str | None:
-    """Why a claim about trained cells cannot be judged, or None if it can be."""
+    """Return the reason why a claim about trained runs cannot be judged, None if it can be."""
     if preset == "smoke":
         return "The smoke preset only shows that everything runs."
-    return (
-        None if all(needed) else "No cell of one of the optimizers has finished without diverging."
-    )
+    if all(needed):
+        return None
+    return "For one of the optimizers no run finished without diverging."
 
 
 def select(records: Sequence[Record], **where: object) -> list[Record]:
-    """The records whose columns have the given values."""
+    """Return the records whose columns have the given values."""
     return [r for r in records if all(r.get(k) == v for k, v in where.items())]
 
 
 def best(records: Sequence[Record]) -> Record | None:
-    """The record of lowest final test error, the first of equals; None if all diverged."""
+    """Return the first record of the lowest final test error, None if all diverged."""
     finished = [r for r in records if r["final_test_error"] is not None]
     return min(finished, key=lambda r: r["final_test_error"], default=None)
 
 
-def expected_best(records: Sequence[Record]) -> np.ndarray:
-    """The mean lowest test error of k cells drawn from a grid without replacement.
-
-    Args:
-      records: Of n cells; one that diverged errs on everything.
-
-    Returns:
-      float[n], for k = 1 … n: with errors e₁ ≤ … ≤ eₙ, Σ eᵢ C(n−i, k−1) / C(n, k).
-
-    Example:
-      >>> expected_best([{"final_test_error": e} for e in (0.1, 0.3)]).round(3).tolist()
-      [0.2, 0.1]
-
-    Source: Dodge et al., Show Your Work (2019), there with replacement.
-    """
-    errors = sorted(1.0 if (e := r["final_test_error"]) is None else e for r in records)
-    n = len(errors)
-    return np.array(
-        [
-            sum(e * math.comb(n - i, k - 1) for i, e in enumerate(errors, 1)) / math.comb(n, k)
-            for k in range(1, n + 1)
-        ]
-    )
-
-
 class Estimate(NamedTuple):
-    """A mean over seeds.
+    """Mean test error over seeds.
 
     Attributes:
-      mean: Of the final test errors.
-      half_width: Of its 95 % interval by Student's t; None for one run.
-      runs: How many finished.
+      mean: Mean of the final test errors, as a fraction.
+      half_width: Half-width of its 95 % interval by Student's t; None for one run.
+      runs: Number of runs that finished.
     """
 
     mean: float
@@ -101,14 +75,14 @@ class Estimate(NamedTuple):
     runs: int
 
     def __str__(self):
-        """In percent."""
+        """Return the mean and its half-width in percent, with the number of seeds."""
         if self.half_width is None:
             return f"{percent(self.mean)} (1 seed)"
         return f"{100 * self.mean:.1f} ± {100 * self.half_width:.1f} % ({self.runs} seeds)"
 
 
 def estimate(runs: Sequence[Record]) -> Estimate | None:
-    """The mean test error of the runs that finished, None if none did.
+    """Return the mean test error of the runs that finished, None if none did.
 
     Example:
       >>> runs = [{"final_test_error": e} for e in (0.10, 0.12, 0.14)]
@@ -126,21 +100,36 @@ def estimate(runs: Sequence[Record]) -> Estimate | None:
 
 
 class Gap(NamedTuple):
-    """A difference of two mean test errors and what of it may be noise, 95 %."""
+    """Difference of two mean test errors.
+
+    Attributes:
+      difference: The difference, as a fraction.
+      margin: Margin of error of the difference at 95 %, as a fraction.
+    """
 
     difference: float
-    unsure: float
+    margin: float
+
+    def __str__(self):
+        """Return the difference and its margin in percentage points."""
+        return f"{100 * self.difference:.1f} ± {100 * self.margin:.1f} points"
 
 
 def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
-    """How much larger the error of ``first`` is than that of ``second``.
+    """Return by how much the mean test error of ``first`` exceeds that of ``second``.
 
-    With two seeds or more on both sides the noise is Welch's 95 % half-width; otherwise it is
-    that of the test set alone, see `noise`, which leaves out what another seed would change.
+    With two seeds or more on both sides the margin is the half-width of Welch's 95 % interval.
+    With one seed on a side it is the `noise` of the test set, which leaves out the variation
+    between seeds.
 
     Args:
-      first: Runs of one cell with different seeds, at least one of which finished.
-      second: Likewise.
+      first: Runs of one configuration with different seeds; at least one finished.
+      second: Runs of the other configuration; at least one finished.
+
+    Example:
+      >>> runs = [[{"final_test_error": e} for e in es] for es in [(0.3, 0.32), (0.1, 0.12)]]
+      >>> print(gap(*runs))
+      20.0 ± 6.1 points
     """
     errors = [
         [r["final_test_error"] for r in runs if r["final_test_error"] is not None]
@@ -154,13 +143,13 @@ def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
 
 
 def noise(*records: Record) -> float:
-    """Two standard errors of the difference of two test errors, as independent binomials.
+    """Return two standard errors of the difference of two test errors.
 
     Args:
-      records: The two records.
+      records: Two records, whose test errors are taken as independent binomial samples.
 
     Returns:
-      A fraction; differences below it are not distinguishable on this test set.
+      A fraction. The test set is too small to show a smaller difference.
 
     Example:
       >>> round(noise(*2 * [{"final_test_error": 0.5, "test_examples": 100}]), 3)
@@ -173,7 +162,7 @@ def noise(*records: Record) -> float:
 
 
 def percent(fraction: float) -> str:
-    """A fraction as a percentage with one decimal.
+    """Return a fraction as a percentage with one decimal.
 
     Example:
       >>> percent(0.0625)
@@ -182,8 +171,18 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
+def points(fraction: float) -> str:
+    """Return a difference of two fractions in percentage points with one decimal.
+
+    Example:
+      >>> points(0.31 - 0.281)
+      '2.9 points'
+    """
+    return f"{100 * fraction:.1f} points"
+
+
 def compact(value: float) -> str:
-    """A hyperparameter as people write it.
+    """Return a hyperparameter in its shortest form.
 
     Example:
       >>> compact(0.0003), compact(0.0), compact(3.0), compact(0.03)

@@ -17,9 +17,9 @@ from adamprox.report.claims import Claim, Verdict
 from adamprox.report.plots import Figure
 
 _VERDICT_CLASS = {
-    Verdict.HOLDS: "holds",
-    Verdict.FAILS: "fails",
-    Verdict.UNDECIDED: "open",
+    Verdict.REPRODUCED: "holds",
+    Verdict.NOT_REPRODUCED: "fails",
+    Verdict.INCONCLUSIVE: "open",
     Verdict.NOT_TESTED: "none",
     Verdict.NOT_RUN: "none",
 }
@@ -132,7 +132,7 @@ def _claims_table(claims: Sequence[Claim]) -> str:
 def _claim_row(claim: Claim) -> str:
     note = f'<span class="note">{html.escape(claim.note)}</span>' if claim.note else ""
     chip = f'<span class="chip {_VERDICT_CLASS[claim.verdict]}">{claim.verdict.value}</span>'
-    cells = [claim.section, claim.statement, claim.measured, claim.bar]
+    cells = [claim.section, claim.statement, claim.measured, claim.criterion]
     section, statement, measured, bar = map(html.escape, cells)
     return (
         f"<tr><td>{section}</td><td>{statement}</td><td>{measured}{note}</td><td>{bar}</td>"

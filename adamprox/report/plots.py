@@ -1,4 +1,4 @@
-"""The plots that several figures share, drawn from records with Matplotlib's object interface."""
+"""Plots that several figures share, drawn from records with Matplotlib's object interface."""
 
 import contextlib
 from collections.abc import Sequence
@@ -8,13 +8,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatter
 
 from adamprox.histograms import LOWEST_LOG2, NUM_BINS, log2_spread
-from adamprox.report.claims import best, compact
+from adamprox.report.claims import compact
+from adamprox.report.heatmaps import Heatmap, Heatmaps, draw_all, figure_size
 from adamprox.sweep.results import Record
 
 COLORS = {
@@ -41,8 +40,8 @@ LABELS = {
     "sgd": "SGD with momentum",
     "gd": "Gradient descent",
 }
-_UPRIGHT = 8
-"""Labels of columns that have room side by side."""
+HIGHEST_LOSS = 10.0
+"""Upper end of a loss axis in nats: 4.3 times the loss of guessing among 10 classes."""
 _STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -56,139 +55,77 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": "#555555",
     "legend.frameon": False,
     "svg.fonttype": "path",
+    "svg.hashsalt": "adamprox",
     "hatch.linewidth": 0.8,
 }
 
 
 class Figure(NamedTuple):
-    """A drawn figure and what to look at in it.
+    """A drawn figure with its caption.
 
     Attributes:
       name: File name without its suffix.
-      title: A headline.
-      caption: One to three sentences that say what to look at.
-      canvas: The Matplotlib figure.
+      title: Headline of the figure.
+      caption: One to three sentences that describe it.
+      canvas: Matplotlib figure, written to the files.
+      heatmaps: Data of the tiles, from which the page draws tables; None for other figures.
     """
 
     name: str
     title: str
     caption: str
     canvas: Canvas
+    heatmaps: Heatmaps | None = None
 
 
 def canvas(
     rows: int, columns: int, width: float, height: float, **kwargs
 ) -> tuple[Canvas, np.ndarray]:
-    """A figure with a grid of axes, always a 2-D array."""
+    """Return a figure with a grid of axes, always a 2-D array."""
     figure = Canvas(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
 def style() -> contextlib.AbstractContextManager[None]:
-    """The house style: draw and save figures inside ``with style():``."""
+    """Return the common style: draw and save figures inside ``with style():``."""
     return matplotlib.rc_context(_STYLE)
 
 
-def heatmap(
-    axes: Axes,
-    records: Sequence[Record],
-    learning_rates: Sequence[float],
-    weight_decays: Sequence[float],
-    limits: tuple[float, float],
-) -> None:
-    """Final test error in percent over (λ, α), one flat tile a cell, on a log color scale.
-
-    The best cell is circled, diverged cells are hatched, cells that were not run are left empty.
+def heatmap_figure(
+    name: str, title: str, caption: str, rows: Sequence[Sequence[Heatmap]]
+) -> list[Figure]:
+    """Return a figure of heatmaps with common axes and colors, nothing if none has a record.
 
     Args:
-      axes: Where to draw.
-      records: At most one a cell.
-      learning_rates: The rows, from the bottom.
-      weight_decays: The columns, from the left.
-      limits: Errors in percent at the two ends of the color scale.
+      name: File name without its suffix.
+      title: Headline of the figure.
+      caption: Text under the figure.
+      rows: Rows of heatmaps. A heatmap without records is left out.
     """
-    grid = np.full((len(learning_rates), len(weight_decays)), np.nan)
-    place = {}
-    for record in records:
-        at = (
-            learning_rates.index(record["learning_rate"]),
-            weight_decays.index(record["weight_decay"]),
-        )
-        place[record["key"]] = at
-        if record["final_test_error"] is None:
-            _hatch(axes, *at)
-        else:
-            grid[at] = 100 * record["final_test_error"]
-    image = axes.imshow(
-        grid, cmap="viridis", norm=LogNorm(*limits), origin="lower", aspect="auto",
-        interpolation="nearest",
-    )  # fmt: skip
-    for (row, column), value in np.ndenumerate(grid):
-        if np.isfinite(value):
-            dark = float(image.norm(value)) < 0.6  # pyright: ignore[reportArgumentType]
-            axes.text(
-                column, row, f"{value:.1f}", ha="center", va="center", fontsize=8.5,
-                color="white" if dark else "#222222",
-            )  # fmt: skip
-    winner = best(list(records))
-    if winner is not None:
-        row, column = place[winner["key"]]
-        _circle(axes, row, column)
-    axes.set_facecolor("#f1f1ee")
-    axes.set_xticks(range(len(weight_decays)), [compact(v) for v in weight_decays])
-    if len(weight_decays) > _UPRIGHT:
-        axes.tick_params(axis="x", rotation=45)
-    axes.set_yticks(range(len(learning_rates)), [compact(v) for v in learning_rates])
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _hatch(axes: Axes, row: int, column: int) -> None:
-    axes.add_patch(
-        Rectangle(
-            (column - 0.5, row - 0.5), 1, 1, facecolor="#ffffff", edgecolor="#b23a2e", hatch="////",
-            linewidth=0,
-        )
-    )  # fmt: skip
-
-
-def _circle(axes: Axes, row: int, column: int) -> None:
-    """A ring that stays round whatever the aspect of the tiles: drawn as a large marker."""
-    axes.plot(
-        [column], [row], marker="o", markersize=27, markerfacecolor="none", markeredgecolor="#e4572e",
-        markeredgewidth=2.2,
-    )  # fmt: skip
-
-
-def error_limits(records: Sequence[Record]) -> tuple[float, float]:
-    """Ends of a shared color scale: the lowest error of all, and 90 % or the highest.
-
-    90 % is chance on ten classes.
-    """
-    errors = [100 * r["final_test_error"] for r in records if r["final_test_error"] is not None]
-    return max(min(errors, default=1.0), 0.1), max([90.0, *errors])
+    heatmaps = Heatmaps.of(rows)
+    if heatmaps is None:
+        return []
+    size = figure_size(heatmaps)
+    figure, axes = canvas(len(heatmaps.rows), max(map(len, heatmaps.rows)), *size)
+    draw_all(axes, heatmaps)
+    return [Figure(name, title, caption, figure, heatmaps)]
 
 
 def plain_ticks(*logarithmic: Axis) -> None:
-    """Label axes with 60 and 70, not with 6 × 10¹ and 7 × 10¹, where there is room between the tens."""
+    """Label logarithmic axes with 60 and 70 instead of 6 × 10¹ and 7 × 10¹."""
     for axis in logarithmic:
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter(LogFormatter())
 
 
-def label_grid(axes: np.ndarray) -> None:
-    """λ under the bottom row, α at the left column."""
-    for ax in axes[-1]:
-        ax.set_xlabel("weight decay λ (per step)")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("learning rate α")
-
-
 def curves(loss_axes: Axes, error_axes: Axes, record: Record) -> None:
-    """Training loss (log) and test error in percent against the epoch, of one cell."""
+    """Draw training loss (log) and test error in percent against the epoch, of one run.
+
+    The loss axis ends at `HIGHEST_LOSS` and its title says where it is cut off.
+    """
     name = record["optimizer"]
-    label = f"{LABELS[name]}, α = {compact(record['learning_rate'])}, λ = {compact(record['weight_decay'])}"
+    label = _described(record)
+    loss_axes.autoscale(axis="y")
     loss_axes.semilogy(record["epoch"], record["train_loss"], color=COLORS[name], label=label)
     visited = [
         (e, 100 * t)
@@ -198,22 +135,33 @@ def curves(loss_axes: Axes, error_axes: Axes, record: Record) -> None:
     error_axes.plot(
         *zip(*visited, strict=True), color=COLORS[name], marker="o", ms=3.5, label=label
     )
-    loss_axes.set(xlabel="epoch", title="training loss (mean over the epoch)")
+    title = "training loss (mean over the epoch)"
+    if loss_axes.get_ylim()[1] > HIGHEST_LOSS:
+        loss_axes.set_ylim(top=HIGHEST_LOSS)
+        title += f", cut off above {HIGHEST_LOSS:g}"
+    plain_ticks(loss_axes.yaxis)
+    loss_axes.set(xlabel="epoch", title=title)
     error_axes.set(xlabel="epoch", ylabel="%", title="test error")
 
 
+def _described(record: Record) -> str:
+    """Return the optimizer of a run with its α and λ."""
+    alpha, decay = compact(record["learning_rate"]), compact(record["weight_decay"])
+    return f"{LABELS[record['optimizer']]}, α = {alpha}, λ = {decay}"
+
+
 def spread_through_training(record: Record) -> list[float]:
-    """The 10–90 % spread of each epoch's update histogram, in powers of two."""
+    """Return the 10–90 % spread of each epoch's update histogram, in powers of two."""
     return [float(log2_spread(np.asarray(counts))) for counts in record["update_histogram"]]
 
 
 def histogram(axes: Axes, record: Record) -> None:
-    """Share of coordinates by log2 |update|/α through training, early epochs pale, the last bold."""
+    """Draw the share of coordinates by log2 |update|/α, early epochs pale, the last bold."""
     name = record["optimizer"]
     edges = LOWEST_LOG2 + np.arange(NUM_BINS + 1)
     counts = np.asarray(record["update_histogram"], float)
     shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    # The very first step is ±α everywhere; drawing it would flatten all others.
+    # At the first step every update is ±α; its bin would flatten all others.
     first = min(1, len(shares) - 1)
     shown = np.unique(np.linspace(first, len(shares) - 1, 5).round().astype(int))
     for rank, epoch in enumerate(shown):
@@ -224,9 +172,7 @@ def histogram(axes: Axes, record: Record) -> None:
         )  # fmt: skip
     axes.stairs(shares[-1], edges, color=COLORS[name], alpha=0.12, fill=True)
     spread = spread_through_training(record)[-1]
-    axes.set_title(
-        f"{LABELS[name]}, α = {compact(record['learning_rate'])}, λ = {compact(record['weight_decay'])}"
-    )
+    axes.set_title(_described(record))
     axes.text(
         0.03, 0.95, f"10–90 % spread\nat the end: {spread:.1f} powers of two", transform=axes.transAxes,
         va="top", color="#444444",

@@ -1,4 +1,4 @@
-"""The numbers behind a page, as files that other programs read."""
+"""Numbers behind a page, as files for other programs."""
 
 import csv
 import hashlib
@@ -20,9 +20,15 @@ from adamprox.sweep.results import Record
 
 _CLAIMS = "claims.json"
 CLAIMS_LOCK = ".claims.lock"
-"""Name of the file that whoever writes claims holds a lock on."""
-_PATIENCE = 60.0  # seconds; claims are written in a hundredth of one
-_LARGEST = 2**24  # bytes; the claims of all experiments have 40,000
+"""Name of the file that a process locks while it writes claims."""
+_PATIENCE = 60.0  # seconds; a write takes 0.01
+_LARGEST = 2**24  # bytes; the claims of all experiments take 40,000
+_OLD_VERDICTS = {
+    "holds": "reproduced",
+    "does not hold": "not reproduced",
+    "undecided": "inconclusive",
+}
+"""Verdicts as older files spell them, and their present words."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -30,9 +36,9 @@ def write_records(directory: pathlib.Path, name: str, records: Sequence[Record])
     """Write all columns of ``records`` to ``<name>.parquet``, the plain ones also to ``<name>.csv``.
 
     Args:
-      directory: Folder of the files; made if it is not there.
+      directory: Folder of the files; created if missing.
       name: Name of the experiment.
-      records: Records in the order of their cells; a column that one lacks is empty in it.
+      records: Records in the order of their runs; a column that a record lacks stays empty.
     """
     if not records:
         return
@@ -57,7 +63,7 @@ def _plain(records: Sequence[Record], column: str) -> bool:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows as CSV in which no spreadsheet takes a text for a formula."""
+    """Return rows as CSV whose texts no spreadsheet evaluates as formulas."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow(map(_inert, columns))
@@ -66,7 +72,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _inert(value: Any) -> Any:
-    """Return the value, with an apostrophe before a text that a spreadsheet would calculate."""
+    """Return the value, with an apostrophe before a text that a spreadsheet would evaluate."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
@@ -75,20 +81,20 @@ def write_claims(
 ) -> None:
     """Write verdicts, by experiment, to ``claims.json`` and ``claims.csv`` under ``out``.
 
-    Claims of other experiments stay, also where another process writes theirs at the same time.
+    Claims of other experiments stay, even if another process writes them at the same time.
 
     Args:
       out: Directory of a run.
       claims: Claims by the name of their experiment.
-      about: Facts that an overview states of these claims: preset, page, time.
+      about: Preset, page and time of these claims, for an overview.
 
     Raises:
-      OSError: A file cannot be written, or the one that is there cannot be read.
+      OSError: A file cannot be written, or the present one cannot be read.
     """
     with locked(out / CLAIMS_LOCK, wait=_PATIENCE):
         before = read_claims(out)
         if before is None and os.path.lexists(out / _CLAIMS):
-            gone = "the claims of other experiments are gone until they are drawn again"
+            gone = "the claims of other experiments are lost until they are drawn again"
             warnings.warn(f"{out / _CLAIMS} is damaged: {gone}", stacklevel=2)
         before = before or {"claims": [], "about": {}}
         found = [(name, claim) for name, claim in before["claims"] if name not in claims]
@@ -107,20 +113,20 @@ def write_claims(
 
 
 def read_claims(out: pathlib.Path) -> dict[str, Any] | None:
-    """Return what `write_claims` wrote, None if there is nothing or it is damaged.
+    """Return the contents of ``claims.json``, None if the file is missing or damaged.
 
     Returns:
       ``claims``, a list of (experiment, `Claim`), and ``about``, the facts by experiment.
 
     Raises:
-      OSError: There is a file that this process may not, or cannot, read.
+      OSError: The file exists and cannot be read.
     """
     try:
         found = json.loads(read_file(out / _CLAIMS, _LARGEST))
         if found.pop("digest") != _digest(found):
             return None
         claims = [(row["experiment"], _claim(row)) for row in found["claims"]]
-        # Until version 0.1 one preset and page stood for all claims of a file.
+        # Before version 0.1 a file had one preset and page for all claims.
         common = {name: fact for name, fact in found.items() if name not in ("claims", "about")}
         known = found.get("about", {})
         about = {name: _texts(known.get(name, common)) for name, _ in claims}
@@ -132,18 +138,22 @@ def read_claims(out: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _digest(contents: Mapping[str, Any]) -> str:
-    """Return a hash of everything: a flipped bit does not pass for a number."""
+    """Return a hash of the contents, which detects a flipped bit."""
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:
-    columns = _texts({column: row[column] for column in ("experiment", *Claim._fields)})
-    del columns["experiment"]
-    return Claim(**columns)._replace(verdict=Verdict(row["verdict"]))  # pyright: ignore[reportArgumentType]
+    """Return the claim of a row, which may be of a file with the old words."""
+    if "bar" in row:
+        row = {**row, "criterion": row["bar"]}
+    texts = _texts({column: row[column] for column in ("experiment", *Claim._fields)})
+    verdict = texts.pop("verdict")
+    del texts["experiment"]
+    return Claim(**texts, verdict=Verdict(_OLD_VERDICTS.get(verdict, verdict)))
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the row; TypeError unless all of it is text."""
+    """Return the row; raise TypeError unless every value is a text."""
     if not all(isinstance(value, str) for value in row.values()):
         raise TypeError("every fact of a claim is a text")
     return dict(row)
