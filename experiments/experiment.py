@@ -23,6 +23,7 @@ class Experiment:
         to be extended.
       figures: Drawn from the records of those cells, in their order.
       claims: Judged from the same records.
+      headline: Main results as (number, description), for the top of the page.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Experiment:
     cells: Callable[[Protocol, Sequence[Record]], Sequence[Cell]]
     figures: Callable[[Protocol, list[Record]], list[Figure]]
     claims: Callable[[Protocol, list[Record]], list[Claim]]
+    headline: Callable[[Protocol, list[Record]], list[tuple[str, str]]] = lambda protocol, records: []

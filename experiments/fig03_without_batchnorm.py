@@ -66,6 +66,20 @@ def judge(protocol: Protocol, records) -> list[Claim]:
     return [*claims, verdicts.widening_gap(protocol, pairs, records, SECTION)]
 
 
+def headline(protocol: Protocol, records) -> list[tuple[str, str]]:
+    """Return the lead of AdamW over Adam-ℓ2 on every network that has run."""
+    leads = {
+        network: verdicts.lead(protocol, adamw, l2, records)
+        for network, (l2, adamw, _) in rows(protocol).items()
+    }
+    what = "lead of AdamW over Adam-ℓ2 in test error"
+    return [
+        (str(lead), f"{what}, {network} without BatchNorm")
+        for network, lead in leads.items()
+        if lead
+    ]
+
+
 EXPERIMENT = Experiment(
     name="fig03",
     title="Figure 3 · Deep networks without BatchNorm",
@@ -73,5 +87,6 @@ EXPERIMENT = Experiment(
     cost={"smoke": "30 s", "demo": "80 s", "reduced": "25 h", "paper": "9 years"},
     cells=cells,
     figures=plot,
+    headline=headline,
     claims=judge,
 )

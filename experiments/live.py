@@ -1,4 +1,4 @@
-"""The heatmaps of a run in the terminal, filled as its cells finish."""
+"""Heatmaps in the terminal, filled while runs finish."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from adamprox.report.claims import compact
 from adamprox.sweep import Cell, Record, cell_key
 from adamprox.training import TrainingCell
 
-_SHOWN = 6  # grids: more do not fit on a screen
+_SHOWN = 6  # grids that fit on a screen
 
 
 def live_grids(cells: Sequence[Cell], records: Sequence[Record]) -> RenderableType:
-    """Test errors in percent over (λ, α), a table a grid; unfinished grids first.
+    """Return test errors in percent over (λ, α), a table for each grid, unfinished grids first.
 
     Args:
-      cells: All that is wanted; those of a network are shown.
-      records: What is finished.
+      cells: Planned runs; those that train a network are shown.
+      records: Records of finished runs.
     """
     errors = {record["key"]: record.get("final_test_error", "") for record in records}
     grids: dict[tuple, list[TrainingCell]] = {}
@@ -27,7 +27,9 @@ def live_grids(cells: Sequence[Cell], records: Sequence[Record]) -> RenderableTy
         if isinstance(cell, TrainingCell) and cell.seed == cell.init_seed == 0:
             grids.setdefault(_grid(cell), []).append(cell)
     finished = {name: all(cell_key(c) in errors for c in grid) for name, grid in grids.items()}
-    names = sorted(grids, key=lambda name: finished[name])  # stable: in the order of the cells
+    names = sorted(
+        grids, key=lambda name: finished[name]
+    )  # a stable sort keeps the order of the cells
     return Columns([_table(name, grids[name], errors) for name in names[:_SHOWN]], padding=(0, 3))
 
 

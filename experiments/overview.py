@@ -1,4 +1,4 @@
-"""The page over all run directories: ``python -m experiments overview --out runs``."""
+"""Overview page of all run directories: ``python -m experiments overview --out runs``."""
 
 import os
 import pathlib
@@ -9,22 +9,22 @@ from adamprox.report import Claim
 from adamprox.report.page import Section, write_page
 from adamprox.report.tables import read_claims
 
-LEAD = "Every run below this directory: its claims with their verdicts, and the way to its page."
+LEAD = "All runs below this directory with the verdicts of their claims. A heading links to the page of its run."
 
 
 def write_overview(root: pathlib.Path) -> pathlib.Path:
-    """Write ``index.html`` over the runs in ``root``.
+    """Write ``index.html`` for the runs in ``root``.
 
     Args:
-      root: A directory of run directories.
+      root: Directory of run directories.
 
     Returns:
       The path of the page.
 
     Raises:
-      ValueError: There is no run with claims in it.
+      ValueError: No run in ``root`` has claims.
     """
-    # Unlike pathlib's own questions, this one has an answer for a name that is too long.
+    # pathlib's is_dir raises for a name that is too long; os.path.isdir returns False.
     paths = sorted(root.glob("*/claims.json")) if os.path.isdir(root) else []
     runs = [(path.parent, read_claims(path.parent)) for path in paths]
     pages: dict[tuple[str, ...], list[Claim]] = {}
@@ -38,15 +38,20 @@ def write_overview(root: pathlib.Path) -> pathlib.Path:
     if not pages:
         raise ValueError(f"out must hold directories of finished runs, got {root}")
     sections = [
-        Section(_title(run, page), f"Preset {preset}, last cell {finished}.", [], claims)
+        Section(
+            _title(run, page),
+            f"Preset {preset}, last run finished {finished}.",
+            figures=[],
+            claims=claims,
+            link=f"{run}/{page}",
+        )
         for (run, page, preset, finished), claims in pages.items()
     ]
-    links = [(_title(run, page), f"{run}/{page}") for run, page, _, _ in pages]
-    page = root / "index.html"
-    write_page(page, "All runs", LEAD, sections, [], links)
-    return page
+    path = root / "index.html"
+    write_page(path, "All runs", LEAD, sections, facts=[])
+    return path
 
 
 def _title(run: str, page: str) -> str:
-    """Return the folder of a run, with the page's name where it is not that of all experiments."""
+    """Return the folder of a run, followed by the name of a page of one experiment."""
     return run if page == "report.html" else f"{run}: {pathlib.Path(page).stem}"

@@ -219,9 +219,9 @@ def complete(
 
 def _section(experiment: Experiment, protocol: Protocol, records: list[Record]) -> Section:
     figures = experiment.figures(protocol, records)
-    return Section(
-        experiment.title, experiment.claim, figures, experiment.claims(protocol, records)
-    )
+    claims = experiment.claims(protocol, records)
+    headline = experiment.headline(protocol, records)
+    return Section(experiment.title, experiment.claim, figures, claims, headline)
 
 
 def page_name(experiments: Sequence[Experiment]) -> str:
