@@ -112,7 +112,7 @@ class Gap(NamedTuple):
 
     def __str__(self):
         """Return the difference and its margin in percentage points."""
-        return f"{100 * self.difference:.1f} ± {100 * self.margin:.1f} points"
+        return f"{100 * self.difference:.1f} ± {points(self.margin)}".replace("-", "−")
 
 
 def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
@@ -178,7 +178,7 @@ def points(fraction: float) -> str:
       >>> points(0.31 - 0.281)
       '2.9 points'
     """
-    return f"{100 * fraction:.1f} points"
+    return f"{100 * fraction:.1f} points".replace("-", "−")
 
 
 def compact(value: float) -> str:

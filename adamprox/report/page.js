@@ -62,7 +62,12 @@
     document.addEventListener(leave, (event) => { if (tileOf(event)) hide(); });
   }
   document.addEventListener("click", (event) => { const tile = tileOf(event); if (tile) { tile.focus(); show(tile); } else hide(); });
-  document.addEventListener("scroll", hide, { capture: true, passive: true });
+  const follow = () => {
+    const tile = document.activeElement?.closest("td[data-t]");
+    if (tile && !tip.hidden) show(tile);
+    else hide();
+  };
+  document.addEventListener("scroll", follow, { capture: true, passive: true });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];

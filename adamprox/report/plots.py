@@ -175,7 +175,7 @@ def histogram(axes: Axes, record: Record) -> None:
     axes.set_title(_described(record))
     axes.text(
         0.03, 0.95, f"10–90 % spread\nat the end: {spread:.1f} powers of two", transform=axes.transAxes,
-        va="top", color="#444444",
+        va="top", color="#444444", bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1},
     )  # fmt: skip
     axes.set_xlabel("log2 |update| / α")
     axes.set_xlim(LOWEST_LOG2, LOWEST_LOG2 + NUM_BINS)

@@ -20,8 +20,10 @@ _POINTS = 40
 
 def tables(heatmaps: Heatmaps) -> str:
     """Return the heatmaps as HTML, a table for each method, in the rows of the figure."""
+    columns = len(heatmaps.weight_decays)
+    widths = f"--wide:{2.5 + 1.55 * columns:.1f}rem;--least:{2.4 + 1.5 * columns:.1f}rem"
     rows = ("".join(_table(heatmap, heatmaps) for heatmap in row) for row in heatmaps.rows)
-    return "".join(f'<div class="row">{row}</div>' for row in rows)
+    return "".join(f'<div class="row" style="{widths}">{row}</div>' for row in rows)
 
 
 def _table(heatmap: Heatmap, common: Heatmaps) -> str:
@@ -36,10 +38,8 @@ def _table(heatmap: Heatmap, common: Heatmaps) -> str:
         )
         body += f'<tr><th scope="row">{compact(alpha)}</th>{"".join(tiles)}</tr>'
     decays = "".join(f'<th scope="col">{compact(v)}</th>' for v in common.weight_decays)
-    columns = len(common.weight_decays)
     return (
-        f'<div class="map" style="--wide:{3 + 2.1 * columns:.1f}rem;--least:{2.6 + 1.72 * columns:.1f}rem">'
-        f"<table><caption>{html.escape(heatmap.title)}</caption><tbody>{body}"
+        f'<div class="map"><table><caption>{html.escape(heatmap.title)}</caption><tbody>{body}'
         f'<tr><th scope="row">α \\ λ</th>{decays}</tr></tbody></table></div>'
     )
 
