@@ -144,6 +144,6 @@ def _hatch(axes: Axes, row: int, column: int) -> None:
 def _ring(axes: Axes, row: int, column: int) -> None:
     """Draw a ring as a marker, which stays round on tiles of any aspect."""
     axes.plot(
-        [column], [row], marker="o", markersize=26, markerfacecolor="none", markeredgecolor="#e4572e",
+        [column], [row], marker="o", markersize=24, markerfacecolor="none", markeredgecolor="#e4572e",
         markeredgewidth=2.0, clip_on=False,
     )  # fmt: skip

@@ -137,7 +137,7 @@ def _bytes(path: str) -> bytes:
 def _figure(figure: Figure) -> str:
     title, caption = html.escape(figure.title), html.escape(figure.caption)
     shown = tables(figure.heatmaps) if figure.heatmaps else _picture(figure, title)
-    return f"<figure>{shown}<figcaption><strong>{title}</strong> {caption}</figcaption></figure>"
+    return f"<figure><h3>{title}</h3>{shown}<figcaption>{caption}</figcaption></figure>"
 
 
 def _picture(figure: Figure, title: str) -> str:

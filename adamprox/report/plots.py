@@ -115,7 +115,7 @@ def plain_ticks(*logarithmic: Axis) -> None:
     """Label logarithmic axes with 60 and 70 instead of 6 × 10¹ and 7 × 10¹."""
     for axis in logarithmic:
         axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(LogFormatter())
+        axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
 
 
 def curves(loss_axes: Axes, error_axes: Axes, record: Record) -> None:

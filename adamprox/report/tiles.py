@@ -22,8 +22,9 @@ def tables(heatmaps: Heatmaps) -> str:
     """Return the heatmaps as HTML, a table for each method, in the rows of the figure."""
     columns = len(heatmaps.weight_decays)
     widths = f"--wide:{2.5 + 1.55 * columns:.1f}rem;--least:{2.4 + 1.5 * columns:.1f}rem"
+    many = " many" if columns > 7 else ""  # labels are then upright
     rows = ("".join(_table(heatmap, heatmaps) for heatmap in row) for row in heatmaps.rows)
-    return "".join(f'<div class="row" style="{widths}">{row}</div>' for row in rows)
+    return "".join(f'<div class="row{many}" style="{widths}">{row}</div>' for row in rows)
 
 
 def _table(heatmap: Heatmap, common: Heatmaps) -> str:
@@ -59,7 +60,7 @@ def _tile(
     rest = f'tabindex="{stop}" data-t="{html.escape(data)}"'
     error = record["final_test_error"]
     if error is None:
-        return f'<td class="lost" {rest}>div.</td>'
+        return f'<td class="lost" {rest}>div</td>'
     place = float(np.clip(LogNorm(*limits)(100 * error), 0, 1))
     color = to_hex(matplotlib.colormaps["viridis"](place))
     names = " ".join(
