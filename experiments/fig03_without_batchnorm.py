@@ -74,7 +74,7 @@ def headline(protocol: Protocol, records) -> list[tuple[str, str]]:
     }
     what = "lead of AdamW over Adam-ℓ2 in test error"
     return [
-        (str(lead), f"{what}, {network} without BatchNorm")
+        (str(lead), f"{what}, {network} without BatchNorm (± 95 %)")
         for network, lead in leads.items()
         if lead
     ]

@@ -27,9 +27,7 @@ def live_grids(cells: Sequence[Cell], records: Sequence[Record]) -> RenderableTy
         if isinstance(cell, TrainingCell) and cell.seed == cell.init_seed == 0:
             grids.setdefault(_grid(cell), []).append(cell)
     finished = {name: all(cell_key(c) in errors for c in grid) for name, grid in grids.items()}
-    names = sorted(
-        grids, key=lambda name: finished[name]
-    )  # a stable sort keeps the order of the cells
+    names = sorted(grids, key=lambda name: finished[name])  # stable: keeps the order otherwise
     return Columns([_table(name, grids[name], errors) for name in names[:_SHOWN]], padding=(0, 3))
 
 

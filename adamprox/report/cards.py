@@ -59,7 +59,7 @@ def _claim(claim: Claim) -> str:
     section, statement, measured, criterion, note = map(
         html.escape, (claim.section, claim.statement, claim.measured, claim.criterion, claim.note)
     )
-    notes = f"<details><summary>Notes</summary><p class=soft>{note}</p></details>" if note else ""
+    notes = f'<details><summary>Notes</summary><p class="soft">{note}</p></details>' if note else ""
     return (
         f'<article class="claim {kind}"><div><span class="chip {kind}">{sign} {claim.verdict.value}'
         f'</span><span class="place">{section}</span></div>'

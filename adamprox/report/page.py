@@ -136,7 +136,11 @@ def _bytes(path: str) -> bytes:
 
 def _figure(figure: Figure) -> str:
     title, caption = html.escape(figure.title), html.escape(figure.caption)
-    shown = tables(figure.heatmaps) if figure.heatmaps else _picture(figure, title)
+    if figure.heatmaps:
+        shown = tables(figure.heatmaps)
+        caption += " Point at a tile, or tap it, for its seeds, spread and learning curve."
+    else:
+        shown = _picture(figure, title)
     return f"<figure><h3>{title}</h3>{shown}<figcaption>{caption}</figcaption></figure>"
 
 
