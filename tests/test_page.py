@@ -100,9 +100,8 @@ def test_digits_have_nine_pixels_where_a_figure_is_736_wide(columns, decays):
     grid = [record(1e-3, 10.0**-n, 0.5) for n in range(decays)]
     (found,) = figure([Heatmap("A", grid)] * columns)
     width = found.canvas.get_figwidth()
-    assert (
-        width <= WIDEST and found.canvas.axes[0].texts[0].get_fontsize() * 736 / (72 * width) >= 9
-    )
+    digits = float(found.canvas.axes[0].texts[0].get_fontsize())
+    assert width <= WIDEST and digits * 736 / (72 * width) >= 9
 
 
 @pytest.mark.parametrize(("losses", "cut"), [((2.0, 1.0), False), ((2e4, 1.0), True)])

@@ -255,7 +255,8 @@ def test_a_deeper_network_has_grids_of_its_own_for_a_control():
     assert len(claims) == 8 + 5 and names == [c.statement for c in claims[8:]]
     explained = [c.verdict for c in claims if "cannot forget the first gradients" in c.statement]
     assert explained == [Verdict.NOT_REPRODUCED, Verdict.REPRODUCED]
-    assert len(CATALOGUE["rival_second_moment"].figures(DEEPER, [])) == 2
+    assert len(CATALOGUE["rival_second_moment"].figures(DEEPER, records)) == 2
+    assert CATALOGUE["rival_second_moment"].figures(DEEPER, []) == []
 
 
 def test_a_control_that_is_all_noise_explains_nothing():
