@@ -4,15 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo figures check test test-slow test-lowest lint format benchmark notebooks docs clean
+.PHONY: demo report check test test-slow test-lowest lint format benchmark notebooks docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo
 
-# The figure that the README shows, from the demo's records; docs' are drawn by experiments.reproduction.
-figures: demo
-	mkdir -p docs/figures
-	cp runs/demo/figures/fig04_loss_multiplier.png docs/figures/
+# Every figure and table of README, docs and results/, from the committed records.
+report: $(INSTALLED)
+	$(BIN)/python -m tools.reproduction
 
 # Runs notebooks/*.py and writes the .ipynb beside each, with outputs.
 notebooks: $(INSTALLED)

@@ -3,8 +3,10 @@
 import io
 import os
 import pathlib
+import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 
 
 def obstacle(directory: str | os.PathLike[str]) -> str | None:
@@ -33,6 +35,40 @@ def obstacle(directory: str | os.PathLike[str]) -> str | None:
             return None
     except OSError as error:
         return f"{place}: {_reason(error)}"
+
+
+def check_directory(out: pathlib.Path) -> None:
+    """Refuse an ``out`` that is no directory and cannot become one.
+
+    Raises:
+      ValueError: Something else is there.
+    """
+    try:
+        mode = os.stat(os.path.realpath(out)).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:  # too long a name; one with a zero byte in it
+        raise ValueError(f"out must be a directory, got {out} ({_reason(error)})") from None
+    if not stat.S_ISDIR(mode):
+        raise ValueError(f"out must be a directory, got {out}")
+
+
+def check_writable(
+    out: pathlib.Path, folders: Iterable[pathlib.Path], files: Iterable[pathlib.Path]
+) -> None:
+    """Refuse an ``out`` in which its folders or files cannot be written; nothing is left there.
+
+    Raises:
+      ValueError: The message names the folder or file, and the reason.
+    """
+    reasons = [reason for folder in folders if (reason := obstacle(folder))]
+    reasons += [
+        f"{file}: is a directory" for file in files if file.is_dir() and not file.is_symlink()
+    ]
+    if reasons:
+        raise ValueError(
+            f"out must be a directory that can be written to, got {out} ({reasons[0]})"
+        )
 
 
 def _nearest(path: pathlib.Path) -> pathlib.Path:

@@ -59,3 +59,25 @@ def quadratic(
         )
     curvatures = np.geomspace(1.0, condition_number, target.size)
     return Quadratic(jnp.asarray(curvatures), jnp.asarray(target))
+
+
+def descent_calls(kappa: float, minimizer: np.ndarray, goal: float) -> int:
+    """Return the number of gradients that tuned gradient descent needs on `quadratic`, from 0.
+
+    Its errors are (1 − s hᵢ)^t x*ᵢ, with the best step size s of a grid around 2/(M + μ).
+
+    Args:
+      kappa: Condition number κ ≥ 1.
+      minimizer: x*, float[d].
+      goal: Largest error |xᵢ − x*ᵢ| at the end.
+
+    Example:
+      >>> descent_calls(1.0, np.array([1.0, -1.0]), 0.01), descent_calls(100.0, np.array([1.0, -1.0]), 0.01)
+      (1, 233)
+    """
+    curvatures = np.geomspace(1.0, kappa, len(minimizer))
+    steps = 2 / (1 + kappa) * np.concatenate([[1.0], np.geomspace(0.5, 1.0, 200)])
+    with np.errstate(divide="ignore"):
+        rates = -np.log(np.abs(1 - steps[:, None] * curvatures))
+    halvings = np.maximum(np.log(np.abs(minimizer) / goal), 0)
+    return max(1, int(np.ceil((halvings / rates).max(axis=1).min())))

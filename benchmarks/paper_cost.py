@@ -27,8 +27,9 @@ from adamprox.sweep import Cell, Results, cell_key
 from adamprox.training import TrainingCell
 from adamprox.training.specs import Program
 from adamprox.training.throughput import measure
-from experiments.catalogue import CATALOGUE
 from experiments.presets import protocol
+from experiments.protocol import Records
+from experiments.registry import EXPERIMENTS
 
 SECONDS_A_DAY = 86_400
 BATCHES = 4
@@ -53,7 +54,7 @@ class Arguments:
 def training_cells(preset: str) -> list[TrainingCell]:
     """Return the distinct runs of all experiments, before any extension of a grid."""
     everything: Iterable[Cell] = (
-        cell for e in CATALOGUE.values() for cell in e.cells(protocol(preset), ())
+        cell for e in EXPERIMENTS.values() for cell in e.study(protocol(preset), Records()).runs
     )
     unique = {cell_key(cell): cell for cell in everything}
     return [cell for cell in unique.values() if isinstance(cell, TrainingCell)]

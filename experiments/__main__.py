@@ -15,19 +15,19 @@ from rich.table import Column, Table
 
 from adamprox.command_line import begin, console, directory, parse
 from adamprox.interruption import leave, was_interrupted
-from adamprox.output import one_line
+from adamprox.output import check_directory, one_line
+from adamprox.report.live import live_grids
+from adamprox.report.overview import write_overview
+from adamprox.report.publish import check_output
 from adamprox.sweep import OutOfTimeError, Results, cell_key, run_cells
 from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.sweep.run import ENGINES
 from adamprox.training import TrainingCell
 from experiments import doctor
-from experiments.catalogue import CATALOGUE, did_you_mean, find
-from experiments.experiment import Experiment
-from experiments.live import live_grids
-from experiments.overview import write_overview
 from experiments.presets import PRESETS, protocol
-from experiments.protocol import Protocol
-from experiments.run import check_directory, check_writable, draw, page_name, plan, run
+from experiments.protocol import Experiment, Protocol, Records
+from experiments.registry import EXPERIMENTS, did_you_mean, find
+from experiments.runner import draw, page_name, plan, run
 
 
 @dataclasses.dataclass
@@ -67,14 +67,12 @@ class Arguments:
 
 
 def show_list(shown_on: Console) -> None:
-    """Every experiment with its claim and cost."""
-    cost = Column("cost, of one core", no_wrap=True)
-    table = Table(Column("experiment", no_wrap=True), "claim", cost, show_lines=True)
-    width = max(map(len, PRESETS))
-    for experiment in CATALOGUE.values():
-        costs = (f"{p:{width}} {experiment.cost[p]}" for p in PRESETS if p in experiment.cost)
-        table.add_row(experiment.name, experiment.claim, "\n".join(costs))
-    table.caption = "about; NAME --preset PRESET --dry-run reckons from what has been run"
+    """Print every experiment, its claim, and the presets at which ``all`` runs it."""
+    table = Table(Column("experiment", no_wrap=True), "claim", "all, at")
+    for experiment in EXPERIMENTS.values():
+        presets = [name for name, its in PRESETS.items() if experiment.name in its.experiments]
+        table.add_row(experiment.name, experiment.claim, ", ".join(presets))
+    table.caption = "NAME --preset PRESET --dry-run estimates the cost"
     shown_on.print(table)
 
 
@@ -97,7 +95,7 @@ def _obey(arguments: Arguments) -> int:
     if arguments.experiment == "overview":
         print(write_overview(directory(arguments.out, "runs")))
         return 0
-    experiments = find(arguments.experiment, arguments.preset)
+    experiments = find(arguments.experiment, PRESETS[arguments.preset])
     chosen = experiments, _protocol(arguments, experiments)
     out = directory(arguments.out, f"runs/{arguments.preset}")
     check_directory(out)
@@ -114,7 +112,7 @@ def _run(
     arguments: Arguments, experiments: Sequence[Experiment], chosen: Protocol, out: pathlib.Path
 ) -> None:
     started, shown_on = time.monotonic(), console(stderr=True)
-    check_writable(out, page_name(experiments))
+    check_output(out / page_name(experiments))
     if arguments.engine == "ray":
         check_cluster(arguments.address)
     runner = functools.partial(
@@ -198,7 +196,7 @@ def _protocol(arguments: Arguments, experiments: Sequence[Experiment]) -> Protoc
 
 
 def _keys(experiments: Sequence[Experiment], chosen: Protocol) -> set[str]:
-    return {cell_key(cell) for e in experiments for cell in e.cells(chosen, ())}
+    return {cell_key(cell) for e in experiments for cell in e.study(chosen, Records()).runs}
 
 
 if __name__ == "__main__":

@@ -1,58 +1,112 @@
-"""What is trained, shared by every experiment on networks."""
+"""What a preset trains, and what an experiment makes of it."""
 
+import abc
 import dataclasses
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from adamprox.sweep.grid import Grid
+from adamprox.report import Claim, Figure
+from adamprox.sweep import Cell, Record, cell_key
 from adamprox.training import TrainingCell
+from experiments.grid import Grid
 
 Options = Mapping[str, Any]
+Settings = TypeVar("Settings")
+
+
+class Records(dict[str, Record]):
+    """Records by the key of their run."""
+
+    @classmethod
+    def by_key(cls, records: Iterable[Record]) -> "Records":
+        """Return the collection of some records."""
+        return cls((record.key, record) for record in records)
+
+    def of(self, runs: Iterable[Cell]) -> list[Record]:
+        """Return the records of those ``runs`` that have one, in their order."""
+        return [self[key] for key in map(cell_key, runs) if key in self]
+
+    def missing(self, runs: Iterable[Cell]) -> int:
+        """Return the number of ``runs`` without a record."""
+        return sum(cell_key(run) not in self for run in runs)
+
+
+class Study(abc.ABC):
+    """An experiment on the records so far.
+
+    Attributes:
+      runs: Runs that the experiment needs; a finished record may ask for more of them.
+    """
+
+    runs: Sequence[Cell]
+
+    @abc.abstractmethod
+    def figures(self) -> list[Figure]:
+        """Draw the figures from the records of ``runs``."""
+
+    @abc.abstractmethod
+    def claims(self) -> list[Claim]:
+        """Judge the claims on the same records."""
+
+    def headline(self) -> list[tuple[str, str]]:
+        """Return the main results as (number, description), for the top of the page."""
+        return []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network of the paper, as a preset trains it.
+
+    Attributes:
+      options: Options of its runs that differ from the protocol's ``training``.
+      grids: Grid by optimizer; the protocol's for an optimizer without one.
+      seeds: Number of runs at the best grid point; the protocol's if None.
+      control_grids: Grid by optimizer under every change of the second moment; none if empty.
+      control_seeds: Number of runs at their best grid points; the protocol's if None.
+    """
+
+    options: Options = dataclasses.field(default_factory=dict)
+    grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
+    seeds: int | None = None
+    control_grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
+    control_seeds: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A network, its data and the grid of hyperparameters.
+    """Networks, data and grids of all experiments.
 
     Attributes:
-      preset: The name of the preset this started from.
+      preset: Name of the preset that this started from.
+      experiments: Names of the experiments that ``all`` runs.
       training: Options of every `TrainingCell`: data, network, length.
-      learning_rates: The α of every grid.
-      weight_decays: The base grid of λ, which all optimizers share.
-      l2_extension: λ that Adam-ℓ2 also gets: the base grid ends too early for it.
-      loss_multipliers: For Fig. 4; the first is 1.
-      extensions: How often a best cell on an edge may extend a grid.
-      seeds: How often the best cell of a grid is run.
-      networks: The paper's networks to the options of the cell that stands for each; those that
-        the preset leaves out are not there.
-      network_grids: By network and optimizer, smaller grids where whole ones take too long.
-      network_seeds: By network, in place of ``seeds``.
-      control_grids: By network and optimizer, the grids of every row of rival (a) on that network.
-      control_seeds: On those networks, in place of ``seeds``.
-      factorial_rates: α of the factorial experiment, where the grid has them.
-      deep: Options of the network that Figs. 4 to 6 are about, ResNet-110 in the paper.
-      deep_grids: By optimizer, smaller grids for those figures, where whole ones take too long.
+      learning_rates: α of every grid.
+      weight_decays: Base grid of λ, which all optimizers share.
+      l2_extension: λ that Adam-ℓ2's grid has in addition: the base grid ends too early for it.
+      loss_multipliers: Multipliers of Fig. 4; the first is 1.
+      extensions: Number of times that a best run on an edge may extend a grid.
+      seeds: Number of runs at the best grid point.
+      networks: Name in the paper to network; networks that the preset leaves out are not there.
+      deep: Network of Figs. 4 to 6, ResNet-110 in the paper.
+      judged: False where runs are too short for any claim about them.
+      settings: Name of an experiment to its settings that differ from its own defaults.
     """
 
     preset: str
-    training: Mapping[str, Any]
+    experiments: tuple[str, ...]
+    training: Options
     learning_rates: tuple[float, ...]
     weight_decays: tuple[float, ...]
     l2_extension: tuple[float, ...] = ()
     loss_multipliers: tuple[float, ...] = (1.0, 10.0, 100.0)
     extensions: int = 0
     seeds: int = 1
-    networks: Mapping[str, Options] = dataclasses.field(default_factory=dict)
-    network_grids: Mapping[str, Mapping[str, Grid]] = dataclasses.field(default_factory=dict)
-    network_seeds: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    control_grids: Mapping[str, Mapping[str, Grid]] = dataclasses.field(default_factory=dict)
-    control_seeds: int | None = None
-    factorial_rates: tuple[float, ...] = (5e-4, 1e-3)
-    deep: Options = dataclasses.field(default_factory=dict)
-    deep_grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
+    networks: Mapping[str, Network] = dataclasses.field(default_factory=dict)
+    deep: Network = dataclasses.field(default_factory=Network)
+    judged: bool = True
+    settings: Mapping[str, Options] = dataclasses.field(default_factory=dict)
 
-    def cell(
+    def run(
         self,
         optimizer: str,
         alpha: float,
@@ -60,7 +114,7 @@ class Protocol:
         multiplier: float = 1.0,
         **options: Any,
     ) -> TrainingCell:
-        """One cell of this protocol, with ``options`` in place of its own."""
+        """Return one run of this protocol, with ``options`` in place of its own."""
         return TrainingCell.of(
             **{**self.training, **options},
             optimizer=optimizer,
@@ -69,23 +123,26 @@ class Protocol:
             loss_multiplier=multiplier,
         )
 
-    def as_it_is(self) -> "Protocol":
-        """With grids that nothing extends, and one seed a cell."""
+    def without_repetitions(self) -> "Protocol":
+        """Return the protocol with grids that nothing extends, and one seed a grid point."""
         return dataclasses.replace(self, extensions=0, seeds=1)
 
-    def trained_on(self, options: Options = MappingProxyType({})) -> str:
-        """What a figure says of network and data, in a few words."""
-        cell = TrainingCell.of(**{**self.training, **options})
-        images, network = cell.images, cell.network
-        name = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
-        norm = "with" if cell.config()["batch_norm"] else "without"
-        side = images.image_size
-        size = "" if side is None else f", pooled to {side}×{side}"
+    def settings_of(self, experiment: str, kind: type[Settings]) -> Settings:
+        """Return the settings of an experiment at this preset; a name it does not have is an error."""
+        return kind(**self.settings.get(experiment, {}))
+
+    def trained_on(self, network: Network) -> str:
+        """Return network and data in a few words, for a caption."""
+        run = TrainingCell.of(**{**self.training, **network.options})
+        images, family, depth = run.images, run.network.family, run.network.depth
+        name = {"resnet": "ResNet", "densenet": "DenseNet"}.get(family, family)
+        norm = "with" if run.config()["batch_norm"] else "without"
         count = f"{images.expected.train:,} images of {images.dataset}"
-        return f"{name}-{network.depth} {norm} BatchNorm on {count}{size}"
+        size = f", pooled to {images.image_size}×{images.image_size}" if images.image_size else ""
+        return f"{name}-{depth} {norm} BatchNorm on {count}{size}"
 
     def weight_decays_of(self, optimizer: str, multiplier: float = 1.0) -> tuple[float, ...]:
-        """λ of one optimizer's grid; Adam-ℓ2's reaches as far as the multiplier can move its best."""
+        """Return λ of an optimizer's grid; Adam-ℓ2's reaches as far as the multiplier moves its best."""
         if optimizer != "adam_l2":
             return self.weight_decays
         extension = {
@@ -97,15 +154,32 @@ class Protocol:
         return tuple(sorted({*self.weight_decays, *extension}))
 
     def grid(self, optimizer: str, multiplier: float = 1.0) -> Grid:
-        """The grid of one optimizer, before anything extends it."""
+        """Return the grid of an optimizer before anything extends it."""
         return Grid(self.learning_rates, self.weight_decays_of(optimizer, multiplier))
 
     def deep_grid(self, optimizer: str, multiplier: float = 1.0) -> Grid:
-        """That of the deep network where it is trained again and again, changed in one respect."""
-        if optimizer not in self.deep_grids:
+        """Return the grid of an optimizer on the deep network, which several experiments train."""
+        if optimizer not in self.deep.grids:
             return self.grid(optimizer, multiplier)
-        smaller = self.deep_grids[optimizer]
+        smaller = self.deep.grids[optimizer]
         reach = dataclasses.replace(
             self, weight_decays=smaller.weight_decays, l2_extension=smaller.weight_decays
         )
         return smaller._replace(weight_decays=reach.weight_decays_of(optimizer, multiplier))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """An entry of the registry.
+
+    Attributes:
+      name: Name on the command line.
+      title: Headline on the page.
+      claim: Claim of the paper, or the question, in one sentence.
+      study: Function from a protocol and the records so far to the `Study`.
+    """
+
+    name: str
+    title: str
+    claim: str
+    study: Callable[[Protocol, Records], Study]

@@ -107,6 +107,7 @@ print("update_histogram  ", np.shape(example["update_histogram"]), "counts, epoc
 
 # %%
 from experiments.catalogue import CATALOGUE
+
 from experiments.presets import protocol
 
 experiment, chosen = CATALOGUE["fig03"], protocol("smoke", **GRID)

@@ -18,14 +18,14 @@ from rich.console import Console
 from adamprox.data.__main__ import main as data
 from adamprox.report import Claim
 from adamprox.report.claims import Verdict
+from adamprox.report.overview import write_overview
 from adamprox.report.tables import _csv, read_claims, write_claims
 from adamprox.scale_free.__main__ import main as scale_free
 from adamprox.sweep import LostCellsError, OutOfTimeError, Results, local, run_cells
 from adamprox.sweep.lock import locked
-from experiments import run as run_module
+from experiments import runner as run_module
 from experiments.__main__ import main
 from experiments.doctor import OK, Check, show
-from experiments.overview import write_overview
 from tests.cifar_archives import good
 from tests.squares import QUIET, Square
 

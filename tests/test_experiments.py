@@ -12,18 +12,20 @@ import pytest
 
 from adamprox.report import Claim
 from adamprox.report.claims import Verdict
+from adamprox.report.overview import write_overview
 from adamprox.report.tables import read_claims, write_claims
-from adamprox.sweep import Results, cell_key
-from adamprox.sweep.grid import Grid
+from adamprox.sweep import Record, Results, cell_key
 from adamprox.training import TrainingCell
+from adamprox.training.cost import _forward_flops
 from experiments import __main__ as command
 from experiments.__main__ import main
-from experiments.catalogue import CATALOGUE
-from experiments.cost import _forward_flops
-from experiments.fig01_quadratics import distance
-from experiments.overview import write_overview
+from experiments.claims import learned
+from experiments.grid import Grid
+from experiments.paper.fig01_quadratics import distance
 from experiments.presets import PRESETS, protocol
-from experiments.verdicts import learned
+from experiments.protocol import Network
+from experiments.registry import EXPERIMENTS
+from tests.studies import claims, figures, runs
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -42,10 +44,10 @@ def smoke_run(tmp_path_factory):
 def test_every_experiment_leaves_figures_and_records(smoke_run):
     names = {path.stem for path in (smoke_run / "figures").glob("*.png")}
     assert names == {path.stem for path in (smoke_run / "figures").glob("*.svg")}
-    for prefix in CATALOGUE:
+    for prefix in EXPERIMENTS:
         assert any(name.startswith(prefix) for name in names), prefix
-    for experiment in CATALOGUE.values():
-        cells = experiment.cells(PRESETS["smoke"], ())
+    for experiment in EXPERIMENTS.values():
+        cells = runs(experiment.name, PRESETS["smoke"])
         assert len(Results(smoke_run / "records").read_all(cells)) == len(cells)
 
 
@@ -53,7 +55,7 @@ def test_the_page_is_whole_and_alone(smoke_run):
     text = (smoke_run / "report.html").read_text()
     check_whole(text)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
-    for experiment in CATALOGUE.values():
+    for experiment in EXPERIMENTS.values():
         assert html.escape(experiment.title) in text
 
 
@@ -76,18 +78,18 @@ def test_running_again_costs_nothing(smoke_run, capsys):
     before = {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
     assert main(["fig03", "--preset", "smoke", "--out", str(smoke_run)]) == 0
     assert before == {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
-    count = len({cell_key(cell) for cell in CATALOGUE["fig03"].cells(PRESETS["smoke"], ())})
+    count = len({cell_key(cell) for cell in runs("fig03", PRESETS["smoke"])})
     assert f"{count} runs, {count} already done" in capsys.readouterr().err
 
 
 def test_numbers_and_verdicts_are_there_for_other_programs(smoke_run):
     table = pq.read_table(smoke_run / "tables" / "fig03.parquet").to_pylist()
-    cells = CATALOGUE["fig03"].cells(PRESETS["smoke"], ())
+    cells = runs("fig03", PRESETS["smoke"])
     assert {row["key"] for row in table} == {cell_key(cell) for cell in cells}
     lines = (smoke_run / "tables" / "fig03.csv").read_text().splitlines()
     assert len(lines) == len(table) + 1 and "final_test_error" in lines[0]
     found = read_claims(smoke_run)
-    assert found and {name for name, _ in found["claims"]} == set(CATALOGUE)
+    assert found and {name for name, _ in found["claims"]} == set(EXPERIMENTS)
     assert {c.verdict for n, c in found["claims"] if n == "fig03"} == {Verdict.NOT_TESTED}
 
 
@@ -121,7 +123,7 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["all", "--preset", "smoke", "--dry-run"]) == 0
     assert list(tmp_path.iterdir()) == []
-    assert "cells to run, about" in capsys.readouterr().out
+    assert "runs, about" in capsys.readouterr().out
 
 
 def test_operations_of_a_network_are_counted_by_hand():
@@ -133,7 +135,7 @@ def test_operations_of_a_network_are_counted_by_hand():
 
 
 def records_of(name, smoke_run):
-    cells = CATALOGUE[name].cells(PRESETS["smoke"], ())
+    cells = runs(name, PRESETS["smoke"])
     return Results(smoke_run / "records").read_all(cells)
 
 
@@ -145,7 +147,7 @@ def test_fig01_gradient_descent_changes_and_adamw_does_not(smoke_run):
 
 def test_scale_freeness_is_exact_on_real_gradients(smoke_run):
     records = records_of("scale_freeness", smoke_run)
-    (claim,) = CATALOGUE["scale_freeness"].claims(PRESETS["smoke"], records)
+    (claim,) = claims("scale_freeness", PRESETS["smoke"], records)
     assert claim.verdict is Verdict.REPRODUCED
     assert records[0]["epsilons"][0] == 0 and records[0]["adamw"][0] == 0
     assert records[0]["adam_l2"][0] > 1e-3 and records[0]["adamw"][-1] > 1e-3
@@ -163,7 +165,7 @@ def synthetic(name, errors):
             "update_histogram": 4 * [[1] * 28],
             "epoch": [1, 2, 3, 4],
         }
-        for c in CATALOGUE[name].cells(demo, ())
+        for c in runs(name, demo)
     ]
 
 
@@ -183,13 +185,13 @@ def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
         return bowl(cell, center)
 
     demo, records = synthetic("fig04", obeys)
-    assert [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)] == [Verdict.REPRODUCED] * 6
+    assert [c.verdict for c in claims("fig04", demo, records)] == [Verdict.REPRODUCED] * 6
     demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3 * cell.loss_multiplier))
-    assert CATALOGUE["fig04"].claims(demo, records)[1].verdict is Verdict.NOT_REPRODUCED
+    assert claims("fig04", demo, records)[1].verdict is Verdict.NOT_REPRODUCED
     demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3))
-    assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.NOT_REPRODUCED
+    assert claims("fig04", demo, records)[0].verdict is Verdict.NOT_REPRODUCED
     demo, records = synthetic("fig04", lambda cell: 0.1)
-    assert CATALOGUE["fig04"].claims(demo, records)[0].verdict is Verdict.NOT_TESTED
+    assert claims("fig04", demo, records)[0].verdict is Verdict.NOT_TESTED
 
 
 def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():
@@ -197,18 +199,15 @@ def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():
         "fig04", lambda c: bowl(c, ((c.optimizer == "adam_l2" and c.loss_multiplier) or 1) * 3e-3)
     )
     repeated = dataclasses.replace(demo, seeds=3)
-    known = [c.verdict for c in CATALOGUE["fig04"].claims(repeated, records)]
-    assert known == [c.verdict for c in CATALOGUE["fig04"].claims(demo, records)]
-    short = dataclasses.replace(
-        demo,
-        deep_grids=dict.fromkeys(("adam_l2", "adamw", "adamprox"), Grid((2e-3,), (0.0, 3e-3))),
-        extensions=0,
-    )
-    claims = CATALOGUE["fig04"].claims(short, records)
-    assert claims[4].measured.startswith("2 of 2 cells") and "no cells" in claims[4].measured
-    assert claims[4].verdict is Verdict.INCONCLUSIVE
+    known = [c.verdict for c in claims("fig04", repeated, records)]
+    assert known == [c.verdict for c in claims("fig04", demo, records)]
+    grids = dict.fromkeys(("adam_l2", "adamw", "adamprox"), Grid((2e-3,), (0.0, 3e-3)))
+    short = dataclasses.replace(demo, deep=Network(grids=grids), extensions=0)
+    found = claims("fig04", short, records)
+    assert found[4].measured.startswith("2 of 2 pairs") and "pairing none" in found[4].measured
+    assert found[4].verdict is Verdict.INCONCLUSIVE
     less = [r for r in records if r["loss_multiplier"] == 1 or r["optimizer"] != "adamw"]
-    assert CATALOGUE["fig04"].claims(demo, less)[1].verdict is Verdict.NOT_RUN
+    assert claims("fig04", demo, less)[1].verdict is Verdict.NOT_RUN
 
 
 @pytest.mark.parametrize(
@@ -219,7 +218,7 @@ def test_fig03_verdicts(gap, verdict):
     demo, records = synthetic(
         "fig03", lambda c: bowl(c, 3e-3) + (gap if c.optimizer == "adam_l2" else 0)
     )
-    assert CATALOGUE["fig03"].claims(demo, records)[0].verdict is verdict
+    assert claims("fig03", demo, records)[0].verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,7 @@ def test_fig05_verdicts(gap, verdict):
     demo, records = synthetic(
         "fig05", lambda c: bowl(c, 3e-3) + (gap if c.optimizer == "adamprox" else 0)
     )
-    assert CATALOGUE["fig05"].claims(demo, records)[0].verdict is verdict
+    assert claims("fig05", demo, records)[0].verdict is verdict
 
 
 def test_fig05_says_nothing_from_a_few_cells_or_from_guessing():
@@ -238,7 +237,7 @@ def test_fig05_says_nothing_from_a_few_cells_or_from_guessing():
 
     for error, verdict in ((few, Verdict.INCONCLUSIVE), (lambda cell: 0.89, Verdict.NOT_TESTED)):
         demo, records = synthetic("fig05", error)
-        assert CATALOGUE["fig05"].claims(demo, records)[0].verdict is verdict
+        assert claims("fig05", demo, records)[0].verdict is verdict
 
 
 def test_what_counts_as_learned_depends_on_the_number_of_classes():
@@ -249,14 +248,14 @@ def test_what_counts_as_learned_depends_on_the_number_of_classes():
         ("cifar100", 0.99, False),
         ("cifar10", None, False),
     ):
-        assert learned({"dataset": dataset, "final_test_error": error}) is expected
+        assert learned(Record({"dataset": dataset, "final_test_error": error})) is expected
 
 
 def test_figures_can_be_drawn_when_everything_diverged():
     for name in ("fig03", "fig04", "fig05"):
         demo, records = synthetic(name, lambda c: None)
-        assert CATALOGUE[name].figures(demo, records)
-        assert all(c.verdict is Verdict.NOT_TESTED for c in CATALOGUE[name].claims(demo, records))
+        assert figures(name, demo, records)
+        assert all(c.verdict is Verdict.NOT_TESTED for c in claims(name, demo, records))
 
 
 def test_adam_l2_is_also_run_where_the_multiplier_moves_it():
@@ -269,7 +268,7 @@ def test_adam_l2_is_also_run_where_the_multiplier_moves_it():
 def test_list_names_every_experiment(capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in CATALOGUE)
+    assert all(name in text for name in EXPERIMENTS)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +294,7 @@ def test_list_names_every_experiment(capsys):
         (["list", "--preset", "nope"], "preset must be one of smoke, demo"),
         (["fig01", "--depth", "14"], "depth changes nothing in fig01, got 14"),
         (["fig01", "--preset", "redcued"], "got 'redcued'; did you mean reduced\\?"),
-        (["fig09", "--preset", "demo"], "preset must be one at which fig09 has cells, got 'demo'"),
+        (["fig09", "--preset", "demo"], "preset must be one at which fig09 has runs, got 'demo'"),
         (["list", "--depth", "20"], "depth must be given with an experiment, got list"),
         (["fig01", "--draw", "--dry-run"], "draw must not be given with --dry-run"),
         (["FIG03"], "did you mean fig03"),

@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
+from adamprox.report.live import live_grids
 from adamprox.sweep import cell_key
 from adamprox.training import TrainingCell
-from experiments.live import live_grids
 
 
 def shown(cells, errors):

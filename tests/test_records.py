@@ -24,7 +24,7 @@ from adamprox.sweep import results as results_module
 from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
 from adamprox.training import TrainingCell
 from experiments.__main__ import main
-from experiments.quadratics_cell import QuadraticsCell
+from experiments.paper.fig01_quadratics import QuadraticsCell
 from tests.squares import QUIET, Square
 
 NAMES = [

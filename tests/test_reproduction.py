@@ -1,6 +1,7 @@
 """The page docs/reproduction.md says what the records in results/ say, with no data set at hand."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,9 +11,19 @@ from adamprox.data.fingerprints import expected
 from adamprox.sweep import Results, cell_key
 from adamprox.sweep.parquet import decode
 from adamprox.training import TrainingCell
-from experiments.reproduction import PAGE, PAPER, README, REDUCED, ROOT, RUNS, SCALE, VERDICTS, tables
-from experiments.run import settled
-from experiments.tables import cost_table, filled
+from experiments.runner import settled
+from tools.reproduction import (
+    PAGE,
+    PAPER,
+    README,
+    REDUCED,
+    ROOT,
+    RUNS,
+    SCALE,
+    VERDICTS,
+    tables,
+)
+from tools.tables import cost_table, filled
 
 
 @pytest.fixture(autouse=True)
@@ -69,15 +80,15 @@ def test_committed_records_are_found_under_their_keys_and_unchanged(run):
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.preset)
 def test_the_verdicts_are_what_the_records_give(run):
     results = Results(run.directory / "records")
-    cells = settled(run.experiments, run.protocol, results.read_all)
-    begun = [(e, records) for e in run.experiments if (records := results.read_all(cells[e.name]))]
-    again = [(e.name, claim) for e, records in begun for claim in e.claims(run.protocol, records)]
+    studies = settled(run.experiments, run.protocol, results.read_all)
+    begun = {name: study for name, study in studies.items() if results.read_all(study.runs)}
+    again = [(name, claim) for name, study in begun.items() for claim in study.claims()]
     assert again and again == run.claims
     drawn = {
         f"{figure.name}.png"
-        for e, records in begun
-        if any(name.startswith(e.name.split("_")[0]) for name in run.figures)
-        for figure in e.figures(run.protocol, records)
+        for name, study in begun.items()
+        if any(shown.startswith(name.split("_")[0]) for shown in run.figures)
+        for figure in study.figures()
     }
     assert set(run.figures) <= drawn
     assert all((PAGE.parent / "figures" / shown).is_file() for shown in run.figures.values())
@@ -87,9 +98,30 @@ def test_figures_are_drawn_by_a_command_that_finds_records_and_nothing_else(tmp_
     out = tmp_path / "paper"
     out.mkdir()
     (out / "records").symlink_to(PAPER.directory / "records")
-    command = [sys.executable, "-m", "experiments", "published_cells", "--preset", "paper"]
+    command = [sys.executable, "-m", "experiments", "published_runs", "--preset", "paper"]
     options = ["--depth", "20", "--epochs", "100", "--draw", "--out", out]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path / "mpl")}
     done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {*PAPER.figures} <= {path.name for path in (out / "figures").iterdir()}
+
+
+@pytest.mark.slow
+def test_the_report_leaves_the_tree_as_it_is(tmp_path):
+    """Every figure and table, drawn again from the records alone in a copy of the project."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in listed.stdout.decode().rstrip("\0").split("\0"):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "before"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "MPLCONFIGDIR": str(tmp_path / "../mpl"),
+    }
+    command = [sys.executable, "-m", "tools.reproduction"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    changed = subprocess.run([*git, "status", "--porcelain"], cwd=tmp_path, capture_output=True)
+    assert changed.stdout.decode() == ""

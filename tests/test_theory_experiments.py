@@ -6,14 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from adamprox.problems import quadratic
+from adamprox.problems import descent_calls, quadratic
 from adamprox.report.claims import Verdict
 from adamprox.report.page import save_figures
 from adamprox.sweep import cell_key
-from experiments.catalogue import CATALOGUE
+from adamprox.training.sharded_run import ShardedCell
+from experiments.paper.theorem3 import RestartsCell
 from experiments.presets import protocol
-from experiments.restarts_cell import RestartsCell, descent_calls
-from experiments.sharded_cell import ShardedCell
+from tests.studies import claims, figures, runs
 
 DEMO = protocol("demo")
 
@@ -25,21 +25,21 @@ def synthetic(name, columns, wanted=DEMO, known=()):
             **cell.config(), "key": cell_key(cell), "kind": cell.kind, "test_examples": 1285,
             "diverged_step": 0, "train_error": [0.9, 0.1], **columns(cell),
         }
-        for cell in CATALOGUE[name].cells(wanted, known)
+        for cell in runs(name, wanted, known)
     ]  # fmt: skip
 
 
 def verdicts(name, records):
-    return [claim.verdict for claim in CATALOGUE[name].claims(DEMO, records)]
+    return [claim.verdict for claim in claims(name, DEMO, records)]
 
 
 def test_theorem3_holds_and_can_fail(tmp_path):
     """A small problem, in full; then with counts that grow with κ, and distances above the bound."""
     cell = RestartsCell(condition_numbers=(1.0, 1e3, 1e8), dimension=2, rounds=8, goal=5)
-    record = {**cell.config(), **cell.run()}
+    record = {**cell.config(), **cell.run(), "key": cell_key(RestartsCell())}
     assert verdicts("theorem3", [record]) == [Verdict.REPRODUCED, Verdict.REPRODUCED]
     assert record["rotated_calls"][0] and record["rotated_calls"][-1] is None
-    save_figures(CATALOGUE["theorem3"].figures(DEMO, [record]), tmp_path)
+    save_figures(figures("theorem3", DEMO, [record]), tmp_path)
     slower = {**record, "restarts_calls": [100, 200, None]}
     distances = [[1.0, 0.6, *[0.0] * 7]] * 3
     above = {**record, "restarts_distances": distances}
@@ -76,12 +76,12 @@ def test_sgd_verdicts():
     assert verdicts("sgd_divergence", outcome(lambda c: 0.0, diverged=2)) == [Verdict.REPRODUCED]
     assert verdicts("sgd_divergence", outcome(lambda c: 0.9, 0.9)) == [Verdict.INCONCLUSIVE]
     trains = outcome(lambda c: 0.12 if c.learning_rate == 1e-4 else 0.9)
-    (claim,) = CATALOGUE["sgd_divergence"].claims(DEMO, trains)
+    (claim,) = claims("sgd_divergence", DEMO, trains)
     assert claim.verdict is Verdict.NOT_REPRODUCED
     assert "1 trained (training error 12.0 % at 1e-4)" in claim.measured
     assert verdicts("sgd_divergence", trains[1:]) == [Verdict.NOT_RUN]
     for records in (trains, outcome(lambda c: 0.9, diverged=3), []):
-        assert CATALOGUE["sgd_divergence"].figures(DEMO, records)
+        assert figures("sgd_divergence", DEMO, records)
 
 
 def test_sparsity_verdicts():
@@ -99,7 +99,7 @@ def test_sparsity_verdicts():
     assert verdicts("l1_sparsity", outcome(0.9, error=0.12)) == [*[fails] * 4, holds]
     touched = [{**r, "zero_share": 0.01} if r["optimizer"] == "adamw" else r for r in outcome(0.6)]
     assert verdicts("l1_sparsity", touched)[-1] is fails
-    assert CATALOGUE["l1_sparsity"].figures(DEMO, touched)
+    assert figures("l1_sparsity", DEMO, touched)
     lost = [r for r in outcome(0.6) if (r["network"], r["optimizer"]) != ("mlp", "adamw")]
     assert verdicts("l1_sparsity", lost) == [*[holds] * 4, Verdict.NOT_RUN]
 
@@ -124,11 +124,11 @@ def test_sparsity_is_judged_by_every_seed(share, lost, spread, verdict):
         return {"final_test_error": error, "zero_share": zero, "zero_channel_share": zero}
 
     path = synthetic("l1_sparsity", columns, repeated)
-    waiting = CATALOGUE["l1_sparsity"].claims(repeated, path)
+    waiting = claims("l1_sparsity", repeated, path)
     assert [claim.verdict for claim in waiting[:4]] == [Verdict.NOT_RUN] * 4
     records = synthetic("l1_sparsity", columns, repeated, path)
     assert len(records) == len(path) + 4 * 2 * 2
-    claim = CATALOGUE["l1_sparsity"].claims(repeated, records)[0]
+    claim = claims("l1_sparsity", repeated, records)[0]
     assert claim.verdict is verdict
     assert claim.measured.startswith(f"{100 * share:.1f} % to 60.0 %")
     assert "(3 seeds)" in claim.measured
@@ -139,7 +139,7 @@ def sparse_claim(columns, seeds=3):
     wanted = dataclasses.replace(DEMO, seeds=seeds)
     path = synthetic("l1_sparsity", columns, wanted)
     records = synthetic("l1_sparsity", columns, wanted, path)
-    return CATALOGUE["l1_sparsity"].claims(wanted, records)[0]
+    return claims("l1_sparsity", wanted, records)[0]
 
 
 def test_a_seed_that_diverged_is_not_sparse():
@@ -178,7 +178,7 @@ def test_too_few_zeros_are_not_looked_for_again():
     columns = {"final_test_error": 0.05, "zero_share": 0.2, "zero_channel_share": 0.2}
     path = synthetic("l1_sparsity", lambda cell: columns)
     wanted = dataclasses.replace(DEMO, seeds=3)
-    assert len(CATALOGUE["l1_sparsity"].cells(wanted, path)) == len(path)
+    assert len(runs("l1_sparsity", wanted, path)) == len(path)
 
 
 def test_records_from_before_shares_were_counted_do_not_count():
@@ -204,14 +204,14 @@ def test_distributed_verdicts(tmp_path):
     assert verdicts("distributed", outcome(other, lead=-0.05, grouped=0.1)) == [
         Verdict.NOT_REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE,
     ]  # fmt: skip
-    save_figures(CATALOGUE["distributed"].figures(DEMO, outcome(same)), tmp_path)
+    save_figures(figures("distributed", DEMO, outcome(same)), tmp_path)
 
 
 def test_diverged_runs_are_drawn_and_not_judged():
     diverged = {"final_test_error": None, "diverged_step": 3, "zero_share": 0.0}
     for name in ("l1_sparsity", "distributed"):
         records = [r for r in synthetic(name, lambda cell: diverged) if r["kind"] == "training"]
-        assert CATALOGUE[name].figures(DEMO, records)
+        assert figures(name, DEMO, records)
         found = verdicts(name, records)
         if name == "distributed":  # its first claim is on real shards, which are not among these
             assert found.pop(0) is Verdict.NOT_RUN
@@ -221,8 +221,8 @@ def test_diverged_runs_are_drawn_and_not_judged():
 def test_nothing_is_claimed_at_smoke():
     smoke = protocol("smoke")
     for name in ("sgd_divergence", "l1_sparsity", "distributed"):
-        claims = CATALOGUE[name].claims(smoke, [])
-        assert {claim.verdict for claim in claims} <= {Verdict.NOT_TESTED, Verdict.NOT_RUN}
+        found = claims(name, smoke, [])
+        assert {claim.verdict for claim in found} <= {Verdict.NOT_TESTED, Verdict.NOT_RUN}
 
 
 def test_a_batch_on_real_shards_gives_the_losses_of_one_device():

@@ -2,6 +2,7 @@
 
 from adamprox.interruption import OutOfTimeError as OutOfTimeError
 from adamprox.sweep.cells import Cell as Cell
+from adamprox.sweep.cells import PlainRun as PlainRun
 from adamprox.sweep.cells import cell_key as cell_key
 from adamprox.sweep.cells import check_data as check_data
 from adamprox.sweep.crew import LostCellsError as LostCellsError

@@ -1,5 +1,6 @@
-"""What a sweep needs of a cell, and the address a cell has."""
+"""Runs as a sweep sees them, and their keys."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -10,14 +11,14 @@ from typing import Any, ClassVar, Protocol
 class Cell(Protocol):
     """A unit of work: hashable, picklable, and a function of its configuration alone.
 
-    Attributes:
-      kind: The name of the table its records belong to.
-      version: Raised when a change of the code changes what a cell computes.
+    A run may have three more methods. ``accepts(record) -> bool`` refuses records without the columns
+    that figures and claims read; see `adamprox.checks.fits`. ``check()`` reads the data of the run, and
+    raises ValueError where they do not allow it. ``defaults()`` returns the defaults of the
+    configuration by name; without it the class attributes count.
 
-    A cell may also have a method ``accepts(record) -> bool`` that refuses records without the
-    columns that figures and claims read; see `adamprox.checks.fits`. It may have ``check()``, which
-    reads its data and raises ValueError where it cannot be run on them. And it may have
-    ``defaults()``, the defaults of its configuration by name; otherwise its class attributes are.
+    Attributes:
+      kind: Name of the table of its records.
+      version: Version of the computation; raise it when a change of the code changes the result.
     """
 
     kind: ClassVar[str]
@@ -25,27 +26,45 @@ class Cell(Protocol):
 
     @property
     def program(self) -> Hashable:
-        """Equal for cells that share a compilation, so that one worker gets them."""
+        """Key of its compilation; runs with equal keys go to one worker."""
         ...
 
     def config(self) -> dict[str, Any]:
-        """Everything that determines the result, as JSON types."""
+        """Return everything that determines the result, as JSON types."""
         ...
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
         """Compute the columns of the record.
 
-        A long run may keep in ``scratch``, a directory of its own that it has to make, what lets it
-        go on when it was interrupted; whoever writes the record removes it.
+        Args:
+          scratch: Directory in which an interrupted run may store its state; the run makes it, and
+            the writer of the record removes it.
         """
         ...
 
 
+@dataclasses.dataclass(frozen=True)
+class PlainRun:
+    """Base of a run whose fields are JSON types or tuples, and which has a compilation of its own."""
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @property
+    def program(self) -> str:
+        """Key of its compilation."""
+        return self.kind
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+
+
 def cell_key(cell: Cell) -> str:
-    """The address of a cell: a hash of everything that determines its result.
+    """Return the key of a run: a hash of everything that determines its result.
 
     Args:
-      cell: Any cell.
+      cell: Any run.
 
     Returns:
       20 hexadecimal digits of the SHA-256 of kind, version and what is not a default.
@@ -57,24 +76,25 @@ def cell_key(cell: Cell) -> str:
       >>> cell_key(cell) == cell_key(same), cell_key(cell) == cell_key(other)
       (True, False)
     """
-    text = json.dumps([cell.kind, cell.version, _told(cell)], sort_keys=True, allow_nan=False)
+    chosen = [cell.kind, cell.version, _non_default(cell)]
+    text = json.dumps(chosen, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def describe(cell: Cell) -> str:
-    """A cell in one line: kind, key, and what is not a default."""
-    told = ", ".join(f"{name}={value}" for name, value in _told(cell).items())
-    return f"{cell.kind} {cell_key(cell)} ({told})"
+    """Return a run in one line: kind, key, and what is not a default."""
+    options = ", ".join(f"{name}={value}" for name, value in _non_default(cell).items())
+    return f"{cell.kind} {cell_key(cell)} ({options})"
 
 
-def _told(cell: Cell) -> dict[str, Any]:
-    """Return what of the configuration is not the default: a new option leaves old keys alone."""
+def _non_default(cell: Cell) -> dict[str, Any]:
+    """Return what of the configuration is not a default: a new option keeps old keys."""
     known = defaults(cell)
     return {k: v for k, v in cell.config().items() if k not in known or v != known[k]}
 
 
 def defaults(cell: Cell) -> Mapping[str, Any]:
-    """Return the defaults of those of the cell's options that have one."""
+    """Return the defaults of those options that have one."""
     own = getattr(cell, "defaults", None)
     if own is not None:
         return own()
@@ -83,10 +103,10 @@ def defaults(cell: Cell) -> Mapping[str, Any]:
 
 
 def check_data(cells: Iterable[Cell]) -> None:
-    """Refuse cells that cannot be run on their data, before anything is written.
+    """Refuse runs that their data do not allow, before anything is written.
 
     Raises:
-      ValueError: A data set is not there, or does not have what a cell asks for.
+      ValueError: A data set is missing, or does not have what a run asks for.
     """
     for cell in cells:
         if check := getattr(cell, "check", None):

@@ -11,10 +11,10 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 
-from experiments.tables import filled
 from tests.faults.case import Case, Finding, Outcome, head, row
 from tests.faults.catalogue import TABLES
 from tests.faults.determinism import spread_table
+from tools.tables import filled
 
 SEED = 0
 

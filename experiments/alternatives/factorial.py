@@ -1,0 +1,155 @@
+"""A factorial experiment: Adam-ℓ2 scales its decay and mixes it into the moments; which costs accuracy?
+
+Adam-ℓ2 does two things to λx: it mixes λx into the moments, and it divides λx by √v̂ (scaling). AdamW does
+neither. ProxGen only scales, scale-free Adam-ℓ2 only mixes. If scale-freeness causes AdamW's lead,
+scale-free Adam-ℓ2 performs like AdamW, and ProxGen like Adam-ℓ2.
+Command: python -m experiments factorial --preset reduced
+Expect: a large effect of scaling and none of mixing if scale-freeness is the reason; the reverse if the
+moments are.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from adamprox.report import Claim, Figure
+from adamprox.report.claims import percent, points
+from adamprox.report.plots import LABELS
+from experiments import figures
+from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
+from experiments.grid import Grid
+from experiments.protocol import Experiment, Network, Protocol, Records, Study
+from experiments.tuning import Method, Tuned, wanted
+
+SECTION = "Factorial"
+OPTIMIZERS = {
+    "adamw": "adamw",
+    "scale_free_adam_l2": "adamw",
+    "proxgen": "adam_l2",
+    "adam_l2": "adam_l2",
+}
+"""λx neither mixed nor scaled, mixed, scaled, both; to the optimizer whose grid it takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """α of the grids, where the network's have them, and networks; without any, the deep one."""
+
+    learning_rates: tuple[float, ...] = (5e-4, 1e-3)
+    networks: tuple[str, ...] = ("ResNet-20", "ResNet-56", "ResNet-110")
+
+
+class Factorial(Study):
+    """The four combinations on every network."""
+
+    def __init__(self, protocol: Protocol, records: Records):
+        """Tune the four."""
+        settings = protocol.settings_of("factorial", Settings)
+        chosen = {n: protocol.networks[n] for n in settings.networks if n in protocol.networks}
+        self.rows = {
+            name: [
+                _method(name, optimizer, network, protocol, settings).tuned_on(protocol, records)
+                for optimizer in OPTIMIZERS
+            ]
+            for name, network in (chosen or {"": Network(options=protocol.deep.options)}).items()
+        }
+        self.runs = wanted(method for row in self.rows.values() for method in row)
+
+    def figures(self) -> list[Figure]:
+        """Draw a row of heatmaps a network."""
+        caption = (
+            "Final test error in percent, the best run of each grid ringed. From left to right: λx neither "
+            "mixed nor scaled, mixed, scaled, both."
+        )
+        title = "Mixing and scaling, one at a time."
+        return figures.heatmaps(list(self.rows.values()), "factorial", title, caption)
+
+    def claims(self) -> list[Claim]:
+        """Judge the two predictions of scale-freeness, and both effects, network by network."""
+        judged = []
+        for name, row in self.rows.items():
+            adamw, mixing, scaling, l2 = row
+            where = f"{name}: " if name else ""
+            judged += [
+                accuracy.equal_error(mixing, adamw, SECTION),
+                accuracy.equal_error(scaling, l2, SECTION),
+                _effect(f"{where}scaling raises the test error.", row, (-1, -1, 1, 1)),
+                _effect(f"{where}mixing raises the test error.", row, (-1, 1, -1, 1)),
+            ]
+        return judged
+
+
+def _method(
+    name: str, optimizer: str, network: Network, protocol: Protocol, settings: Settings
+) -> Method:
+    """Return an optimizer on the grid of AdamW or of Adam-ℓ2.
+
+    λ = 0 is Adam in all four; only AdamW and Adam-ℓ2 run it.
+    """
+    like = OPTIMIZERS[optimizer]
+    grid = network.grids.get(like) or protocol.grid(like)
+    decays = grid.weight_decays if optimizer == like else tuple(filter(None, grid.weight_decays))
+    rates = tuple(alpha for alpha in grid.learning_rates if alpha in settings.learning_rates)
+    return Method(
+        optimizer,
+        options=network.options,
+        grid=Grid(rates or grid.learning_rates, decays),
+        label=f"{LABELS[optimizer]}{', ' if name else ''}{name}",
+        more_rates=False,
+    )
+
+
+def _effect(statement: str, row: Sequence[Tuned], signs: Sequence[int]) -> Claim:
+    """Return the claim that one factor raises the test error, averaged over the other."""
+
+    def measure() -> Finding:
+        need_runs(*row)
+        errors = [[r["final_test_error"] for r in method.finished] for method in row]
+        need_judged(row[0].protocol, *(len(found) > 1 for found in errors))
+        effect, margin = main_effect(errors, signs)
+        means = ", ".join(
+            f"{percent(float(np.mean(found)))} ({LABELS[method.optimizer]}, {len(found)} seeds)"
+            for found, method in zip(errors, row, strict=True)
+        )
+        measured = f"{100 * effect:.1f} ± {points(margin)}"
+        return Finding(measured, by_margin(effect, margin), f"Means: {means}.")
+
+    criterion = "higher by more than the margin of error (95 %), mean over the other factor"
+    return claim(SECTION, statement, criterion, measure)
+
+
+def main_effect(errors: Sequence[Sequence[float]], signs: Sequence[int]) -> tuple[float, float]:
+    """Return a main effect of a 2×2 design and the half-width of its 95 % interval.
+
+    ½ Σ sᵢ ēᵢ, with Welch's degrees of freedom.
+
+    Args:
+      errors: Errors over seeds of the four combinations, two or more each.
+      signs: −1 where the factor is absent, 1 where it is present.
+
+    Returns:
+      The effect and its margin of error, both in the unit of ``errors``.
+
+    Example:
+      >>> effect, margin = main_effect([[0.1, 0.2]] * 2 + [[0.3, 0.4]] * 2, (-1, -1, 1, 1))
+      >>> round(effect, 3), round(margin, 3)
+      (0.2, 0.139)
+    """
+    effect = sum(s * float(np.mean(e)) for s, e in zip(signs, errors, strict=True)) / 2
+    variances = [float(np.var(e, ddof=1)) / len(e) / 4 for e in errors]
+    total = sum(variances)
+    if not total:
+        return effect, 0.0
+    spread = sum(v**2 / (len(e) - 1) for v, e in zip(variances, errors, strict=True))
+    return effect, float(stats.t.ppf(0.975, total**2 / spread)) * math.sqrt(total)
+
+
+EXPERIMENT = Experiment(
+    name="factorial",
+    title="Factorial · Mixing and scaling, one at a time",
+    claim="Adam-ℓ2 errs more than AdamW because it divides λx by √v̂, not because it mixes λx into its moments.",
+    study=Factorial,
+)

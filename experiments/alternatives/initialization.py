@@ -1,0 +1,99 @@
+"""An alternative to the protocol: one fixed initialization hides the effect of its draw.
+
+Claim (of this project): at depth 110 the gradient at initialization varies tenfold from one draw of the
+parameters to the next. A comparison at one initialization, as published, may be luck.
+Command: python -m experiments initialization --preset reduced
+Expect: AdamW ahead at every initialization, or a verdict of Fig. 3 that depends on a single draw.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from adamprox.report import Claim, Figure, Verdict
+from adamprox.report.claims import points
+from adamprox.report.plots import COLORS, LABELS, canvas
+from adamprox.training import TrainingCell
+from experiments.claims import Finding, claim, need_judged, need_records, need_runs
+from experiments.protocol import Experiment, Protocol, Records, Study
+from experiments.tuning import Method, Tuned
+
+INITIALIZATIONS = 5
+
+
+class Initialization(Study):
+    """The best runs of Adam-ℓ2 and AdamW, tuned at the published initialization, from others."""
+
+    def __init__(self, protocol: Protocol, records: Records):
+        """Tune both, and find the repetitions; none before the best is known."""
+        self.protocol, self.records = protocol, records
+        self.methods = [
+            Method(name, options=protocol.deep.options).tuned_on(protocol, records)
+            for name in ("adam_l2", "adamw")
+        ]
+        self.repeated = [self._repeated(method) for method in self.methods]
+        self.runs = [
+            *(run for method in self.methods for run in method.runs),
+            *(run for runs in self.repeated for run in runs),
+        ]
+
+    def _repeated(self, method: Tuned) -> list[TrainingCell]:
+        if method.best is None:
+            return []
+        at = method.best.learning_rate, method.best.weight_decay
+        first = self.protocol.run(method.optimizer, *at, **method.method.options)
+        return [dataclasses.replace(first, init_seed=seed) for seed in range(INITIALIZATIONS)]
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Test errors, float[2, initializations]; NaN where a run diverged or is not there."""
+        rows = [
+            [next((r.error for r in self.records.of([run])), None) for run in runs]
+            for runs in self.repeated
+        ]
+        return np.array([row or [None] * INITIALIZATIONS for row in rows], float)
+
+    def figures(self) -> list[Figure]:
+        """Draw a line an optimizer over the initializations."""
+        figure, axes = canvas(1, 1, 6.5, 3.2)
+        places = range(INITIALIZATIONS)
+        for method, row in zip(self.methods, self.errors, strict=True):
+            name = method.optimizer
+            axes[0, 0].plot(places, 100 * row, "o-", color=COLORS[name], label=LABELS[name])
+        axes[0, 0].set(xlabel="initialization", ylabel="test error, %", xticks=places)
+        axes[0, 0].legend()
+        caption = "The best run of each, tuned at initialization 0, from other initializations."
+        return [Figure("initialization", "Other draws of the parameters.", caption, figure)]
+
+    def claims(self) -> list[Claim]:
+        """Judge that AdamW is ahead at every initialization."""
+        statement = "AdamW's lead over Adam-ℓ2 does not depend on the initialization."
+        criterion = (
+            f"ahead at all {INITIALIZATIONS} initializations by more than the margin of the test set; "
+            "behind by more at one: not reproduced"
+        )
+        return [claim("Initialization", statement, criterion, self._measure)]
+
+    def _measure(self) -> Finding:
+        need_runs(*self.methods)
+        need_records(self.records, [run for runs in self.repeated for run in runs])
+        rows = self.errors
+        need_judged(self.protocol, bool(np.isfinite(rows).any(axis=1).all()))
+        l2, adamw = np.where(np.isfinite(rows), rows, 1.0)  # a diverged run errs on everything
+        leads, examples = l2 - adamw, self.methods[0].tried[0]["test_examples"]
+        margin = 2 * np.sqrt((l2 * (1 - l2) + adamw * (1 - adamw)) / examples)
+        verdict = Verdict.NOT_REPRODUCED if (leads < -margin).any() else Verdict.INCONCLUSIVE
+        if (leads > margin).all():
+            verdict = Verdict.REPRODUCED
+        listed = ", ".join(f"{100 * lead:.1f}" for lead in leads)
+        measured = f"ahead at {np.sum(leads > 0)} of {leads.size}; leads {listed} points"
+        note = f"Margin of the test set: {points(float(margin.max()))}. One seed an initialization."
+        return Finding(measured, verdict, note)
+
+
+EXPERIMENT = Experiment(
+    name="initialization",
+    title="Initialization · Other draws of the parameters",
+    claim="AdamW leads Adam-ℓ2 at every initialization, not only at the published one.",
+    study=Initialization,
+)

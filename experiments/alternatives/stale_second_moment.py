@@ -1,0 +1,152 @@
+"""An alternative explanation: not scale-freeness, but a second moment that decays slowly.
+
+Claim (of this project): a deep network without BatchNorm starts with gradients far above all later ones.
+Adam's √v decays from them as e^(−t/2000). Until then λx is invisible to Adam-ℓ2, while AdamW decays all
+along. If AdamW leads for this reason, its lead vanishes where the second moment decays faster or never
+sees such gradients: β₂ = 0.99, moments restarted after 20 steps, gradients clipped to norm 1, or SkipInit.
+Command: python -m experiments stale_second_moment --preset reduced
+Expect: a lead that stays if scale-freeness is the reason, and vanishes if the second moment is.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from adamprox.report import Claim, Figure
+from adamprox.report.plots import LABELS
+from experiments import figures
+from experiments.claims import accuracy, second_moment
+from experiments.claims.second_moment import SECTION
+from experiments.grid import Grid
+from experiments.protocol import Experiment, Network, Options, Protocol, Records, Study
+from experiments.tuning import Method, Tuned, wanted
+
+CHANGES: Mapping[str, tuple[str, Options]] = {
+    "as published": ("", {}),
+    "β₂ = 0.99": ("_short_memory", {}),
+    "moments restarted": ("_restarted", {}),
+    "gradients clipped": ("_clipped", {}),
+    "SkipInit": ("", {"skip_init": True}),
+}
+"""Change to a suffix of the recipe's name and options of the runs."""
+
+OPTIMIZERS = ("adam_l2", "adamw")
+DEEPER = ("as published", "β₂ = 0.99")
+"""Changes on networks that are deeper than the deep one, where a run takes minutes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Changed:
+    """A network under the changes.
+
+    Attributes:
+      where: Prefix of its claims; empty for the deep network.
+      network: The network.
+      rows: Change to Adam-ℓ2 and AdamW under it.
+    """
+
+    where: str
+    network: Network
+    rows: Mapping[str, list[Tuned]]
+
+
+class StaleSecondMoment(Study):
+    """Adam-ℓ2 and AdamW under every change, on the deep network and on those with control grids."""
+
+    def __init__(self, protocol: Protocol, records: Records):
+        """Tune both under every change."""
+        self.protocol = protocol
+        found = [("", protocol.deep, _deep(protocol))]
+        for name, network in protocol.networks.items():
+            if network.control_grids:
+                found.append((f"{name}: ", network, _deeper(name, network)))
+        self.changed = [
+            Changed(where, network, {
+                change: [method.tuned_on(protocol, records) for method in row]
+                for change, row in rows.items()
+            })
+            for where, network, rows in found
+        ]  # fmt: skip
+        self.runs = wanted(m for its in self.changed for row in its.rows.values() for m in row)
+
+    def figures(self) -> list[Figure]:
+        """Draw a row of heatmaps a change, a figure a network."""
+        caption = (
+            "Final test error in percent, the best run of each grid ringed. The first row is the paper's "
+            "comparison; in the others no huge first gradient stays in the second moment."
+        )
+        drawn = []
+        for its in self.changed:
+            file = f"stale_second_moment {its.where}".rstrip(": ").lower().translate(_UNDERSCORES)
+            title = f"Second moments that decay: {self.protocol.trained_on(its.network)}."
+            drawn += figures.heatmaps(list(its.rows.values()), file, title, caption)
+        return drawn
+
+    def claims(self) -> list[Claim]:
+        """Judge the lead as published and under every change, and Adam-ℓ2's best λ."""
+        return [judged for its in self.changed for judged in _claims(its)]
+
+
+_UNDERSCORES = str.maketrans(" -", "__")
+
+
+def _deep(protocol: Protocol) -> dict[str, list[Method]]:
+    """Return every change that the deep network allows: SkipInit needs residual branches."""
+    options = {**protocol.training, **protocol.deep.options}
+    residual = options.get("network", "resnet") == "resnet"
+    return {
+        change: [
+            Method(
+                name + suffix,
+                options={**protocol.deep.options, **changed},
+                grid=_grid(protocol, name),
+                more_rates=not protocol.deep.grids,
+                label=f"{LABELS[name]} ({change})",
+            )
+            for name in OPTIMIZERS
+        ]
+        for change, (suffix, changed) in CHANGES.items()
+        if residual or "skip_init" not in changed
+    }
+
+
+def _deeper(name: str, network: Network) -> dict[str, list[Method]]:
+    """Return the same grids in every row, which makes the change the only difference."""
+    return {
+        change: [
+            Method(
+                optimizer + CHANGES[change][0],
+                options={**network.options, **CHANGES[change][1]},
+                grid=network.control_grids[optimizer],
+                more_rates=False,
+                label=f"{LABELS[optimizer]} ({name}, {change})",
+                seeds=network.control_seeds,
+            )
+            for optimizer in OPTIMIZERS
+        ]
+        for change in DEEPER
+    }
+
+
+def _grid(protocol: Protocol, name: str) -> Grid:
+    """Return a grid on which AdamW is also tried at Adam-ℓ2's α: a change may move the best α."""
+    own, other = protocol.deep_grid(name), protocol.deep_grid("adam_l2")
+    return own._replace(learning_rates=tuple(sorted({*own.learning_rates, *other.learning_rates})))
+
+
+def _claims(its: Changed) -> list[Claim]:
+    pairs = [(adamw, l2) for l2, adamw in its.rows.values()]
+    return [
+        accuracy.lower_error(*pairs[0], SECTION),
+        *(accuracy.no_lead(*pair, SECTION) for pair in pairs[1:]),
+        second_moment.explains(its.where, list(its.rows), pairs),
+        second_moment.shrinks(its.where, pairs),
+        second_moment.decay_falls(its.where, list(its.rows), [l2 for _, l2 in pairs]),
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="stale_second_moment",
+    title="Stale second moment · Moments that decay slowly",
+    claim="AdamW leads because Adam-ℓ2's second moment keeps the first gradients: where it decays, the lead vanishes.",
+    study=StaleSecondMoment,
+)

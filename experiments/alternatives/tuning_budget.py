@@ -1,0 +1,96 @@
+"""An alternative reading of Fig. 3: AdamW is not better, only easier to tune.
+
+Claim (of this project): on a grid that ends where the paper's does, λ is too small to affect Adam-ℓ2 at any
+grid point. A lead that vanishes once every grid goes on until its best run lies inside is one of tuning.
+Command: python -m experiments tuning_budget --preset reduced
+Cost: none beyond the grids of Fig. 3 on the deep network.
+Expect: AdamW's curve below Adam-ℓ2's on the shared grid; the question is where the two end on their own.
+"""
+
+from adamprox.report import Claim, Figure
+from adamprox.report.budget import expected_best
+from adamprox.report.claims import noise, percent
+from adamprox.report.plots import COLORS, LABELS, canvas
+from adamprox.sweep import Record
+from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
+from experiments.protocol import Experiment, Protocol, Records, Study
+from experiments.tuning import Method, Tuned, wanted
+
+SECTION = "Tuning budget"
+TRIALS = 4
+"""Number of tries of somebody with little time."""
+
+
+class TuningBudget(Study):
+    """Adam-ℓ2 and AdamW, both tuned until their best runs lie inside."""
+
+    def __init__(self, protocol: Protocol, records: Records):
+        """Tune both."""
+        self.protocol = protocol
+        self.l2, self.adamw = (
+            Method(name, options=protocol.deep.options).tuned_on(protocol, records)
+            for name in ("adam_l2", "adamw")
+        )
+        self.runs = wanted([self.l2, self.adamw])
+
+    def _shared(self, method: Tuned) -> list[Record]:
+        """Return the records of the grid that both have before any is extended."""
+        rates, decays = self.protocol.learning_rates, self.protocol.weight_decays
+        return [r for r in method.tried if r.learning_rate in rates and r.weight_decay in decays]
+
+    def figures(self) -> list[Figure]:
+        """Draw the expected best error against the number of runs tried, on both kinds of grid."""
+        figure, axes = canvas(1, 2, 10, 3.6, sharey=True)
+        for method in (self.l2, self.adamw):
+            style = {"color": COLORS[method.optimizer], "label": LABELS[method.optimizer]}
+            for ax, found in zip(axes[0], (self._shared(method), method.tried), strict=True):
+                y = 100 * expected_best(found)
+                ax.plot(range(1, len(y) + 1), y, "o-", ms=4, **style)
+        for ax, title in zip(
+            axes[0], ("the grid that both share", "each one's own grid"), strict=True
+        ):
+            ax.set(title=title, xlabel="runs tried, at random")
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        axes[0, 0].set_ylabel("expected lowest test error, %")
+        axes[0, 1].legend()
+        caption = (
+            f"{self.protocol.trained_on(self.protocol.deep)}. At the left end of a panel few runs are tried, "
+            "at the right end all. A gap on the left alone is one of tuning."
+        )
+        return [Figure("tuning_budget", "Better, or easier to tune?", caption, figure)]
+
+    def claims(self) -> list[Claim]:
+        """Judge the lead after a few tries, and in the end."""
+        statement = (
+            f"On the grid that both share, {TRIALS} random runs of AdamW find a lower error."
+        )
+        criterion = "lower by more than two standard errors of the test set"
+        where = "Tuned until the best run lies inside: "
+        return [
+            claim(SECTION, statement, criterion, self._easier),
+            accuracy.lower_error(self.adamw, self.l2, SECTION, where),
+        ]
+
+    def _easier(self) -> Finding:
+        need_runs(self.l2, self.adamw)
+        pair = [self._shared(method) for method in (self.adamw, self.l2)]
+        need_judged(self.protocol, all(len(found) >= TRIALS for found in pair))
+        curves = [expected_best(found) for found in pair]
+        few, many = ([float(curve[k]) for curve in curves] for k in (TRIALS - 1, -1))
+        measured = (
+            f"{percent(few[0])} vs {percent(few[1])} after {TRIALS} runs; "
+            f"{percent(many[0])} vs {percent(many[1])} after all {len(pair[0])}"
+        )
+        expected = [
+            Record({**r, "final_test_error": e}) for (r, *_), e in zip(pair, few, strict=True)
+        ]
+        verdict = by_margin(few[1] - few[0], noise(*expected))
+        return Finding(measured, verdict, "One seed a grid point.")
+
+
+EXPERIMENT = Experiment(
+    name="tuning_budget",
+    title="Tuning budget · Easier to tune",
+    claim="AdamW is easier to tune than Adam-ℓ2, and better when both are tuned to the end.",
+    study=TuningBudget,
+)

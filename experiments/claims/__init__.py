@@ -1,0 +1,112 @@
+"""Claims on tuned methods: a statement, its criterion, and a function that measures it.
+
+A measurement ends early by an exception: `NotRun` where records are missing, `NotTested` where the
+records cannot decide. `claim` turns either into a verdict.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from adamprox.data.layout import LAYOUTS
+from adamprox.report import Claim, Verdict
+from adamprox.sweep import Cell, Record
+from experiments.protocol import Protocol, Records
+from experiments.tuning import Tuned
+
+FEWEST = 5
+"""Smallest number of pairs of runs that a claim on their share is judged on."""
+
+LEARNED = "gets 1.5 times as many images right as guessing"
+"""Condition of `learned`, in words."""
+
+_CLASSES = {"digits": 10, **{layout.name: layout.labels["label"] for layout in LAYOUTS.values()}}
+
+
+class NotRun(Exception):
+    """Records that a claim needs are missing; the message says which."""
+
+
+class NotTested(Exception):
+    """The records cannot decide the claim; the message says why."""
+
+
+class Finding(NamedTuple):
+    """A measurement with its verdict.
+
+    Attributes:
+      measured: Measurement in words with units.
+      verdict: Verdict by the criterion.
+      note: Limits of the verdict; empty if there are none.
+    """
+
+    measured: str
+    verdict: Verdict
+    note: str = ""
+
+
+def claim(section: str, statement: str, criterion: str, measure: Callable[[], Finding]) -> Claim:
+    """Return a claim with the verdict that ``measure`` gives or raises.
+
+    Args:
+      section: Place in the paper.
+      statement: Claim in one sentence.
+      criterion: Condition under which the claim is reproduced.
+      measure: Function that measures and judges.
+    """
+    try:
+        finding = measure()
+    except NotRun as reason:
+        finding = Finding("—", Verdict.NOT_RUN, str(reason))
+    except NotTested as reason:
+        finding = Finding("—", Verdict.NOT_TESTED, str(reason))
+    return Claim(section, statement, finding.measured, criterion, finding.verdict, finding.note)
+
+
+def need_runs(*methods: Tuned) -> None:
+    """Raise `NotRun` if a run of a method is missing: it may be its best."""
+    _need([(method.name, method.missing) for method in methods])
+
+
+def need_grids(*methods: Tuned) -> None:
+    """Raise `NotRun` if a grid is incomplete; repetitions of the best run are not needed."""
+    _need([(method.name, method.untuned) for method in methods])
+
+
+def need_records(records: Records, runs: Sequence[Cell]) -> None:
+    """Raise `NotRun` if one of the runs has no record."""
+    if left := records.missing(runs):
+        raise NotRun(f"Runs without a record: {left} of {len(runs)}.")
+
+
+def _need(missing: Iterable[tuple[str, int]]) -> None:
+    parts = [f"{count} of {name}" for name, count in missing if count]
+    if parts:
+        raise NotRun(f"Runs without a record: {', '.join(parts)}.")
+
+
+def need_judged(protocol: Protocol, *needed: object) -> None:
+    """Raise `NotTested` if runs of the preset are too short, or if one of ``needed`` is empty."""
+    if not protocol.judged:
+        raise NotTested(f"The preset {protocol.preset} only shows that everything runs.")
+    if not all(needed):
+        raise NotTested("One of the methods has no run that finished without diverging.")
+
+
+def learned(record: Record) -> bool:
+    """Return True if a run finished with an error clearly below guessing.
+
+    With ten classes the error is at most 85 %, with a hundred at most 98.5 %.
+    """
+    return record.error is not None and 1 - record.error >= 1.5 / _CLASSES[record["dataset"]]
+
+
+def met(criterion: bool) -> Verdict:
+    """Return the verdict on a criterion that is met or not."""
+    return Verdict.REPRODUCED if criterion else Verdict.NOT_REPRODUCED
+
+
+def by_margin(difference: float, margin: float) -> Verdict:
+    """Return the verdict on a difference that should be positive."""
+    if abs(difference) <= margin:
+        return Verdict.INCONCLUSIVE
+    return met(difference > 0)

@@ -1,0 +1,160 @@
+"""Claims on test errors of tuned methods: which is lower, by how much, with which margin of error."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from adamprox.report import Claim, Verdict
+from adamprox.report.claims import Gap, compact, estimate, gap, percent, points
+from experiments.claims import (
+    Finding,
+    NotTested,
+    by_margin,
+    claim,
+    need_judged,
+    need_runs,
+)
+from experiments.tuning import Tuned
+
+DETECTABLE = 0.03
+"""Largest margin of error at which no difference counts as evidence of none: 3 points."""
+
+
+def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> Claim:
+    """Return the claim that the best test error of one method is lower than that of another."""
+    statement = f"{where}{better.name}'s test error is lower than {worse.name}'s."
+    criterion = "lower by more than the margin of error (95 %)"
+    return _compare(
+        better, worse, section, statement, criterion, lambda g: by_margin(g.difference, g.margin)
+    )
+
+
+def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
+    """Return the claim that a method, however tuned, does not lead another: it is behind."""
+    statement = f"{one.name} has no lead over {other.name}."
+    criterion = "behind by more than the margin of error (95 %); within it: inconclusive"
+    return _compare(
+        one, other, section, statement, criterion, lambda g: by_margin(-g.difference, g.margin)
+    )
+
+
+def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
+    """Return the claim that the best test error of one method is not higher than that of another."""
+
+    def verdict(lead: Gap) -> Verdict:
+        return Verdict.NOT_REPRODUCED if lead.difference < -lead.margin else _detectable(lead)
+
+    statement = f"{new.name}'s test error is not higher than {old.name}'s."
+    criterion = "not higher by more than the margin of error (95 %), which must be at most 3 points"
+    return _compare(new, old, section, statement, criterion, verdict)
+
+
+def equal_error(first: Tuned, second: Tuned, section: str, where: str = "") -> Claim:
+    """Return the claim that two methods have the same best test error."""
+
+    def verdict(lead: Gap) -> Verdict:
+        return Verdict.NOT_REPRODUCED if abs(lead.difference) > lead.margin else _detectable(lead)
+
+    statement = f"{where}{first.name} and {second.name} reach the same test error."
+    criterion = "difference within the margin of error (95 %), which must be at most 3 points"
+    return _compare(first, second, section, statement, criterion, verdict)
+
+
+def _detectable(lead: Gap) -> Verdict:
+    return Verdict.REPRODUCED if lead.margin <= DETECTABLE else Verdict.INCONCLUSIVE
+
+
+def _compare(
+    one: Tuned,
+    other: Tuned,
+    section: str,
+    statement: str,
+    criterion: str,
+    verdict: Callable[[Gap], Verdict],
+) -> Claim:
+    """Return the claim that ``verdict`` judges by the lead of ``one`` over ``other``."""
+
+    def measure() -> Finding:
+        need_runs(one, other)
+        need_judged(one.protocol, one.seeds, other.seeds)
+        lead = gap(other.seeds, one.seeds)
+        measured = f"{estimate(one.seeds)} vs {estimate(other.seeds)}"
+        notes = [
+            f"Margin of error of the difference: {points(lead.margin)}.",
+            _validated(one, other),
+            *_single_rates(one, other),
+            *_edges(one),
+            *_edges(other),
+        ]
+        return Finding(measured, verdict(lead), " ".join(notes))
+
+    return claim(section, statement, criterion, measure)
+
+
+def lead(better: Tuned, worse: Tuned) -> Gap:
+    """Return the lead of one method over another, or raise where it cannot be measured."""
+    need_runs(better, worse)
+    need_judged(better.protocol, better.finished, worse.finished)
+    return gap(worse.seeds, better.seeds)
+
+
+def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
+    """Return the claim that AdamW's lead over Adam-ℓ2 grows from pair to pair, ordered by depth."""
+    criterion = "rank correlation of depth and lead above 0; last lead above the first by more than the margin"
+
+    def measure() -> Finding:
+        finished = [(b, w) for b, w in pairs if not (b.missing or w.missing)]
+        finished = [(b, w) for b, w in finished if b.protocol.judged and b.finished and w.finished]
+        if len(finished) < 2:
+            raise NotTested(f"{len(finished)} of {len(pairs)} depths have finished; it takes two.")
+        leads = [lead(*pair) for pair in finished]
+        measured = ", ".join(
+            f"{points(one.difference)} at {better.seeds[0]['depth']} layers"
+            for one, (better, _) in zip(leads, finished, strict=True)
+        )
+        growth = leads[-1].difference - leads[0].difference
+        margin = float(np.hypot(leads[0].margin, leads[-1].margin))
+        ranks: Any = stats.kendalltau(range(len(leads)), [one.difference for one in leads])
+        verdict = by_margin(growth, margin)
+        if verdict is Verdict.REPRODUCED and ranks.statistic <= 0:
+            verdict = Verdict.NOT_REPRODUCED
+        note = f"Margin of error of the difference of two leads: {points(margin)}."
+        return Finding(measured, verdict, note)
+
+    return claim(section, "AdamW's lead over Adam-ℓ2 grows with depth.", criterion, measure)
+
+
+def _validated(*methods: Tuned) -> str:
+    """Return the test errors of the runs that a validation split would have chosen."""
+    chosen = [method.validated for method in methods]
+    errors = [percent(record["final_test_error"]) for record in chosen if record]
+    if len(errors) < len(methods):
+        return "Selected on the test set; there is no validation split (--validation-size)."
+    return f"Selected on the validation split: {' vs '.join(errors)}."
+
+
+def _single_rates(*methods: Tuned) -> list[str]:
+    """Return a note on methods whose α was not tuned until the best one lay inside."""
+    fixed = [
+        f"α = {' or '.join(map(compact, method.grid.learning_rates))} ({method.name})"
+        for method in methods
+        if len(method.grid.learning_rates) == 1 or not method.method.more_rates
+    ]
+    return [f"Tuned over λ alone, at {', '.join(fixed)}."] if fixed else []
+
+
+def _edges(method: Tuned) -> list[str]:
+    """Return a warning for every axis whose edge holds the best run."""
+    if method.best is None:
+        return []
+    found = (
+        ("α", method.grid.learning_rates, method.best.learning_rate),
+        ("λ", method.grid.weight_decays, method.best.weight_decay),
+    )
+    return [
+        f"{method.name}'s best {symbol} = {compact(at)} is the last of its grid."
+        for symbol, values, at in found
+        if len(values) > 1 and at in (values[0], values[-1]) and at > 0
+    ]

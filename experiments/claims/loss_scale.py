@@ -1,0 +1,171 @@
+"""Claims on a grid of (α, λ) under a loss multiplier: it stays where it is, or it moves with λ.
+
+They compare runs of one seed; repetitions of the best run are neither needed nor used.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from adamprox.report import Claim, Verdict
+from adamprox.report.claims import compact, noise, percent
+from adamprox.report.plots import LABELS
+from adamprox.sweep import Record
+from experiments.claims import (
+    FEWEST,
+    Finding,
+    NotTested,
+    claim,
+    learned,
+    met,
+    need_grids,
+    need_judged,
+)
+from experiments.tuning import Tuned
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One optimizer at every loss multiplier.
+
+    Attributes:
+      moves: True if the optimizer weighs λ against the size of the gradient, as Adam-ℓ2 does.
+      methods: Method at each multiplier, the first at 1.
+    """
+
+    moves: bool
+    methods: Sequence[Tuned]
+
+    @property
+    def name(self) -> str:
+        """Name of the optimizer."""
+        return LABELS[self.methods[0].optimizer]
+
+    def pairs(self, moved: bool) -> list[tuple[Record, Record]]:
+        """Return run at × 1 and counterpart at × m for every λ > 0, unless both are at chance."""
+        return [
+            pair
+            for method in self.methods[1:]
+            for start in self.methods[0].tried
+            if start.weight_decay
+            if (other := _counterpart(method, start, method.method.multiplier if moved else 1.0))
+            for pair in [(start, other)]
+            if all(r.error is not None for r in pair) and any(map(learned, pair))
+        ]
+
+
+def claims(rows: Sequence[Row], section: str) -> list[Claim]:
+    """Return both claims about every row."""
+    return [test(row, section) for test in (best_run, whole_grid) for row in rows]
+
+
+def whole_grid(row: Row, section: str) -> Claim:
+    """Return the claim that every run at × 1 equals its counterpart at × m.
+
+    The counterpart has λ · m where the grid moves, λ where it stays. The other pairing is measured too:
+    a criterion that both meet decides nothing.
+    """
+    if row.moves:
+        statement = (
+            f"{row.name} on (m · loss, m · λ) equals {row.name} on (loss, λ): its grid moves."
+        )
+    else:
+        statement = f"{row.name}'s grid stays the same when the loss is multiplied."
+    criterion = (
+        f"counterparts within two standard errors in at least 80 % of at least {FEWEST} pairs, and nearer "
+        f"than those of the grid {'at rest' if row.moves else 'moved by m'}"
+    )
+
+    def measure() -> Finding:
+        need_grids(*row.methods)
+        claimed, alternative = row.pairs(row.moves), row.pairs(not row.moves)
+        need_judged(row.methods[0].protocol, claimed)
+        close, mean = _agreement(claimed)
+        other_close, other_mean = _agreement(alternative)
+        other = (
+            f"{other_close} of {len(alternative)}, {percent(other_mean)}" if alternative else "none"
+        )
+        measured = f"{close} of {len(claimed)} pairs, mean difference {percent(mean)}; the other pairing {other}"
+        agree = close >= 0.8 * len(claimed)
+        verdict = met(agree)
+        if (agree and not mean < other_mean) or len(claimed) < FEWEST:
+            verdict = Verdict.INCONCLUSIVE
+        note = (
+            "One seed: two runs of one point differ by rounding alone, and a few pairs must differ."
+        )
+        return Finding(measured, verdict, note)
+
+    return claim(section, statement, criterion, measure)
+
+
+def best_run(row: Row, section: str) -> Claim:
+    """Return the claim that the best run at × 1, moved as predicted, is as good as the best at × m."""
+    if row.moves:
+        statement = f"{row.name}'s best λ moves with the loss multiplier."
+    else:
+        statement = f"{row.name}'s best (α, λ) stays the same when the loss is multiplied."
+    criterion = "predicted run within two standard errors of the best"
+    criterion += ", the old (α, λ) not" if row.moves else ""
+
+    def measure() -> Finding:
+        need_grids(*row.methods)
+        start = row.methods[0].best
+        need_judged(row.methods[0].protocol, start)
+        assert start
+        if row.moves and start.weight_decay == 0:
+            raise NotTested(f"The best run of {row.name} has λ = 0, which no multiplier moves.")
+        return _judged(row, start)
+
+    return claim(section, statement, criterion, measure)
+
+
+def _judged(row: Row, start: Record) -> Finding:
+    tops = [method.best for method in row.methods[1:]]
+    predicted = [
+        _counterpart(method, start, method.method.multiplier if row.moves else 1.0)
+        for method in row.methods[1:]
+    ]
+    old = [_counterpart(method, start, 1.0) for method in row.methods[1:]]
+    measured = "; ".join(
+        f"× {method.method.multiplier:g}: best {_described(top, 'all diverged')}, "
+        f"predicted {_described(run, 'not run')}"
+        for method, top, run in zip(row.methods[1:], tops, predicted, strict=True)
+    )
+    if None in predicted:
+        raise NotTested(f"The predicted run is not in the grid. {measured}.")
+    note = (
+        f"At × 1 the best is α = {compact(start.learning_rate)}, λ = {compact(start.weight_decay)}."
+    )
+    if not all(map(_as_good, predicted, tops)):
+        return Finding(measured, Verdict.NOT_REPRODUCED, note)
+    if row.moves and any(map(_as_good, old, tops)):
+        note += " The old (α, λ) is not worse by more than the margin at every multiplier."
+        return Finding(measured, Verdict.INCONCLUSIVE, note)
+    return Finding(measured, Verdict.REPRODUCED, note)
+
+
+def _agreement(pairs: Sequence[tuple[Record, Record]]) -> tuple[int, float]:
+    """Return the number of pairs that agree within the margin, and their mean absolute difference."""
+    gaps = [abs(one["final_test_error"] - other["final_test_error"]) for one, other in pairs]
+    close = sum(gap <= noise(*pair) for gap, pair in zip(gaps, pairs, strict=True))
+    return close, float(np.mean(gaps)) if gaps else float("nan")
+
+
+def _counterpart(method: Tuned, start: Record, factor: float) -> Record | None:
+    """Return the record with the α of ``start`` and ``factor`` times its λ."""
+    at = start.learning_rate, float(f"{factor * start.weight_decay:.6g}")
+    return next((r for r in method.tried if (r.learning_rate, r.weight_decay) == at), None)
+
+
+def _as_good(record: Record | None, top: Record | None) -> bool:
+    if not record or not top or record.error is None or top.error is None:
+        return False
+    return record.error - top.error <= noise(record, top)
+
+
+def _described(record: Record | None, absent: str) -> str:
+    if record is None:
+        return absent
+    result = "diverged" if record.error is None else percent(record.error)
+    return f"{result} at ({compact(record.learning_rate)}, {compact(record.weight_decay)})"

@@ -1,0 +1,110 @@
+"""Claims on AdamW's lead, and on Adam-ℓ2's λ, where the second moment decays faster."""
+
+import math
+from collections.abc import Sequence
+
+from adamprox.report import Claim, Verdict
+from adamprox.report.claims import Gap, best, compact, noise, points
+from adamprox.sweep import Record
+from experiments.claims import (
+    Finding,
+    NotRun,
+    NotTested,
+    accuracy,
+    by_margin,
+    claim,
+    need_judged,
+    need_runs,
+)
+from experiments.tuning import Tuned
+
+SECTION = "Stale second moment"
+
+Pairs = Sequence[tuple[Tuned, Tuned]]
+
+
+def _leads(pairs: Pairs) -> list[Gap]:
+    try:
+        return [accuracy.lead(*pair) for pair in pairs]
+    except NotRun as reason:
+        raise NotTested(str(reason)) from None
+
+
+def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
+    """Return the claim that the lead is gone under every change, where there is one."""
+
+    def measure() -> Finding:
+        leads = _leads(pairs)
+        measured = ", ".join(
+            f"{100 * one.difference:.1f} ± {points(one.margin)} ({change})"
+            for change, one in zip(changes, leads, strict=True)
+        )
+        beyond = [one.difference > one.margin for one in leads]
+        if not beyond[0]:
+            return Finding(measured, Verdict.INCONCLUSIVE, "There is no lead to explain.")
+        largest = max(one.difference + one.margin for one in leads[1:])
+        verdict = Verdict.REPRODUCED if largest < leads[0].difference else Verdict.INCONCLUSIVE
+        return Finding(measured, Verdict.NOT_REPRODUCED if any(beyond[1:]) else verdict)
+
+    statement = f"{where}AdamW leads because Adam-ℓ2's second moment keeps the first gradients."
+    criterion = (
+        "a lead as published; none under any change, and none as large within its margin (95 %)"
+    )
+    return claim(SECTION, statement, criterion, measure)
+
+
+def shrinks(where: str, pairs: Pairs) -> Claim:
+    """Return the claim that the mean lead under the changes is smaller than as published."""
+
+    def measure() -> Finding:
+        published, *others = _leads(pairs)
+        mean = sum(one.difference for one in others) / len(others)
+        margin = math.hypot(published.margin, math.hypot(*(g.margin for g in others)) / len(others))
+        by = published.difference - mean
+        measured = (
+            f"smaller by {100 * by:.1f} ± {points(margin)}: {points(mean)} vs "
+            f"{points(published.difference)}"
+        )
+        return Finding(measured, by_margin(by, margin))
+
+    statement = (
+        f"{where}AdamW's lead is smaller where the second moment decays (mean of the changes)."
+    )
+    criterion = "smaller by more than the margin of error (95 %)"
+    return claim(SECTION, statement, criterion, measure)
+
+
+def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:
+    """Return the claim that Adam-ℓ2 responds to a λ to which it does not respond as published."""
+
+    def measure() -> Finding:
+        try:
+            need_runs(*methods)
+        except NotRun as reason:
+            raise NotTested(str(reason)) from None
+        published, *others = ranges = [_best_decays(method.tried) for method in methods]
+        need_judged(methods[0].protocol, *ranges)
+        measured = ", ".join(
+            f"{' or '.join(map(compact, found))} ({change})"
+            for change, found in zip(changes, ranges, strict=True)
+        )
+        lower = all(max(other) < min(published) for other in others)
+        verdict = Verdict.REPRODUCED if lower else Verdict.INCONCLUSIVE
+        if any(min(other) >= max(published) for other in others):
+            verdict = Verdict.NOT_REPRODUCED
+        return Finding(measured, verdict, "One seed a grid point.")
+
+    statement = f"{where}Adam-ℓ2's best λ is lower where its second moment decays."
+    criterion = "every λ within the margin of the best is below every such λ as published, under every change"
+    return claim(SECTION, statement, criterion, measure)
+
+
+def _best_decays(records: Sequence[Record]) -> list[float]:
+    """Return every λ with a run within the margin of the best; nothing where all diverged."""
+    winner = best(records)
+    if winner is None or winner.error is None:
+        return []
+    finished = [(r, r.error) for r in records if r.error is not None]
+    return sorted(
+        {r.weight_decay for r, error in finished if error - winner.error <= noise(r, winner)}
+    )

@@ -1,0 +1,163 @@
+"""Claims on exact zeros along a line over λ."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from adamprox.report import Claim, Verdict
+from adamprox.report.claims import best, compact, estimate, gap, noise, percent
+from adamprox.report.plots import LABELS
+from adamprox.sweep import Record
+from adamprox.training import TrainingCell
+from experiments.claims import Finding, NotTested, claim, learned, need_judged, need_records
+from experiments.claims.accuracy import DETECTABLE
+from experiments.protocol import Protocol, Records
+from experiments.tuning import with_seeds
+
+SECTION = "§5"
+
+
+@dataclasses.dataclass(frozen=True)
+class Zeros:
+    """Zeros that count.
+
+    Attributes:
+      column: Column of the record with their share.
+      share: Share that a network must reach.
+      things: Name of what is zero.
+    """
+
+    column: str
+    share: float
+    things: str
+
+
+class Line:
+    """One optimizer on one network along λ, from λ = 0.
+
+    Args:
+      network: Name of the network.
+      runs: One run a λ, the first of λ = 0.
+      zeros: Zeros that make the network sparse; None for an optimizer that makes none.
+      protocol: Protocol of the runs.
+      records: Records so far.
+
+    Attributes:
+      finished: Records of ``runs`` that ended well, by λ.
+      compared: Runs of λ = 0 and runs of the sparse λ, one a seed; empty until all have records.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        runs: Sequence[TrainingCell],
+        zeros: Zeros | None,
+        protocol: Protocol,
+        records: Records,
+    ):
+        """Find the sparse run, and its repetitions."""
+        self.network, self.line, self.zeros = network, list(runs), zeros
+        self.protocol, self.records, self.optimizer = protocol, records, runs[0].optimizer
+        self.finished = _counted(records.of(runs))
+        self.compared: list[list[TrainingCell]] = []
+        top = None if records.missing(runs) else self._sparse()
+        if top and zeros:
+            # Too few zeros with the first seed decide the claim.
+            count = protocol.seeds if top[zeros.column] >= zeros.share else 1
+            chosen = next(run for run in runs if run.weight_decay == top.weight_decay)
+            self.compared = [with_seeds(runs[0], count), with_seeds(chosen, count)]
+        self.runs = [*self.line, *(run for pair in self.compared for run in pair[1:])]
+
+    @property
+    def allowed(self) -> list[Record]:
+        """Records whose error is not above that of λ = 0 by more than the margin."""
+        dense = self.finished[0]
+        return [r for r in self.finished if _error(r) - _error(dense) <= noise(r, dense)]
+
+    def _sparse(self) -> Record | None:
+        """Return the allowed record of lowest error with enough zeros, else that of most zeros."""
+        if not self.zeros or not self.finished or self.finished[0].weight_decay:
+            return None
+        column = self.zeros.column
+        sparse = [r for r in self.allowed if r[column] >= self.zeros.share]
+        return best(sparse) or max(self.allowed, key=lambda r: r[column])
+
+
+def sparse(line: Line) -> Claim:
+    """Return the claim that some λ makes the network sparse at little loss of accuracy."""
+    zeros = line.zeros
+    assert zeros
+    statement = f"{LABELS[line.optimizer]} makes the {line.network} network sparse at little loss of accuracy."
+    criterion = (
+        f"at least {percent(zeros.share)} of the {zeros.things} exactly zero with every seed, error not "
+        f"above λ = 0 by more than the margin, which must be at most {100 * DETECTABLE:.0f} points"
+    )
+
+    def measure() -> Finding:
+        need_records(line.records, line.runs)
+        need_judged(line.protocol)
+        if not line.compared or not learned(line.finished[0]):
+            raise NotTested(
+                "At λ = 0 the network has learned nothing, or its zeros were not counted."
+            )
+        dense, top = (_counted(line.records.of(runs)) for runs in line.compared)
+        shares = [record[zeros.column] for record in top]
+        loss, diverged = gap(top, dense), len(line.compared[1]) - len(top)
+        verdict = Verdict.REPRODUCED if loss.margin <= DETECTABLE else Verdict.INCONCLUSIVE
+        if diverged or min(shares) < zeros.share or loss.difference > loss.margin:
+            verdict = Verdict.NOT_REPRODUCED
+        measured = (
+            f"{_between(shares)} at λ = {compact(top[0].weight_decay)}, test error "
+            f"{estimate(top)} vs {estimate(dense)} at λ = 0"
+        )
+        return Finding(measured, verdict, _note(line, top[0].weight_decay, diverged))
+
+    return claim(SECTION, statement, criterion, measure)
+
+
+def _note(line: Line, decay: float, diverged: int) -> str:
+    assert line.zeros
+    column, count = line.zeros.column, len(line.compared[1])
+    again = ", except the two compared" if count > 1 else ""
+    notes = [f"{len(line.finished)} values of λ, one seed each{again}."]
+    farthest = max(line.allowed, key=lambda r: r[column])
+    if farthest.weight_decay != decay:
+        share = percent(farthest[column])
+        notes.append(
+            f"Within the margin of one seed λ = {compact(farthest.weight_decay)} reaches {share}."
+        )
+    if diverged:
+        notes.append(f"{diverged} of {count} seeds diverged.")
+    return " ".join(notes)
+
+
+def no_zeros(lines: Sequence[Line]) -> Claim:
+    """Return the claim that AdamW has no parameter that is exactly zero, at any λ."""
+    records, runs = lines[0].records, [run for line in lines for run in line.line]
+
+    def measure() -> Finding:
+        need_records(records, runs)
+        finished = [record for line in lines for record in line.finished]
+        need_judged(lines[0].protocol, finished)
+        worst = max(record["zero_share"] for record in finished)
+        left = len(runs) - len(finished)
+        note = f"{left} more diverged, or have no count of zeros." if left else ""
+        verdict = Verdict.NOT_REPRODUCED if worst else Verdict.REPRODUCED
+        return Finding(f"at most {100 * worst:.3g} % in {len(finished)} runs", verdict, note)
+
+    statement = "At the same λ AdamW makes no parameter exactly zero."
+    return claim(SECTION, statement, "none in any run", measure)
+
+
+def _counted(records: Sequence[Record]) -> list[Record]:
+    """Return the records that finished and have a count of zeros, by λ."""
+    found = [r for r in records if r.error is not None and "zero_share" in r]
+    return sorted(found, key=lambda r: r.weight_decay)
+
+
+def _error(record: Record) -> float:
+    return record["final_test_error"]
+
+
+def _between(shares: Sequence[float]) -> str:
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else f"{low} to {high}"

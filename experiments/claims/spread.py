@@ -1,0 +1,168 @@
+"""Claims on the spread of update magnitudes: that of best runs, and that at every grid point.
+
+The spread is the distance of the 10 % and 90 % quantiles of log2 |update|/α, in powers of two.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from adamprox.histograms import LOWEST_LOG2
+from adamprox.report import Claim, Figure, Verdict
+from adamprox.report.claims import compact, percent
+from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
+from adamprox.sweep import Record
+from experiments.claims import (
+    LEARNED,
+    Finding,
+    NotTested,
+    claim,
+    learned,
+    met,
+    need_judged,
+    need_runs,
+)
+from experiments.tuning import Tuned
+
+
+def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") -> Claim:
+    """Return the claim that the updates of one method's best run spread less than another's."""
+    statement = f"{where}{narrow.name}'s updates spread less than {wide.name}'s (best runs)."
+    criterion = "smaller 10–90 % spread in at least 90 % of the last half of the epochs"
+
+    def measure() -> Finding:
+        need_runs(narrow, wide)
+        need_judged(narrow.protocol, narrow.best, wide.best)
+        assert narrow.best and wide.best
+        if wide.best.weight_decay == 0:
+            raise NotTested(f"{wide.name}'s best run has λ = 0, where both are Adam.")
+        pair = (narrow.best, wide.best)
+        epochs = min(len(record.epochs) for record in pair)
+        first, second = (_through(record)[epochs // 2 : epochs] for record in pair)
+        share = float(np.mean(first < second))
+        means = " vs ".join(_over_seeds(method.seeds, epochs) for method in (narrow, wide))
+        measured = (
+            f"{means} powers of two; smaller in {100 * share:.0f} % of epochs of the first seed"
+        )
+        note = (
+            f"At the end {' vs '.join(percent(_still(r)) for r in pair)} of the coordinates move by less "
+            "than 2⁻¹⁶ α. Most belong to dead units, whose gradient is zero; in Adam-ℓ2 λx moves them "
+            "until their weights are nearly zero. If they are a tenth or more, the spread includes them."
+        )
+        return Finding(measured, met(share >= 0.9), note)
+
+    return claim(section, statement, criterion, measure)
+
+
+def smaller_spread_at_equal_points(
+    narrow: Tuned, wide: Tuned, section: str, where: str = ""
+) -> Claim:
+    """Return the claim that, at equal α and λ > 0, updates of one method spread less.
+
+    Best runs have different α and λ, which change the spread by themselves. Here both are equal.
+    """
+    statement = (
+        f"{where}{narrow.name}'s updates spread less than {wide.name}'s (equal α and λ > 0)."
+    )
+    criterion = "smaller mean spread over the last half of the epochs at more than half of the points (95 %)"
+
+    def measure() -> Finding:
+        need_runs(narrow, wide)
+        need_judged(narrow.protocol)
+        pairs = _shared(narrow, wide)
+        if not pairs:
+            raise NotTested(f"At no α and λ > 0 that both have, each of the two {LEARNED}.")
+        ratio = np.array([_mean(one) / _mean(other) for one, other in pairs])
+        share, verdict = most(ratio < 1, "of grid points")
+        measured = f"smaller at {share}; median ratio of spreads {np.median(ratio):.2f}"
+        note = f"A point counts if each network {LEARNED}. One seed a point."
+        return Finding(measured, verdict, note)
+
+    return claim(section, statement, criterion, measure)
+
+
+def ratios(one: Tuned, other: Tuned) -> dict[float, float]:
+    """Return λ > 0 to the spread of one method's updates over another's, at one α."""
+    return {a.weight_decay: _mean(a) / _mean(b) for a, b in _shared(one, other)}
+
+
+def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
+    """Return the share of a bool[n] in words, and the verdict that it exceeds one half."""
+    count, total = int(np.sum(true)), len(true)
+    low, high = stats.binomtest(count, total).proportion_ci(method="wilson")
+    verdict = (
+        Verdict.REPRODUCED
+        if low > 0.5
+        else Verdict.NOT_REPRODUCED
+        if high < 0.5
+        else Verdict.INCONCLUSIVE
+    )
+    interval = f"95 %: {100 * low:.0f} to {100 * high:.0f} % {of}"
+    return f"{count} of {total} {of.removeprefix('of ')} ({interval})", verdict
+
+
+def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
+    """Return the spread at every grid point against λ, a panel an α; none without records."""
+    found = {
+        (method, r.learning_rate, r.weight_decay): _mean(r)
+        for method in methods
+        for r in method.tried
+        if learned(r)
+    }
+    alphas, decays = (
+        sorted(set(values)) for values in ([at[1] for at in found], [at[2] for at in found])
+    )
+    if not found:
+        return []
+    figure, axes = canvas(1, len(alphas), 1 + 2.8 * len(alphas), 3.2, sharey=True)
+    for ax, alpha in zip(axes[0], alphas, strict=True):
+        for method in methods:
+            own = [(i, found.get((method, alpha, decay))) for i, decay in enumerate(decays)]
+            own = [(i, spread) for i, spread in own if spread is not None]
+            if own:
+                style = {"color": COLORS[method.optimizer], "label": LABELS[method.optimizer]}
+                ax.plot(*zip(*own, strict=True), "o-", **style)
+        ax.set(title=f"α = {compact(alpha)}", xlabel="λ")
+        ax.set_xticks(range(len(decays)), [compact(v) for v in decays], rotation=90)
+    axes[0, 0].set(ylabel="powers of two", ylim=(0, None))
+    axes[0, len(alphas) // 2].legend()
+    caption = (
+        "Distance of the 10 % and 90 % quantiles of log2 |update|/α, mean of the last half of the epochs, "
+        "at every grid point of both methods. At λ = 0 both are Adam. Networks that have learned nothing "
+        "are left out."
+    )
+    return [Figure(file, "Spread of updates at equal α and λ.", caption, figure)]
+
+
+def _shared(one: Tuned, other: Tuned) -> list[tuple[Record, Record]]:
+    """Return the records of both with the same α and λ > 0 whose networks have learned something."""
+    first, second = (
+        {at: r for at, r in method.at().items() if at[1] > 0 and learned(r)}
+        for method in (one, other)
+    )
+    return [(first[at], second[at]) for at in first if at in second]
+
+
+def _through(record: Record) -> np.ndarray:
+    return np.asarray(spread_through_training(record))
+
+
+def _mean(record: Record) -> float:
+    spread = _through(record)
+    return float(np.mean(spread[len(spread) // 2 :]))
+
+
+def _over_seeds(runs: Sequence[Record], epochs: int) -> str:
+    """Return the mean spread over the last half of ``epochs``, with its 95 % interval over seeds."""
+    means = [_through(r)[epochs // 2 : epochs].mean() for r in runs if len(r.epochs) >= epochs]
+    if len(means) < 2:
+        return f"{np.mean(means):.2f} (1 seed)"
+    half = stats.t.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means))
+    return f"{np.mean(means):.2f} ± {half:.2f} ({len(means)} seeds)"
+
+
+def _still(record: Record) -> float:
+    """Return the share of coordinates whose last recorded update is below 2⁻¹⁶ α."""
+    counts = np.asarray(record["update_histogram"][-1])
+    return float(counts[: -16 - LOWEST_LOG2].sum() / counts.sum())

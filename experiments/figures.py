@@ -1,0 +1,44 @@
+"""Figures of tuned methods that several experiments share."""
+
+from collections.abc import Sequence
+
+from adamprox.report import Figure
+from adamprox.report.heatmaps import Heatmap
+from adamprox.report.plots import canvas, curves, heatmap_figure, histogram
+from experiments.tuning import Tuned
+
+
+def heatmaps(rows: Sequence[Sequence[Tuned]], file: str, title: str, caption: str) -> list[Figure]:
+    """Return a figure of heatmaps, one a method that has records; nothing if none has."""
+    found = [[Heatmap(m.name, m.tried, m.seeds) for m in row] for row in rows]
+    return heatmap_figure(file, title, caption, found)
+
+
+def best_curves(methods: Sequence[Tuned], file: str) -> list[Figure]:
+    """Return training loss and test error of the best runs; nothing if all diverged."""
+    winners = [method.best for method in methods if method.best]
+    if not winners:
+        return []
+    figure, axes = canvas(1, 2, 10, 3.4)
+    for record in winners:
+        curves(axes[0, 0], axes[0, 1], record)
+    axes[0, 0].legend()
+    caption = "Training loss on the left, test error on the right, of the best run of each method."
+    return [Figure(file, "Learning curves of the best runs.", caption, figure)]
+
+
+def best_histograms(methods: Sequence[Tuned], file: str, title: str) -> list[Figure]:
+    """Return the updates of the best runs through training; nothing if all diverged."""
+    winners = [method.best for method in methods if method.best]
+    if not winners:
+        return []
+    figure, axes = canvas(1, len(winners), 4 * len(winners), 3.2, sharey=True)
+    for ax, record in zip(axes[0], winners, strict=True):
+        histogram(ax, record)
+    axes[0, 0].set_ylabel("share of coordinates, %")
+    caption = (
+        "|update|/α of every coordinate at the first step of an epoch, from early (pale) to last (filled). "
+        "The decay of AdamW and AdamProx is left out; Adam-ℓ2 has λx in its gradient. In a narrow peak all "
+        "coordinates move at one pace."
+    )
+    return [Figure(file, title, caption, figure)]

@@ -1,0 +1,95 @@
+"""Grids of hyperparameters, and the rule that a best run on an edge extends them."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+# The published grids go 1, 5, 10, 50, …; their neighbors go on like that.
+_LADDER = (1.0, 5.0)
+
+
+class Grid(NamedTuple):
+    """Values of two hyperparameters, each increasing; grid points are all pairs.
+
+    Attributes:
+      learning_rates: α > 0.
+      weight_decays: λ ≥ 0 per step.
+    """
+
+    learning_rates: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+
+
+def extend(grid: Grid, learning_rate: float, weight_decay: float) -> Grid:
+    """Return the grid with one more value beyond every edge on which its best run lies.
+
+    Args:
+      grid: Grid whose runs have all finished.
+      learning_rate: α of its best run.
+      weight_decay: λ of its best run.
+
+    Returns:
+      A larger grid, or the same one if the best run lies inside. λ = 0 counts as inside, for no λ is
+      smaller. An axis of one value stays.
+
+    Example:
+      >>> extend(Grid((1e-4, 5e-4), (0.0, 1e-4)), 5e-4, 0.0).learning_rates
+      (0.0001, 0.0005, 0.001)
+
+    Source: the paper, §4, on tuning.
+    """
+    return Grid(
+        _extended(grid.learning_rates, learning_rate), _extended(grid.weight_decays, weight_decay)
+    )
+
+
+def _extended(values: tuple[float, ...], best: float) -> tuple[float, ...]:
+    if len(values) == 1 or best == 0:
+        return values
+    if best == values[-1]:
+        return (*values, neighbor(values, up=True))
+    return (neighbor(values, up=False), *values) if best == values[0] else values
+
+
+def neighbor(values: Sequence[float], *, up: bool) -> float:
+    """Return the value that continues ``values`` above or below.
+
+    Values of the form 1·10ᵏ and 5·10ᵏ that go up by 5 and by 2 in turn continue so; others by the
+    ratio of the two nearest the edge.
+
+    Args:
+      values: Increasing values; zeros do not count.
+      up: True for a value above the largest, False for one below the smallest.
+
+    Returns:
+      A value to three digits.
+
+    Example:
+      >>> neighbor((0.0, 1e-4, 5e-4), up=True), neighbor((1e-4, 5e-4), up=False)
+      (0.001, 5e-05)
+      >>> neighbor((0.0, 3e-4, 3e-3), up=True)
+      0.03
+    """
+    positive = [value for value in values if value > 0]
+    edge = positive[-1] if up else positive[0]
+    if all(map(_on_ladder, positive)) and _has_five(positive):
+        ratio = (
+            (5.0 if _leading(edge) == 1 else 2.0) if up else (0.5 if _leading(edge) == 1 else 0.2)
+        )
+    else:
+        pair = positive[-2:] if up else positive[:2]
+        step = pair[-1] / pair[0] if len(pair) == 2 else 10.0
+        ratio = step if up else 1 / step
+    return float(f"{edge * ratio:.3g}")
+
+
+def _leading(value: float) -> float:
+    return round(value / 10 ** math.floor(math.log10(value) + 1e-9), 6)
+
+
+def _on_ladder(value: float) -> bool:
+    return _leading(value) in _LADDER
+
+
+def _has_five(values: Sequence[float]) -> bool:
+    return any(_leading(value) == 5 for value in values)

@@ -1,0 +1,117 @@
+"""Figs. 2 and 3: Adam-ℓ2 against AdamW on deep networks, with and without BatchNorm.
+
+Claims (§4.1): with BatchNorm both reach the same test error (Fig. 2). Without it AdamW's is lower, the
+more the deeper the network, and its updates spread less (Fig. 3).
+Commands: python -m experiments fig02 --preset reduced; python -m experiments fig03 --preset demo
+Expect: at demo, histograms that differ plainly, and errors within the margin of a small test set.
+"""
+
+from adamprox.report import Claim, Figure
+from adamprox.report.plots import LABELS
+from experiments import figures
+from experiments.claims import accuracy, spread
+from experiments.protocol import Experiment, Protocol, Records, Study
+from experiments.tuning import Method, wanted
+
+
+class WithBatchNorm(Study):
+    """Adam-ℓ2 and AdamW on every network, with BatchNorm."""
+
+    def __init__(self, protocol: Protocol, records: Records):
+        """Tune both on every network."""
+        self.rows = [
+            [
+                Method(
+                    optimizer,
+                    options={**network.options, "batch_norm": True},
+                    label=f"{LABELS[optimizer]}, {name} with BatchNorm",
+                ).tuned_on(protocol, records)
+                for optimizer in ("adam_l2", "adamw")
+            ]
+            for name, network in protocol.networks.items()
+        ]
+        self.runs = wanted(method for row in self.rows for method in row)
+
+    def figures(self) -> list[Figure]:
+        """Draw a row of heatmaps a network."""
+        caption = (
+            "Final test error in percent with BatchNorm, the best run ringed. With BatchNorm the two "
+            "methods of a row should reach the same best error."
+        )
+        return figures.heatmaps(self.rows, "fig02_heatmaps", "With BatchNorm.", caption)
+
+    def claims(self) -> list[Claim]:
+        """Judge the best errors, network by network."""
+        return [accuracy.equal_error(l2, adamw, "§4.1, Fig. 2") for l2, adamw in self.rows]
+
+
+class WithoutBatchNorm(Study):
+    """Adam-ℓ2, AdamW and AdamProx on every network, without BatchNorm."""
+
+    def __init__(self, protocol: Protocol, records: Records):
+        """Tune the three on every network."""
+        self.protocol = protocol
+        self.rows = {
+            name: [
+                Method.on(network, optimizer).tuned_on(protocol, records)
+                for optimizer in ("adam_l2", "adamw", "adamprox")
+            ]
+            for name, network in protocol.networks.items()
+        }
+        self.runs = wanted(method for row in self.rows.values() for method in row)
+
+    def figures(self) -> list[Figure]:
+        """Draw heatmaps, and curves and update histograms of the best runs."""
+        caption = (
+            "Final test error in percent, the best run ringed; empty tiles were not run. One λ means "
+            "different things: AdamW decays weights by it at every step, Adam-ℓ2 adds λx to gradients that "
+            "Adam then divides by their own size."
+        )
+        drawn = []
+        for name, methods in self.rows.items():
+            title = f"{self.protocol.trained_on(self.protocol.networks[name])}."
+            file = f"fig03_{name.lower().replace('-', '_')}"
+            drawn += [
+                *figures.heatmaps([methods], f"{file}_heatmaps", title, caption),
+                *figures.best_curves(methods, f"{file}_curves"),
+                *figures.best_histograms(methods, f"{file}_histograms", "Size of the updates."),
+            ]
+        return drawn
+
+    def claims(self) -> list[Claim]:
+        """Judge error and spread on every network, and the growth of the lead with depth."""
+        section, judged = "§4.1, Fig. 3", []
+        for name, (l2, adamw, _) in self.rows.items():
+            where = f"{name} without BatchNorm: "
+            judged += [
+                accuracy.lower_error(adamw, l2, section, where),
+                spread.smaller_spread(adamw, l2, section, where),
+            ]
+        resnets = [row for name, row in self.rows.items() if name.startswith("ResNet")]
+        pairs = [(adamw, l2) for l2, adamw, _ in resnets]
+        return [*judged, accuracy.lead_grows(pairs, section)]
+
+    def headline(self) -> list[tuple[str, str]]:
+        """Return AdamW's lead over Adam-ℓ2 on every network that has run."""
+        leads = [
+            (str(accuracy.lead(adamw, l2)), name)
+            for name, (l2, adamw, _) in self.rows.items()
+            if self.protocol.judged and adamw.finished and l2.finished
+            if not (adamw.missing or l2.missing)
+        ]
+        what = "lead of AdamW over Adam-ℓ2 in test error"
+        return [(lead, f"{what}, {name} without BatchNorm (± 95 %)") for lead, name in leads]
+
+
+FIG02 = Experiment(
+    name="fig02",
+    title="Figure 2 · With BatchNorm",
+    claim="With BatchNorm Adam-ℓ2 and AdamW reach the same error.",
+    study=WithBatchNorm,
+)
+FIG03 = Experiment(
+    name="fig03",
+    title="Figure 3 · Deep networks without BatchNorm",
+    claim="Without BatchNorm AdamW reaches a lower error than Adam-ℓ2, and its updates spread less.",
+    study=WithoutBatchNorm,
+)

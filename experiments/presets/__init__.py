@@ -1,0 +1,54 @@
+"""Presets: what is trained at each, and every departure from the published protocol.
+
+Each module of this folder is one preset, as data. No experiment asks for a preset's name.
+"""
+
+import dataclasses
+import itertools
+from typing import Any
+
+from experiments.presets.demo import DEMO
+from experiments.presets.paper import PAPER
+from experiments.presets.reduced import REDUCED
+from experiments.presets.smoke import SMOKE
+from experiments.protocol import Network, Protocol
+
+PRESETS = {preset.preset: preset for preset in (SMOKE, DEMO, REDUCED, PAPER)}
+
+
+def protocol(preset: str, **overrides: object) -> Protocol:
+    """Return the protocol of a preset, with every override that is not None in its place.
+
+    Raises:
+      ValueError: No such preset, or a value that cannot be trained; the message names it.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    changed = {name: value for name, value in overrides.items() if value is not None}
+    grids = {
+        name: changed.pop(name) for name in ("learning_rates", "weight_decays") if name in changed
+    }
+    base = PRESETS[preset]
+    replaced: dict[str, Any] = {**grids, "training": {**base.training, **changed}}
+    if grids or "depth" in changed:  # grids of single networks suit neither
+        replaced["networks"] = {n: Network(options=w.options) for n, w in base.networks.items()}
+        replaced["deep"] = Network(options=base.deep.options)
+    if "depth" in changed:  # one network, in every figure
+        depth = changed["depth"]
+        replaced["networks"] = {f"ResNet-{depth}": Network(options={"depth": depth})}
+        replaced["deep"] = Network()
+    result = dataclasses.replace(base, **replaced)
+    _check(result)
+    return result
+
+
+def _check(result: Protocol) -> None:
+    """Refuse grids that are not increasing, and values that no run can have."""
+    for name in ("learning_rates", "weight_decays"):
+        values = getattr(result, name)
+        if not values or list(values) != sorted(set(values)):
+            raise ValueError(f"{name} must be increasing and not empty, got {list(values)}")
+    for multiplier in result.loss_multipliers:
+        grid = result.grid("adam_l2", multiplier)
+        for alpha, weight_decay in itertools.product(grid.learning_rates, grid.weight_decays):
+            result.run("adam_l2", alpha, weight_decay, multiplier)

@@ -1,0 +1,38 @@
+"""The published protocol (§4): 300 epochs of 391 steps on all images."""
+
+from experiments.protocol import Network, Protocol
+
+RESNETS = {f"ResNet-{depth}": Network(options={"depth": depth}) for depth in (20, 44, 56, 110, 218)}
+"""The paper's ResNets, as every preset that trains them names them."""
+
+EXPERIMENTS = (
+    "fig01", "scale_freeness", "theorem3", "fig02", "fig03", "published_runs", "fig04", "fig05",
+    "fig06", "fig07", "fig08", "fig09", "fig10", "fig11", "fig12", "sgd_divergence", "l1_sparsity",
+    "distributed", "factorial", "stale_second_moment", "reparametrization", "adams_metric",
+    "initialization", "tuning_budget", "data_size",
+)  # fmt: skip
+"""All experiments, in the order of the page."""
+
+PAPER = Protocol(
+    preset="paper",
+    experiments=tuple(name for name in EXPERIMENTS if name != "data_size"),
+    training={
+        "dataset": "cifar10",
+        "depth": 20,
+        "epochs": 300,
+        "batch_size": 128,
+        "augment": True,
+        "evaluate_train": True,
+    },
+    learning_rates=(5e-5, 1e-4, 5e-4, 1e-3, 5e-3),
+    weight_decays=(0.0, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3),
+    l2_extension=(5e-3, 1e-2),
+    extensions=6,
+    seeds=3,
+    networks={
+        **RESNETS,
+        "DenseNet": Network(options={"network": "densenet", "depth": 100, "dataset": "cifar100"}),
+    },
+    deep=Network(options={"depth": 110}),
+    settings={"published_runs": {"networks": (*RESNETS, "DenseNet")}},
+)

@@ -1,0 +1,79 @@
+"""Every experiment, in the order of the page."""
+
+import difflib
+from collections.abc import Iterable
+
+from experiments.alternatives import (
+    data_size,
+    factorial,
+    initialization,
+    reparametrization,
+    stale_second_moment,
+    tuning_budget,
+)
+from experiments.paper import (
+    distributed,
+    fig01_quadratics,
+    fig02_03_accuracy,
+    fig04_loss_multiplier,
+    fig05_06_proximal,
+    fig07_12_updates,
+    l1_sparsity,
+    published_runs,
+    scale_freeness,
+    sgd_divergence,
+    theorem3,
+)
+from experiments.protocol import Experiment, Protocol
+
+_ALL = (
+    fig01_quadratics.EXPERIMENT,
+    scale_freeness.EXPERIMENT,
+    theorem3.EXPERIMENT,
+    fig02_03_accuracy.FIG02,
+    fig02_03_accuracy.FIG03,
+    published_runs.EXPERIMENT,
+    fig04_loss_multiplier.FIG04,
+    fig05_06_proximal.FIG05,
+    fig05_06_proximal.FIG06,
+    *fig07_12_updates.EXPERIMENTS,
+    sgd_divergence.EXPERIMENT,
+    l1_sparsity.EXPERIMENT,
+    distributed.EXPERIMENT,
+    factorial.EXPERIMENT,
+    stale_second_moment.EXPERIMENT,
+    reparametrization.EXPERIMENT,
+    fig04_loss_multiplier.ADAMS_METRIC,
+    initialization.EXPERIMENT,
+    tuning_budget.EXPERIMENT,
+    data_size.EXPERIMENT,
+)
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
+COMMANDS = ("list", "all", "overview", "doctor")
+"""Words that may stand on the command line in place of an experiment's name."""
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question to end a message with, if one of ``names`` is close to ``name``."""
+    near = difflib.get_close_matches(name.lower(), list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def find(name: str, protocol: Protocol) -> list[Experiment]:
+    """Return the experiments that a name on the command line means.
+
+    Args:
+      name: Name of an experiment, or ``all`` for those that the preset lists.
+      protocol: Protocol of the preset.
+
+    Raises:
+      ValueError: It means none.
+    """
+    if name == "all":
+        return [EXPERIMENTS[each] for each in protocol.experiments]
+    if name not in EXPERIMENTS:
+        names = [*COMMANDS, *EXPERIMENTS]
+        raise ValueError(
+            f"experiment must be one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}"
+        )
+    return [EXPERIMENTS[name]]

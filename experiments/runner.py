@@ -1,0 +1,199 @@
+"""From experiments to a page: run what is missing, judge, draw and publish."""
+
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adamprox.report.page import Section
+from adamprox.report.plots import style
+from adamprox.report.publish import make_writable, publish
+from adamprox.sweep import Cell, Record, Results, cell_key, check_data
+from adamprox.training.cost import at_once, estimate, in_words
+from experiments.protocol import Experiment, Protocol, Records, Study
+
+TITLE = "AdamW, understood through proximal methods"
+LEAD = (
+    "AdamW takes Adam's step on the loss and then shrinks the weights. Adam-ℓ2 adds the same regularizer "
+    "to the loss, and Adam scales its gradient. Each claim below is measured on the machines named at the "
+    "end and judged by the criterion beside it."
+)
+
+Experiments = Sequence[Experiment]
+Obtain = Callable[[Sequence[Cell]], Sequence[Record]]
+Runner = Callable[[Sequence[Cell], Results], list[Record]]
+"""Function that makes sure that runs have records: `run_cells` with an engine."""
+
+
+def run(
+    experiments: Experiments,
+    protocol: Protocol,
+    out: pathlib.Path,
+    *,
+    runner: Runner,
+    console: Console,
+) -> pathlib.Path:
+    """Run what is missing, draw what there is, and write the page.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      ValueError: There is nothing to run, or ``out`` cannot be written to; nothing has been run.
+    """
+    results = Results(out / "records")
+    table = plan(experiments, protocol, results, check=True)
+    page = out / page_name(experiments)
+    make_writable(page)
+    console.print(table)
+    started = time.perf_counter()
+    studies = complete(experiments, protocol, results, runner=runner, console=console)
+    seconds = time.perf_counter() - started
+    return _publish(experiments, studies, protocol, page, seconds)
+
+
+def draw(
+    experiments: Experiments, protocol: Protocol, out: pathlib.Path, *, console: Console
+) -> pathlib.Path:
+    """Write figures, claims and page from records alone; ValueError if ``out`` has none of them."""
+    results = Results(out / "records")
+    studies = settled(experiments, protocol, results.read_all)
+    runs = _distinct(studies)
+    for path in results.distrusted(runs.values()):
+        console.print(Text(f"{path} is damaged or of another run: left out"), soft_wrap=True)
+    begun = [e for e in experiments if results.read_all(studies[e.name].runs)]
+    if not begun:
+        name = experiments[0].name
+        raise ValueError(f"out must hold records of this preset, {out} has none of {name}")
+    count = len(results.read_all(runs.values()))
+    console.print(f"{count} records of {len(begun)} experiments")
+    return _publish(begun, studies, protocol, out / page_name(experiments))
+
+
+def plan(
+    experiments: Experiments, protocol: Protocol, results: Results, *, check: bool = False
+) -> Table:
+    """Return a table of runs, finished runs and the cost of the rest, by experiment.
+
+    Args:
+      experiments: Experiments, which may share runs.
+      protocol: Protocol of the runs.
+      results: Records so far.
+      check: True to read the data of the missing runs, and refuse sizes that they do not have.
+
+    Raises:
+      ValueError: There are no runs at all, or one that its data do not allow.
+    """
+    table = Table("experiment", "runs", "done", "left, of one core")
+    studies = {e.name: e.study(protocol, Records()) for e in experiments}
+    records = results.read_all(_distinct(studies).values())
+    done = {record.key for record in records}
+    left: dict[str, Cell] = {}
+    for name, study in studies.items():
+        runs = {cell_key(run): run for run in study.runs}
+        missing = {key: run for key, run in runs.items() if key not in done}
+        new = [run for key, run in missing.items() if key not in left]  # others are shared
+        cost = in_words(estimate(new, records, results.directory))
+        table.add_row(name, f"{len(runs)}", f"{len(runs) - len(missing)}", cost)
+        left.update(missing)
+    if not _distinct(studies):
+        names = " ".join(experiment.name for experiment in experiments)
+        raise ValueError(
+            f"preset must be one at which {names} has runs, got {protocol.preset!r}, which leaves its "
+            "network out (--depth leaves out all others)"
+        )
+    if check:
+        check_data(left.values())
+    total = in_words(estimate([*left.values()], records, results.directory))
+    lines = [
+        f"{len(left)} runs, about {total} of one core without compilation; best runs on edges and "
+        "repetitions add more",
+        *at_once(list(left.values()), results.directory),
+    ]
+    table.caption = "\n".join(lines)
+    return table
+
+
+def settled(experiments: Experiments, protocol: Protocol, obtain: Obtain) -> dict[str, Study]:
+    """Return the studies once no record asks for more runs: a best run on an edge extends its grid.
+
+    Args:
+      experiments: Experiments that share records.
+      protocol: Protocol of their runs.
+      obtain: Function from runs to the records of those that have one, or are run for it. It is
+        called again only while it finds more records than the time before.
+    """
+    records = Records()
+    while True:
+        studies = {e.name: e.study(protocol, records) for e in experiments}
+        runs = _distinct(studies)
+        if runs.keys() <= records.keys():
+            return studies
+        found = Records.by_key(obtain(list(runs.values())))
+        if not found.keys() - records.keys():
+            return studies
+        records = found
+
+
+def complete(
+    experiments: Experiments,
+    protocol: Protocol,
+    results: Results,
+    *,
+    runner: Runner,
+    console: Console,
+) -> dict[str, Study]:
+    """Run until no experiment asks for more, and return the studies on all records.
+
+    Raises:
+      OSError: A record that was there before, or was just written, is gone.
+    """
+    asked = 0
+
+    def obtain(runs: Sequence[Cell]) -> list[Record]:
+        nonlocal asked
+        if asked:
+            more = len(runs) - asked
+            console.print(f"best runs on edges, or to be repeated: {more} more runs")
+        asked = len(runs)
+        records = runner(runs, results)
+        if lost := len(runs) - len(records):
+            raise FileNotFoundError(f"{lost} records of {results.directory} are gone")
+        return records
+
+    return settled(experiments, protocol, obtain)
+
+
+def _publish(
+    experiments: Experiments,
+    studies: Mapping[str, Study],
+    protocol: Protocol,
+    page: pathlib.Path,
+    seconds: float = 0.0,
+) -> pathlib.Path:
+    """Draw and judge the studies on all records, write the page, and return its path."""
+    results = Results(page.parent / "records")
+    records = {e.name: results.read_all(studies[e.name].runs) for e in experiments}
+    grid = ("preset", "learning_rates", "weight_decays", "l2_extension", "loss_multipliers")
+    facts = {name: getattr(protocol, name) for name in (*grid, "extensions", "seeds")}
+    facts = {**protocol.training, **facts, "this command": f"{seconds:.0f} s"}
+    with style():
+        sections = {
+            e.name: Section(e.title, e.claim, study.figures(), study.claims(), study.headline())
+            for e in experiments
+            for study in [studies[e.name]]
+        }
+        publish(page, TITLE, LEAD, sections, records, facts)
+    return page
+
+
+def page_name(experiments: Experiments) -> str:
+    """Return the file name of their page; the page of one experiment does not replace that of all."""
+    return "report.html" if len(experiments) > 1 else f"{experiments[0].name}.html"
+
+
+def _distinct(studies: Mapping[str, Study]) -> dict[str, Cell]:
+    return {cell_key(run): run for study in studies.values() for run in study.runs}

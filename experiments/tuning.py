@@ -1,0 +1,152 @@
+"""Tuned methods: an optimizer, the records of its grid, its best run and the repetitions of it."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from adamprox.report.claims import best
+from adamprox.report.plots import LABELS
+from adamprox.sweep import Record
+from adamprox.training import TrainingCell
+from experiments.grid import Grid, extend
+from experiments.protocol import Network, Options, Protocol, Records
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """An optimizer and what it is tuned over.
+
+    Attributes:
+      optimizer: Key of `adamprox.training.recipes.RECIPES`.
+      multiplier: Multiplier of the loss.
+      options: Options of its runs that differ from the protocol's ``training``.
+      grid: Grid before anything extends it; the protocol's if None.
+      label: Name in figures and claims; the optimizer's by default.
+      more_rates: True if α goes on where the best run lies at its end, as λ always does.
+      seeds: Number of runs at the best grid point; the protocol's if None.
+    """
+
+    optimizer: str
+    multiplier: float = 1.0
+    options: Options = dataclasses.field(default_factory=dict)
+    grid: Grid | None = None
+    label: str = ""
+    more_rates: bool = True
+    seeds: int | None = None
+
+    @classmethod
+    def on(cls, network: Network, optimizer: str, label: str = "") -> "Method":
+        """Return an optimizer on a network of the paper, with the network's own grid and seeds."""
+        return cls(
+            optimizer,
+            options=network.options,
+            grid=network.grids.get(optimizer),
+            label=label,
+            seeds=network.seeds,
+        )
+
+    def tuned_on(self, protocol: Protocol, records: Records) -> "Tuned":
+        """Return the method with the records of its runs."""
+        return Tuned(self, protocol, records)
+
+
+class Tuned:
+    """A method that was tuned once on the records.
+
+    Args:
+      method: The method.
+      protocol: Protocol of its runs.
+      records: Records of those runs, among others.
+
+    Attributes:
+      grid: Grid, as far as the records have extended it.
+      tried: Records of the grid.
+      best: Record of lowest test error in ``tried``, as published; None if none finished.
+      seeds: Records at the best grid point, one a seed.
+      runs: Runs that are wanted: the grid, and more seeds of its best point once it is known.
+      untuned: Number of runs of the grid without a record.
+      missing: Number of ``runs`` without a record.
+    """
+
+    def __init__(self, method: Method, protocol: Protocol, records: Records):
+        """Tune the method."""
+        self.method, self.protocol, self._records = method, protocol, records
+        self._made: dict[tuple[float, float], TrainingCell] = {}
+        self.grid = method.grid or protocol.grid(method.optimizer, method.multiplier)
+        runs = self._extend(protocol.extensions)
+        self.tried = records.of(runs)
+        self.best = best(self.tried)
+        self.untuned = len(runs) - len(self.tried)
+        repeated = self._repeated() if self.best else []
+        self.seeds = records.of(repeated)
+        self.runs = runs if self.untuned else [*runs, *repeated[1:]]
+        self.missing = records.missing(self.runs)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in figures and claims."""
+        return self.method.label or LABELS[self.method.optimizer]
+
+    @property
+    def optimizer(self) -> str:
+        """Key of the method's optimizer."""
+        return self.method.optimizer
+
+    @property
+    def validated(self) -> Record | None:
+        """Record of the grid with the lowest validation error; None without a validation split."""
+        finished = [r for r in self.tried if r.validation_error is not None]
+        return min(finished, key=lambda r: r["final_validation_error"], default=None)
+
+    @property
+    def finished(self) -> list[Record]:
+        """Records in ``seeds`` that did not diverge."""
+        return [record for record in self.seeds if record.error is not None]
+
+    def at(self) -> dict[tuple[float, float], Record]:
+        """Return (α, λ) to the record of the grid, for runs that finished."""
+        return {(r.learning_rate, r.weight_decay): r for r in self.tried if r.error is not None}
+
+    def _extend(self, left: int) -> list[TrainingCell]:
+        """Extend the grid while its best run lies on an edge, and return its runs."""
+        runs = self._runs()
+        tried = self._records.of(runs)
+        winner = best(tried) if len(tried) == len(runs) else None
+        if winner is None or not left:
+            return runs
+        larger = extend(self.grid, winner.learning_rate, winner.weight_decay)
+        if not self.method.more_rates:
+            larger = larger._replace(learning_rates=self.grid.learning_rates)
+        if larger == self.grid:
+            return runs
+        self.grid = larger
+        return self._extend(left - 1)
+
+    def _runs(self) -> list[TrainingCell]:
+        return [
+            self._run(alpha, weight_decay)
+            for weight_decay in self.grid.weight_decays
+            for alpha in self.grid.learning_rates
+        ]
+
+    def _run(self, alpha: float, weight_decay: float) -> TrainingCell:
+        if (alpha, weight_decay) not in self._made:
+            method = self.method
+            self._made[alpha, weight_decay] = self.protocol.run(
+                method.optimizer, alpha, weight_decay, method.multiplier, **method.options
+            )
+        return self._made[alpha, weight_decay]
+
+    def _repeated(self) -> list[TrainingCell]:
+        assert self.best
+        first = self._run(self.best.learning_rate, self.best.weight_decay)
+        return with_seeds(first, self.method.seeds or self.protocol.seeds)
+
+
+def with_seeds(run: TrainingCell, count: int) -> list[TrainingCell]:
+    """Return a run and its repetitions with the next seeds, ``count`` in all."""
+    return [dataclasses.replace(run, seed=run.seed + k) for k in range(count)]
+
+
+def wanted(methods: Iterable[Tuned]) -> list[TrainingCell]:
+    """Return the runs of all methods."""
+    return [run for method in methods for run in method.runs]

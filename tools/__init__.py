@@ -1,0 +1,1 @@
+"""Programs that render the documentation and check a machine; no experiment imports them."""

@@ -1,0 +1,138 @@
+"""Draw every figure and table of README, docs and results/ from the committed records.
+
+Command: make report, or python -m tools.reproduction
+It needs no data set. The tests compare the documentation with the committed records.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from adamprox.command_line import begin, console
+from adamprox.files import write_atomically
+from adamprox.report import Claim
+from adamprox.report.tables import read_claims
+from adamprox.sweep import Record, Results
+from adamprox.training import TrainingCell
+from experiments.presets import protocol
+from experiments.protocol import Experiment, Protocol
+from experiments.registry import EXPERIMENTS, find
+from experiments.runner import draw
+from tools.tables import (
+    claims_table,
+    cost_table,
+    filled,
+    headline_table,
+    runs_table,
+    summary_table,
+    trained_table,
+)
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reproduction.md"
+VERDICTS = ROOT / "docs" / "verdicts.md"
+README = ROOT / "README.md"
+SCALE = ROOT / "docs" / "scale.md"
+
+
+class Run(NamedTuple):
+    """A run in results/ that the documentation shows.
+
+    Attributes:
+      preset: Name of its preset and of its directory.
+      options: Options that differ from the preset.
+      name: Name of its experiment, or ``all`` for those that the preset lists.
+      figures: File names of its figures, to their names in docs/figures.
+    """
+
+    preset: str
+    options: Mapping[str, Any]
+    name: str
+    figures: Mapping[str, str]
+
+    @property
+    def directory(self) -> pathlib.Path:
+        """Directory of its records, figures and verdicts."""
+        return ROOT / "results" / self.preset
+
+    @property
+    def protocol(self) -> Protocol:
+        """Protocol of its runs."""
+        return protocol(self.preset, **self.options)
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """Experiments that are drawn, with or without records."""
+        return find(self.name, self.protocol)
+
+    @property
+    def records(self) -> list[Record]:
+        """Records of all its training runs."""
+        return Results(self.directory / "records").every(TrainingCell.kind)
+
+    @property
+    def claims(self) -> list[tuple[str, Claim]]:
+        """Claims as they were last drawn, each after the name of its experiment."""
+        return (read_claims(self.directory) or {"claims": []})["claims"]
+
+
+REDUCED = Run(
+    "reduced",
+    {},
+    "all",
+    {
+        "fig03_resnet_20_heatmaps.png": "fig03_resnet_20_heatmaps.png",
+        "fig03_resnet_56_heatmaps.png": "fig03_resnet_56_heatmaps.png",
+        "fig03_resnet_110_heatmaps.png": "fig03_resnet_110_heatmaps.png",
+        "fig03_resnet_110_curves.png": "fig03_resnet_110_curves.png",
+        "fig04_loss_multiplier.png": "fig04_on_cifar.png",
+        "fig09_spread_by_point.png": "fig09_spread_by_point.png",
+        "l1_sparsity.png": "l1_sparsity.png",
+        "stale_second_moment.png": "stale_second_moment.png",
+        "stale_second_moment_resnet_110.png": "stale_second_moment_resnet_110.png",
+        "data_size.png": "data_size.png",
+        "tuning_budget.png": "tuning_budget.png",
+    },  # the demo's Fig. 4 lies there too
+)
+PAPER = Run(
+    "paper",
+    {"depth": 20, "epochs": 100},
+    "published_runs",
+    {
+        "published_runs_resnet_20_curves.png": "published_resnet_20_curves.png",
+        "published_runs_resnet_20_histograms.png": "published_resnet_20_histograms.png",
+    },
+)
+RUNS = (REDUCED, PAPER)
+
+
+def tables() -> dict[str, str]:
+    """Return all tables except that of costs, from runs that have been drawn."""
+    order = list(EXPERIMENTS)
+    claims = sorted((c for run in RUNS for c in run.claims), key=lambda c: order.index(c[0]))
+    return {
+        "headline": headline_table(PAPER.records, REDUCED.records),
+        "claims": claims_table([claim for _, claim in REDUCED.claims]),
+        "published": claims_table([claim for _, claim in PAPER.claims]),
+        "runs": runs_table(PAPER.records),
+        "summary": summary_table(claims),
+        "trained": trained_table(REDUCED.records),
+    }
+
+
+def main() -> None:
+    """Draw the figures and fill the pages."""
+    for run in RUNS:
+        draw(run.experiments, run.protocol, run.directory, console=console(stderr=True))
+    parts = {**tables(), "cost": cost_table(REDUCED.records)}
+    for page in (PAGE, VERDICTS, README, SCALE):
+        write_atomically(page, filled(page.read_text(encoding="utf-8"), parts))
+    for run in RUNS:
+        for name, shown in run.figures.items():
+            picture = (run.directory / "figures" / name).read_bytes()
+            write_atomically(PAGE.parent / "figures" / shown, picture)
+
+
+if __name__ == "__main__":
+    begin()
+    main()

@@ -1,0 +1,196 @@
+"""Markdown tables of the documentation, from claims and records."""
+
+import collections
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from adamprox.report import Claim, Verdict
+from adamprox.report.claims import best, compact, estimate, gap, percent, select
+from adamprox.sweep import Record
+from adamprox.sweep.provenance import origin
+from adamprox.training import TrainingCell
+from adamprox.training.cost import in_words, reckoned
+from experiments.claims import by_margin
+from experiments.registry import EXPERIMENTS
+
+SPOKEN = (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE)
+
+
+def claims_table(claims: Sequence[Claim]) -> str:
+    """Return a Markdown table of verdicts, with the number of claims that are not run below it."""
+    judged = [claim for claim in claims if claim.verdict is not Verdict.NOT_RUN]
+    rows = ["| paper | claim | measured | verdict |", "| --- | --- | --- | --- |"]
+    for claim in judged:
+        cells = claim.section, claim.statement, f"{claim.measured}. {claim.note}".strip()
+        rows.append(f"| {' | '.join(map(_escaped, cells))} | **{claim.verdict.value}** |")
+    waiting = len(claims) - len(judged)
+    line = ["", f"{waiting} claims wait for runs that have not been made."] if waiting else []
+    return "\n".join([*rows, *line])
+
+
+def summary_table(claims: Sequence[tuple[str, Claim]]) -> str:
+    """Return a Markdown table of verdicts by experiment."""
+    verdicts: dict[str, collections.Counter] = {}
+    for name, claim in claims:
+        if claim.verdict in SPOKEN:
+            verdicts.setdefault(name, collections.Counter())[claim.verdict] += 1
+    rows = [
+        f"| | claim | {' | '.join(v.value for v in SPOKEN)} |",
+        "| --- | --- | --: | --: | --: |",
+    ]
+    for name, counts in verdicts.items():
+        title, _, _ = EXPERIMENTS[name].title.partition(" · ")
+        spoken = " | ".join(f"{counts[v] or ''}" for v in SPOKEN)
+        rows.append(f"| {title} | {_escaped(EXPERIMENTS[name].claim)} | {spoken} |")
+    waiting = sum(claim.verdict is Verdict.NOT_RUN for _, claim in claims)
+    return "\n".join([*rows, "", f"{waiting} more claims wait for runs that have not been made."])
+
+
+def trained_table(records: Sequence[Record]) -> str:
+    """Return a Markdown table of all runs, by network and optimizer.
+
+    The best is among runs of the first seed, initialization and loss.
+    """
+    rows = ["| network | optimizer | runs | diverged | best (α, λ) | time |", "| --- " * 6 + "|"]
+    kinds: dict[tuple[str, str], list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r["depth"], r["batch_norm"], r["optimizer"])):
+        norm = "with" if record["batch_norm"] else "without"
+        network = f"{record['network']}-{record['depth']} {norm} BatchNorm"
+        network += ", SkipInit" if record["skip_init"] else ""
+        network += f", {record['train_size']:,} images of {record['dataset']}"
+        network += ", flipped and shifted" if record["augment"] else ""
+        network += f", {record['epochs']} epochs"
+        kinds.setdefault((network, record["optimizer"]), []).append(record)
+    for (network, optimizer), own in kinds.items():
+        diverged = sum(bool(record["diverged_step"]) for record in own)
+        seconds = in_words(sum(record["seconds"] for record in own))
+        grid = [r for r in own if (r["seed"], r["init_seed"], r["loss_multiplier"]) == (0, 0, 1)]
+        row = network, f"`{optimizer}`", str(len(own)), str(diverged), _lowest(grid), seconds
+        rows.append(f"| {' | '.join(row)} |")
+    origins = [origin(record) for record in records]
+    machines = sorted({f"{o['cpu']}, jax {o['jax']}" for o in origins})
+    total = in_words(sum(record["seconds"] for record in records))
+    dirty = sum(o["commit"].endswith("-dirty") for o in origins)
+    summary = (
+        f"{len(records)} runs, {total} of one core in all, on {'; '.join(machines)}. {dirty} come from "
+        "a checkout with uncommitted changes; their records say `-dirty`."
+    )
+    return "\n".join([*rows, "", summary])
+
+
+def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of Adam-ℓ2 against AdamW on ResNets without BatchNorm.
+
+    Each optimizer is at its best grid point and has the seeds that both have there.
+
+    Args:
+      paper: Runs at the paper's own size.
+      reduced: Runs at the preset ``reduced``; those with augmentation are left out.
+    """
+    rows = [
+        "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | seeds | AdamW's error is lower |",
+        "| --- | --- | --: | --: | --: | --: | --- |",
+    ]
+    sources = (paper, select(reduced, augment=False))
+    for records in sources:
+        plain = select(records, network="resnet", batch_norm=False, skip_init=False)
+        plain = select(plain, init_seed=0, loss_multiplier=1)
+        for depth, epochs in sorted({(r["depth"], r["epochs"]) for r in plain}):
+            own = select(plain, depth=depth, epochs=epochs)
+            pair = [_best_runs(select(own, optimizer=name)) for name in ("adam_l2", "adamw")]
+            rows += [_headline_row(*pair)] if all(pair) else []
+    return "\n".join(rows)
+
+
+def _best_runs(runs: Sequence[Record]) -> list[Record]:
+    """Return the runs of every seed at the grid point where the first seed's error is lowest."""
+    winner = best(select(runs, seed=0))
+    if winner is None:
+        return []
+    return select(runs, **{name: winner[name] for name in ("learning_rate", "weight_decay")})
+
+
+def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
+    seeds = {run["seed"] for run in l2} & {run["seed"] for run in adamw}
+    l2, adamw = ([run for run in runs if run["seed"] in seeds] for runs in (l2, adamw))
+    first, lead = adamw[0], gap(l2, adamw)
+    side, images = first["image_size"] or 32, first["train_size"] or 50_000
+    verdict = by_margin(lead.difference, lead.margin).value
+    row = (
+        str(first["depth"]),
+        f"{images:,} of {side}×{side}, {first['epochs']}",
+        *(str(estimate(runs)).partition(" %")[0] for runs in (l2, adamw)),
+        f"{100 * lead.difference:+.1f} ± {100 * lead.margin:.1f}".replace("-", "−"),
+        str(len(seeds)) + (" (± of the test set)" if len(seeds) < 2 else ""),
+        verdict,
+    )
+    return f"| {' | '.join(row)} |"
+
+
+def runs_table(records: Sequence[Record]) -> str:
+    """Return a Markdown table of single runs, longer ones last; times are of the device named."""
+    rows = [
+        "| network | optimizer | (α, λ) | epochs | test error | training error | time | device |",
+        "| --- | --- | --- | --: | --: | --: | --: | --- |",
+    ]
+    for record in sorted(records, key=lambda r: (r["depth"], r["epochs"], r["optimizer"])):
+        row = (
+            f"{record['network']}-{record['depth']}",
+            f"`{record['optimizer']}`",
+            _at(record),
+            str(record["epochs"]),
+            *map(_percent, (record["final_test_error"], record["train_set_error"][-1])),
+            in_words(record["seconds"]),
+            origin(record)["device"],
+        )
+        rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows)
+
+
+def cost_table(records: Sequence[Record]) -> str:
+    """Return a Markdown table of estimated and measured times of runs."""
+    rows = [
+        "| network | runs | estimated, s a run | measured, s a run (quartiles) |",
+        "| --- | --: | --: | --: |",
+    ]
+    kinds: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r["network"], r["depth"])):
+        if not record["diverged_step"]:
+            network = f"{record['network']}-{record['depth']}, {record['train_size']:,} images"
+            network += f", {record['epochs']} epochs"
+            kinds.setdefault(network, []).append(record)
+    for network, own in kinds.items():
+        cell = TrainingCell.from_columns(own[0])
+        low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
+        took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
+        rows.append(f"| {network} | {len(own)} | {reckoned(cell):.3g} | {took} |")
+    return "\n".join(rows)
+
+
+def _percent(fraction: float | None) -> str:
+    return "—" if fraction is None else percent(fraction)
+
+
+def _lowest(records: Sequence[Record]) -> str:
+    winner = best(records)
+    if winner is None:
+        return ""
+    return f"{percent(winner['final_test_error'])} at {_at(winner)}"
+
+
+def _at(record: Record) -> str:
+    return f"({compact(record['learning_rate'])}, {compact(record['weight_decay'])})"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def filled(page: str, parts: dict[str, str]) -> str:
+    """Return ``page`` with the text between ``<!-- NAME -->`` and ``<!-- end -->`` replaced."""
+    for name, text in parts.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
+        page = pattern.sub(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
+    return page
