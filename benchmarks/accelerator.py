@@ -12,7 +12,6 @@ augmentation, in one CUDA graph per step, with and without torch.compile. The mo
 come first; the program prints and saves each row as soon as it is measured.
 """
 
-import argparse
 import functools
 import importlib.metadata
 import importlib.util
@@ -31,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adamprox.command_line import Parser
 from adamprox.data import Dataset, Split
 from adamprox.files import write_atomically
 from adamprox.training.specs import Program, ResNetSpec
@@ -217,8 +217,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and save row by row."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accelerator", description=__doc__)
-    parser.add_argument("--out", type=pathlib.Path, help="JSON file for all rows")
+    parser = Parser(prog="python -m benchmarks.accelerator", description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file of all rows")
     parser.add_argument("--smoke", action="store_true", help="small networks, on any device")
     parser.add_argument(
         "--seconds", type=float, default=340.0, help="time limit in seconds (%(default)s)"

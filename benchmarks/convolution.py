@@ -11,7 +11,6 @@ operands, which keeps the compiler from moving work out of the loop. With one th
 measures CPU time, else wall time; the fastest round counts.
 """
 
-import argparse
 import os
 import time
 
@@ -21,6 +20,7 @@ from jax import lax
 from rich.console import Console
 from rich.table import Table
 
+from adamprox.command_line import Parser
 from adamprox.models.convolution import _cpu_conv, _lax_conv
 
 # H = W, C, O, stride: the ResNets at 32×32, DenseNet-BC's k = 12, the reduced protocols.
@@ -75,7 +75,7 @@ def fastest(functions: dict, rounds: int, clock) -> dict:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--single-thread", action="store_true")

@@ -8,40 +8,38 @@ of workers. The wall time includes the start of processes, and of Ray if it star
 overhead is the wall time minus the summed durations of the runs per worker.
 """
 
+import argparse
 import dataclasses
+import functools
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 
-from adamprox.command_line import parse
+from adamprox.command_line import Parser, integer
 from adamprox.sweep import Results, run_cells
 from adamprox.sweep.local import cores
 from adamprox.sweep.run import ENGINES
 from adamprox.training import TrainingCell
 
 
-@dataclasses.dataclass
-class Arguments:
-    """Time one sweep with every engine."""
-
-    cells: Annotated[int, tyro.conf.arg(metavar="N")] = 16
-    """Number of runs of one network, each with another λ."""
-    epochs: Annotated[int, tyro.conf.arg(metavar="N")] = 40
-    """Number of epochs of a run on the digits."""
-    depth: Annotated[int, tyro.conf.arg(metavar="6n+2")] = 8
-    """Depth of the ResNet."""
-    workers: Annotated[int, tyro.conf.arg(metavar="N")] = len(cores())
-    """Number of workers; one per core by default."""
-    rounds: Annotated[int, tyro.conf.arg(metavar="N")] = 3
-    """Number of rounds; the program reports medians."""
-    address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """Address of a Ray cluster, or auto; by default Ray starts on this machine."""
+def arguments_parser() -> Parser:
+    """Return the parser of this command."""
+    parser = Parser(
+        prog="python -m benchmarks.engines", description="Time one sweep on every engine."
+    )
+    add = functools.partial(parser.add_argument, type=integer, metavar="N")
+    add("--cells", default=16, help="runs of a sweep, of one network and as many λ (16)")
+    add("--epochs", default=40, help="epochs of a run on the digits (40)")
+    add("--depth", default=8, metavar="6n+2", help="depth of the ResNet (8)")
+    add("--workers", default=len(cores()), help="workers, one a core by default")
+    add("--rounds", default=3, help="sweeps of every engine, whose median is reported (3)")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)"
+    )
+    return parser
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Sweep:
     cells: float
 
 
-def sweep(arguments: Arguments, engine: str) -> Sweep:
+def sweep(arguments: argparse.Namespace, engine: str) -> Sweep:
     """Execute the sweep once."""
     cells = [
         TrainingCell.of(depth=arguments.depth, epochs=arguments.epochs, weight_decay=1e-5 * number)
@@ -85,9 +83,11 @@ def table(found: dict[str, list[Sweep]], workers: int) -> str:
     return "\n".join(rows)
 
 
-def main(arguments: Arguments) -> None:
+def main(arguments: argparse.Namespace) -> None:
     """Compile once, time all engines in turn, and print."""
-    sweep(dataclasses.replace(arguments, cells=1, epochs=1), "local")  # fills the compilation cache
+    sweep(
+        argparse.Namespace(**{**vars(arguments), "cells": 1, "epochs": 1}), "local"
+    )  # fills the compilation cache
     found: dict[str, list[Sweep]] = {engine: [] for engine in ENGINES}
     for number in range(arguments.rounds):
         order = list(ENGINES) if number % 2 == 0 else list(ENGINES)[::-1]
@@ -99,8 +99,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse(Arguments, sys.argv[1:], prog="python -m benchmarks.engines"))
-    except ValueError as error:
-        print(f"python -m benchmarks.engines: {error}", file=sys.stderr)
-        sys.exit(2)
+    main(arguments_parser().parse_args())

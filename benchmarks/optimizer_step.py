@@ -11,7 +11,6 @@ machine's speed must affect all optimizers equally. The program computes the rat
 within each round, and prints its median and quartiles over rounds.
 """
 
-import argparse
 import importlib
 import importlib.util
 import random
@@ -25,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import adamprox
+from adamprox.command_line import Parser
 from adamprox.models import ResNet
 
 BASELINE = "optax.adamw"
@@ -115,7 +115,7 @@ def measure(candidates: dict, rounds: int, burst: int = 5) -> dict[str, list[flo
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=80)
     candidates = make_candidates()
     seconds = measure(candidates, parser.parse_args().rounds)

@@ -10,45 +10,52 @@ other seeds are not included. With ``--records`` the program compares the predic
 seconds of finished runs.
 """
 
+import argparse
 import collections
 import dataclasses
 import pathlib
-import sys
-from collections.abc import Callable, Iterable
-from typing import Annotated
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
-import tyro
 from rich.console import Console
 from rich.table import Table
 
-from adamprox.command_line import parse
+from adamprox.command_line import Parser, integer, path
 from adamprox.sweep import Cell, Results, cell_key
 from adamprox.training import TrainingCell
 from adamprox.training.specs import Program
 from adamprox.training.throughput import measure
-from experiments.presets import protocol
-from experiments.protocol import Records
-from experiments.registry import EXPERIMENTS
+from experiments.presets import PRESETS, protocol
 
 SECONDS_A_DAY = 86_400
 BATCHES = 4
 
 
-@dataclasses.dataclass
-class Arguments:
-    """Predict the cost of every experiment."""
-
-    preset: str = "paper"
-    """Preset with the runs."""
-    devices: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N …]")] = (1, 8)
-    """Numbers of devices like this one, which divide the runs."""
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME …]")] = ()
-    """Names of networks as in the table, such as "ResNet-20, no BatchNorm"; all by default."""
-    records: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Directory of finished runs, for a comparison."""
-    markdown: bool = False
-    """Print a table for the documentation."""
+def arguments_parser() -> Parser:
+    """Return the parser of this command."""
+    parser = Parser(
+        prog="python -m benchmarks.paper_cost", description="Predict the cost of every experiment."
+    )
+    add = parser.add_argument
+    add("--preset", default="paper", choices=PRESETS, help="preset whose runs are counted (paper)")
+    add(
+        "--devices",
+        type=integer,
+        nargs="*",
+        default=(1, 8),
+        metavar="N",
+        help="numbers of devices like this one, each training runs of its own (1 8)",
+    )
+    add(
+        "--only",
+        nargs="*",
+        default=(),
+        metavar="NAME",
+        help="networks to measure, as the table names them, such as 'ResNet-20, no BatchNorm'",
+    )
+    add("--records", type=path, metavar="DIR", help="finished runs to compare with")
+    add("--markdown", action="store_true", help="print a table for the documentation")
+    return parser
 
 
 def training_cells(preset: str) -> list[TrainingCell]:
@@ -131,9 +138,9 @@ def comparison(cells: Iterable[TrainingCell], rows: list[Row], records: pathlib.
     return f"{len(whole)} finished runs: predicted {predicted:.0f} s, measured {took:.0f} s"
 
 
-def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
-    """Return header, rows and total as text."""
-    header = ["network", "runs", "steps", "ms per step"]
+def lines(rows: list[Row], devices: Sequence[int]) -> list[list[str]]:
+    """Header, rows and total, as text."""
+    header = ["network", "cells", "steps", "ms a step"]
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [
         [network_name(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
@@ -146,16 +153,16 @@ def lines(rows: list[Row], devices: tuple[int, ...]) -> list[list[str]]:
     return [header, *body, whole]
 
 
-def main(arguments: Arguments) -> None:
-    """Measure the networks and print the table."""
+def main(arguments: argparse.Namespace) -> None:
+    """Measure and print."""
     cells = training_cells(arguments.preset)
     if arguments.only:
         names = {cell: network_name(cell.program) for cell in cells}
-        cells = [c for c in cells if names[c].startswith(arguments.only)]
+        cells = [c for c in cells if names[c].startswith(tuple(arguments.only))]
         if not cells:
             known = "; ".join(sorted(set(names.values())))
-            raise ValueError(
-                f"only must be the start of one of: {known}; got {' '.join(arguments.only)}"
+            arguments_parser().error(
+                f"--only must begin one of: {known}; got {' '.join(arguments.only)}"
             )
     rows = predict(cells)
     header, *body = lines(rows, arguments.devices)
@@ -176,8 +183,4 @@ def _markdown(header: list[str], body: list[list[str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse(Arguments, sys.argv[1:], prog="python -m benchmarks.paper_cost"))
-    except ValueError as error:
-        print(f"python -m benchmarks.paper_cost: {error}", file=sys.stderr)
-        sys.exit(2)
+    main(arguments_parser().parse_args())

@@ -1,69 +1,66 @@
 """The command line: ``python -m experiments {list | all | fig01 | …} [--preset …] [--out DIR]``."""
 
-import dataclasses
+import argparse
 import functools
 import pathlib
 import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.table import Column, Table
 
-from adamprox.command_line import begin, console, directory, parse
+from adamprox.command_line import Parser, begin, console, integer, number, path
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import check_directory, one_line
 from adamprox.report.live import live_grids
 from adamprox.report.overview import write_overview
 from adamprox.report.publish import check_output
-from adamprox.sweep import OutOfTimeError, Results, cell_key, run_cells
+from adamprox.sweep import ENGINES, Cell, OutOfTimeError, Results, cell_key, run_cells
 from adamprox.sweep.ray_cluster import check_cluster
-from adamprox.sweep.run import ENGINES
 from adamprox.training import TrainingCell
-from experiments import doctor
+from adamprox.training.copies import use_copies
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import EXPERIMENTS, did_you_mean, find
 from experiments.runner import draw, page_name, plan, run
+from tools import doctor
 
 
-@dataclasses.dataclass
-class Arguments:
-    """Re-run figures and claims of the paper; finished cells are kept and never run again."""
+def arguments_parser() -> Parser:
+    """Return the parser of this command."""
+    parser = Parser(
+        prog="python -m experiments",
+        description="Repeat figures and claims of the paper. Finished runs are kept.",
+    )
+    add = parser.add_argument
+    name = add("experiment", metavar="NAME", help=_NAMES)
+    name.required = False  # its absence is refused in words of our own
+    add("--preset", default="demo", metavar=f"{{{','.join(PRESETS)}}}", help=_PRESETS_HELP)
+    add("--out", type=path, metavar="DIR", help="records, figures and report (runs/<preset>)")
+    add("--dry-run", action="store_true", help="print the runs and their cost; write nothing")
+    add("--draw", action="store_true", help="draw figures and report from existing records")
+    add("--workers", type=integer, metavar="N", help="processes (one a core); 0: this process")
+    add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
+    add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
+    add("--time-limit", metavar="12m", help="stop after 90s, 12m or 3h; repeat to continue")
+    preset = parser.add_argument_group("in place of the preset's value")
+    preset.add_argument("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
+    preset.add_argument("--epochs", type=integer, metavar="N", help="epochs of a run")
+    preset.add_argument("--seed", type=integer, metavar="N", help="seed of the examples' order")
+    preset.add_argument("--validation-size", type=integer, metavar="N", help=_VALIDATION)
+    preset.add_argument("--learning-rates", type=number, nargs="*", metavar="α", help="grid of α")
+    preset.add_argument("--weight-decays", type=number, nargs="*", metavar="λ", help=_DECAYS)
+    return parser
 
-    experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """list, all, the name of an experiment, overview (a page over all runs in --out), or doctor."""
-    preset: Annotated[str, tyro.conf.arg(metavar="{smoke,demo,reduced,paper}")] = "demo"
-    """How much to run: smoke (to see that it works), demo (minutes), reduced (hours, real images), paper (the published protocol)."""
-    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Where records, figures and report.html go; runs/<preset> by default."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print what would be run and what it would cost, and write nothing."""
-    draw: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Run nothing: figures, claims and page from the records there are."""
-    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Worker processes; one a core by default, 0 for this process itself."""
-    engine: Annotated[str, tyro.conf.arg(metavar="{local,ray}")] = "local"
-    """Where cells run: processes or devices of this machine, or a Ray cluster."""
-    address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """Of a Ray cluster, or auto; Ray is started on this machine by default."""
-    time_limit: Annotated[str | None, tyro.conf.arg(metavar="12m")] = None
-    """Stop in time, as in 90s, 12m or 3h: finished cells have records, and the same command goes on."""
-    depth: Annotated[int | None, tyro.conf.arg(metavar="6n+2")] = None
-    """Depth of the ResNet, in place of the preset's."""
-    epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Epochs a cell, in place of the preset's."""
-    seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Seed of the order of the examples."""
-    validation_size: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Training images held out, on which cells are selected too; reduced has 5000, paper none."""
-    learning_rates: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="α [α …]")] = None
-    """The grid of α, in place of the preset's."""
-    weight_decays: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="λ [λ …]")] = None
-    """The base grid of λ per step, in place of the preset's."""
+
+_NAMES = "list, all, overview (a page on all runs in --out), doctor (a check of this machine) or an experiment"
+_PRESETS_HELP = "smoke (seconds), demo (minutes; the default), reduced (hours) or paper (the published protocol)"
+_VALIDATION = (
+    "training images held out, on which runs are selected too; reduced has 5000, paper none"
+)
+_DECAYS = "base grid of λ per step"
 
 
 def show_list(shown_on: Console) -> None:
@@ -77,30 +74,34 @@ def show_list(shown_on: Console) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command, and return the exit code."""
     try:
         begin()
-        return _obey(parse(Arguments, argv, prog="python -m experiments"))
+        return _obey(arguments_parser().parse_args(argv))
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error)
 
 
-def _obey(arguments: Arguments) -> int:
+def _obey(arguments: argparse.Namespace) -> int:
     _check(arguments)
     if arguments.experiment == "list":
         show_list(console())
         return 0
     if arguments.experiment == "doctor":
-        return doctor.main(directory(arguments.out, "runs"))
+        return doctor.main(arguments.out or pathlib.Path("runs"))
     if arguments.experiment == "overview":
-        print(write_overview(directory(arguments.out, "runs")))
+        print(write_overview(arguments.out or pathlib.Path("runs")))
         return 0
     experiments = find(arguments.experiment, PRESETS[arguments.preset])
     chosen = experiments, _protocol(arguments, experiments)
-    out = directory(arguments.out, f"runs/{arguments.preset}")
+    out = arguments.out or pathlib.Path("runs", arguments.preset)
     check_directory(out)
+    results = Results(out / "records")
+    use_copies(_runs(*chosen).values(), results)
     if arguments.dry_run:
-        console().print(plan(*chosen, Results(out / "records")))
+        console().print(plan(*chosen, results))
     elif arguments.draw:
         print(draw(*chosen, out, console=console(stderr=True)))
     else:
@@ -109,7 +110,10 @@ def _obey(arguments: Arguments) -> int:
 
 
 def _run(
-    arguments: Arguments, experiments: Sequence[Experiment], chosen: Protocol, out: pathlib.Path
+    arguments: argparse.Namespace,
+    experiments: Sequence[Experiment],
+    chosen: Protocol,
+    out: pathlib.Path,
 ) -> None:
     started, shown_on = time.monotonic(), console(stderr=True)
     check_output(out / page_name(experiments))
@@ -130,24 +134,26 @@ def _run(
 
 
 def _explain(error: BaseException) -> int:
-    """One line of what ended the command, and its exit code; what nobody foresaw is raised again."""
+    """Print why the command ended, in one line; return its exit code. Unknown errors are raised again."""
     prefix = "python -m experiments: "
     if was_interrupted(error):
-        code, line = 130, "\ninterrupted; finished cells are kept, the same command goes on"
+        code, line = 130, "\ninterrupted; finished runs are kept, the same command goes on"
     elif isinstance(error, OutOfTimeError):
-        code, line = 75, "out of time; finished cells are kept, the same command goes on"
+        code, line = 75, "out of time; finished runs are kept, the same command goes on"
     elif isinstance(error, ValueError):
         code, line = 2, f"{prefix}{one_line(error)}"
     elif isinstance(error, OSError):
-        code, line = 1, f"{prefix}{one_line(error)}; finished cells are kept"
+        code, line = 1, f"{prefix}{one_line(error)}; finished runs are kept"
     else:
         raise error
     print(line, file=sys.stderr)
     return code
 
 
-def _check(arguments: Arguments) -> None:
-    """Refuse bad values also where the command would not use them."""
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse bad values, even those that the command would not use."""
+    if arguments.experiment is None:
+        raise ValueError("NAME is missing: list, all, overview, doctor or an experiment")
     for name, allowed in (("preset", PRESETS), ("engine", ENGINES)):
         value = getattr(arguments, name)
         if value not in allowed:
@@ -167,7 +173,7 @@ def _check(arguments: Arguments) -> None:
 
 
 def _deadline(limit: str | None, started: float) -> float | None:
-    """Return when to stop by `time.monotonic`; ValueError for what is no time."""
+    """Return the end by `time.monotonic`; ValueError for a limit that is not a time."""
     if limit is None:
         return None
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smh])", limit, re.ASCII)
@@ -177,26 +183,32 @@ def _deadline(limit: str | None, started: float) -> float | None:
 
 
 OVERRIDES = ("depth", "epochs", "seed", "validation_size", "learning_rates", "weight_decays")
-"""Arguments that take the place of what a preset says."""
+"""Arguments that replace a value of the preset."""
 
 
-def _protocol(arguments: Arguments, experiments: Sequence[Experiment]) -> Protocol:
-    """The preset's with what is given in its place; ValueError for what would change nothing."""
+def _protocol(arguments: argparse.Namespace, experiments: Sequence[Experiment]) -> Protocol:
+    """Return the preset's protocol with its overrides; ValueError for one that changes nothing."""
     given = {name: getattr(arguments, name) for name in OVERRIDES}
+    for name in ("learning_rates", "weight_decays"):
+        given[name] = given[name] if given[name] is None else tuple(given[name])
     chosen = protocol(arguments.preset, **given)
-    keys = _keys(experiments, chosen)
+    keys = _runs(experiments, chosen).keys()
     for name in OVERRIDES:
         without = protocol(arguments.preset, **{**given, name: None})
         usual = PRESETS[arguments.preset].training.get(name, TrainingCell.defaults().get(name))
-        if given[name] != usual and without != chosen and _keys(experiments, without) == keys:
+        if (
+            given[name] != usual
+            and without != chosen
+            and _runs(experiments, without).keys() == keys
+        ):
             raise ValueError(
                 f"{name} changes nothing in {arguments.experiment}, got {getattr(arguments, name)}"
             )
     return chosen
 
 
-def _keys(experiments: Sequence[Experiment], chosen: Protocol) -> set[str]:
-    return {cell_key(cell) for e in experiments for cell in e.study(chosen, Records()).runs}
+def _runs(experiments: Sequence[Experiment], chosen: Protocol) -> dict[str, Cell]:
+    return {cell_key(run): run for e in experiments for run in e.study(chosen, Records()).runs}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from adamprox.data.__main__ import main as data
 from adamprox.report import Claim
@@ -25,9 +24,9 @@ from adamprox.sweep import LostCellsError, OutOfTimeError, Results, local, run_c
 from adamprox.sweep.lock import locked
 from experiments import runner as run_module
 from experiments.__main__ import main
-from experiments.doctor import OK, Check, show
 from tests.cifar_archives import good
 from tests.squares import QUIET, Square
+from tools.doctor import OK, Check
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLAIM = Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)
@@ -71,13 +70,6 @@ def test_odd_values_are_refused_in_one_line(tmp_path, capsys, monkeypatch, text)
     assert capsys.readouterr().err.count("\n") == 2
 
 
-def test_remedies_and_values_of_the_doctor_are_no_markup():
-    output = io.StringIO()
-    console = Console(file=output, width=200)
-    show([Check("out", OK, "[/red] :smile:", "cd '[/red]'")], console)
-    assert "[/red] :smile:" in output.getvalue() and "cd '[/red]'" in output.getvalue()
-
-
 @pytest.mark.parametrize("argv", [["list"], ["--help"], ["all", "--preset", "smoke", "--dry-run"]])
 def test_a_terminal_that_knows_only_ascii(argv, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -94,7 +86,7 @@ def test_a_terminal_that_knows_only_ascii(argv, monkeypatch, tmp_path):
 def test_the_doctor_and_the_scorecard_on_a_terminal_that_knows_only_ascii(monkeypatch, tmp_path):
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr("experiments.doctor.examine", lambda *_: [Check("α", OK, "β é", "γ")])
+    monkeypatch.setattr("tools.doctor.examine", lambda *_: [Check("α", OK, "β é", "γ")])
     monkeypatch.setattr("adamprox.scale_free.__main__.scorecard", lambda report: [])
     assert main(["doctor"]) == 0
     assert scale_free(["--out", str(tmp_path / "[x].md")]) == 0

@@ -144,7 +144,7 @@ def test_force_replaces(prepared, run, tmp_path):
 def one_line(result, *texts):
     code, out, err = result
     assert code == 2 and not out and err.count("\n") == 1
-    assert err.startswith("python -m adamprox.data: ")
+    assert err.startswith("python -m adamprox.data")
     for text in texts:
         assert text in err
 
@@ -372,9 +372,9 @@ def test_no_network_is_one_line(tmp_path, run, monkeypatch):
     [
         (["prepare", "mnist"], "data set must be 'cifar10' or 'cifar100', got 'mnist'"),
         (["prepare", "digits"], "data set must be 'cifar10' or 'cifar100', got 'digits'"),
-        (["prepare"], "is missing"),
+        (["prepare"], "required: {cifar10,cifar100}"),
         (["prepare", "cifar10", "--bogus"], "--bogus"),
-        ([], "a subcommand is missing: prepare, list"),
+        ([], "required: {prepare,list}"),
     ],
 )
 def test_bad_arguments_are_one_line(run, arguments, text):

@@ -26,7 +26,6 @@ def test_import_is_light():
         "matplotlib",
         "pyarrow",
         "rich",
-        "tyro",
         "sklearn",
         "orbax",
     }

@@ -1,16 +1,13 @@
 """The command line: ``python -m adamprox.data {prepare NAME | list} [--data-dir DIR]``."""
 
-import dataclasses
+import argparse
 import pathlib
 import sys
-from typing import Annotated
 
-import tyro
 from rich.table import Column, Table
 
-from adamprox.command_line import begin, console, parse
+from adamprox.command_line import Parser, begin, console, path
 from adamprox.data.errors import DamagedDataError, MissingDataError
-from adamprox.data.fingerprints import check_fingerprint
 from adamprox.data.layout import LAYOUTS
 from adamprox.data.loading import (
     load,
@@ -23,94 +20,86 @@ from adamprox.data.prepared import stored_provenance
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import one_line
 
-_DataDir = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR")]
+_DATA_DIR = "folder of data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default"
 
 
-@dataclasses.dataclass
-class Prepare:
-    """Prepare a data set for adamprox.data.load; needed once."""
+def arguments_parser() -> Parser:
+    """Return the parser of this command."""
+    parser = Parser(prog="python -m adamprox.data", description="Prepare and list data sets.")
+    commands = parser.add_subparsers(dest="command", metavar="{prepare,list}", required=True)
+    make = commands.add_parser("prepare", help="make a data set ready for adamprox.data.load")
+    make.set_defaults(run=prepare_one)
+    make.add_argument("name", metavar="{cifar10,cifar100}", help="name of the data set")
+    make.add_argument(
+        "--archive", type=path, metavar="FILE", help="official archive (.tar.gz), else downloaded"
+    )
+    make.add_argument("--data-dir", type=path, metavar="DIR", help=_DATA_DIR)
+    make.add_argument("--force", action="store_true", help="replace a prepared data set")
+    show = commands.add_parser("list", help="verify every image of what is prepared")
+    show.set_defaults(run=list_all)
+    show.add_argument("--data-dir", type=path, metavar="DIR", help=_DATA_DIR)
+    return parser
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="{cifar10,cifar100}")]
-    """Name of the data set."""
-    archive: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """The official binary archive (.tar.gz); downloaded by default."""
-    data_dir: _DataDir = None
-    """Directory of the data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
-    force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Replace a prepared data set."""
 
-    def run(self) -> None:
-        """Prepare the data set, read it back, and print a summary."""
-        wrote = prepare(self.name, self.archive, self.data_dir, self.force)
-        layout = LAYOUTS[self.name]
-        directory = prepared_directory(layout, self.data_dir)
-        if not wrote:
-            print(f"{self.name} is already prepared in {directory}; --force replaces it")
-            return
-        data = load(self.name, self.data_dir)
-        warnings = stored_provenance(directory)["warnings"]
-        for warning in warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-        if warnings:
-            command = prepare_command(layout, self.data_dir, "--force")
-            print(
-                "the data set can be used, and records name its fingerprint; to download the "
-                f"published archive instead, run: {command}",
-                file=sys.stderr,
-            )
+def prepare_one(arguments: argparse.Namespace) -> None:
+    """Prepare a data set, read it back, and print a summary."""
+    name, data_dir = arguments.name, arguments.data_dir
+    wrote = prepare(name, arguments.archive, data_dir, arguments.force)
+    layout = LAYOUTS[name]
+    directory = prepared_directory(layout, data_dir)
+    if not wrote:
+        print(f"{name} was prepared in {directory} before; --force replaces it")
+        return
+    data = load(name, data_dir)
+    warnings = stored_provenance(directory)["warnings"]
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if warnings:
+        command = prepare_command(layout, data_dir, "--force")
         print(
-            f"{self.name} is prepared in {directory}: {len(data.train):,} train and "
-            f"{len(data.test):,} test images, fingerprint {data.fingerprint}"
+            "the data set can be used, and records name its fingerprint; to download the "
+            f"published archive instead, run: {command}",
+            file=sys.stderr,
         )
-        try:
-            check_fingerprint(data)
-        except ValueError as error:
-            print(f"before training: {error}", file=sys.stderr)
+    print(
+        f"{name} is prepared in {directory}: {len(data.train):,} train and "
+        f"{len(data.test):,} test images, fingerprint {data.fingerprint}"
+    )
 
 
-@dataclasses.dataclass
-class List:
-    """List the prepared data sets, and verify every image and label."""
-
-    data_dir: _DataDir = None
-    """Directory of the data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default."""
-
-    def run(self) -> None:
-        """Print a table."""
-        root = resolve_data_dir(self.data_dir)
-        if self.data_dir is not None and not root.is_dir():
-            raise ValueError(f"data dir must be a directory, got {root}")
-        origin = Column("from", overflow="fold")
-        table = Table("data set", "train", "test", "fingerprint", origin, show_lines=True)
-        table.caption = one_line(f"in {root}")
-        for name in LAYOUTS:
-            table.add_row(name, *map(one_line, self._row(name)))
-        console().print(table)
-
-    def _row(self, name: str) -> tuple[str, ...]:
-        try:
-            data = load(name, self.data_dir)
-            about = stored_provenance(prepared_directory(LAYOUTS[name], self.data_dir))
-        except (MissingDataError, DamagedDataError) as error:
-            return "", "", "", str(error)
-        origin = (
-            "the published archive" if about["archive"]["published"] else about["archive"]["name"]
-        )
-        remarks = "; ".join([origin, *about["warnings"]])
-        return f"{len(data.train):,}", f"{len(data.test):,}", data.fingerprint, remarks
+def list_all(arguments: argparse.Namespace) -> None:
+    """Print a table of the prepared data sets; every image and label of them is verified."""
+    data_dir = arguments.data_dir
+    root = resolve_data_dir(data_dir)
+    if data_dir is not None and not root.is_dir():
+        raise ValueError(f"data dir must be a directory, got {root}")
+    origin = Column("from", overflow="fold")
+    table = Table("data set", "train", "test", "fingerprint", origin, show_lines=True)
+    table.caption = one_line(f"in {root}")
+    for name in LAYOUTS:
+        table.add_row(name, *map(one_line, _row(name, data_dir)))
+    console().print(table)
 
 
-_Command = (
-    Annotated[Prepare, tyro.conf.subcommand("prepare")]
-    | Annotated[List, tyro.conf.subcommand("list")]
-)
+def _row(name: str, data_dir: pathlib.Path | None) -> tuple[str, ...]:
+    try:
+        data = load(name, data_dir)
+        about = stored_provenance(prepared_directory(LAYOUTS[name], data_dir))
+    except (MissingDataError, DamagedDataError) as error:
+        return "", "", "", str(error)
+    origin = "the published archive" if about["archive"]["published"] else about["archive"]["name"]
+    remarks = "; ".join([origin, *about["warnings"]])
+    return f"{len(data.train):,}", f"{len(data.test):,}", data.fingerprint, remarks
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return the exit code."""
     try:
         begin()
-        parse(_Command, arguments, prog="python -m adamprox.data").run()
+        given = arguments_parser().parse_args(arguments)
+        given.run(given)
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
             print("\ninterrupted; an unfinished data set is removed", file=sys.stderr)

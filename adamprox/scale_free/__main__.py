@@ -1,32 +1,29 @@
 """``python -m adamprox.scale_free [--out FILE]``: print the scorecard and write it as Markdown."""
 
-import argparse
 import logging
 import os
 import pathlib
 import sys
-from typing import NoReturn
 
 from adamprox.files import write_atomically
 from adamprox.output import obstacle, one_line, show_any_text
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 
 
-class _Parser(argparse.ArgumentParser):
-    """Parser that reports an error in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the error and exit with status 2."""
-        self.exit(2, f"{self.prog}: {one_line(message)}\n")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the scorecard; return 0, or 2 if the file cannot be written or an extra is missing."""
     show_any_text()
-    parser = _Parser(prog="python -m adamprox.scale_free", description=__doc__)
+    try:
+        from rich.table import Table  # noqa: PLC0415 — the command alone needs it
+
+        from adamprox.command_line import Parser, console, path  # noqa: PLC0415
+    except ImportError:
+        print("rich is missing: pip install -e '.[experiments]'", file=sys.stderr)
+        return 2
+    parser = Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(
         "--out",
-        type=_file,
+        type=path,
         default=pathlib.Path("docs/scale_free_scorecard.md"),
         help="Markdown file to write (%(default)s); its folder must exist",
     )
@@ -35,26 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
     if problem:
         print(f"--out {one_line(out)}: {problem}", file=sys.stderr)
         return 2
-    try:
-        from rich.console import Console  # noqa: PLC0415 — the command alone needs it
-        from rich.table import Table  # noqa: PLC0415
-    except ImportError:
-        print("rich is missing: pip install -e '.[experiments]'", file=sys.stderr)
-        return 2
-    logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns
-    console = Console(markup=False, emoji=False)
-    with console.status("certifying …") as status:
+    logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns of its parameters
+    screen = console()
+    with screen.status("certifying …") as status:
         rows = scorecard(report=lambda row: status.update(f"certified {row.entry.name}"))
     table = Table(*COLUMNS, title="Which optimizers are scale-free?", show_lines=True)
     for row in rows:
         table.add_row(*row.cells)
-    console.print(table)
+    screen.print(table)
     try:
         write_atomically(out, markdown(rows))
     except OSError as error:
         print(f"--out {out}: {error.strerror}", file=sys.stderr)
         return 2
-    console.print(f"wrote {out}")
+    screen.print(f"wrote {out}")
     return 0
 
 
@@ -72,12 +63,6 @@ def _problem(out: pathlib.Path) -> str | None:
     if out.is_dir():
         return "is a folder, not a file"
     return None if os.access(out, os.W_OK) else "not writable"
-
-
-def _file(text: str) -> pathlib.Path:
-    if not text:
-        raise argparse.ArgumentTypeError("must not be empty, got ''")
-    return pathlib.Path(os.path.expanduser(text))
 
 
 if __name__ == "__main__":

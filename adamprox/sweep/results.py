@@ -144,11 +144,16 @@ class Results:
         there = [cell for cell in cells if os.path.lexists(self.path(cell))]
         return [self.path(cell) for cell in there if self.read(cell) is None]
 
+    def each(self, kind: str) -> Iterator[Record]:
+        """Yield the intact records of a kind, one file at a time."""
+        for path in sorted((self.directory / kind).glob("*.parquet")):
+            row = _load(path)
+            if row and (row.get("key"), row.get("kind")) == (path.stem, kind):
+                yield Record(row)
+
     def every(self, kind: str) -> list[Record]:
-        """Return all records of a kind, of whatever cells, that can be trusted."""
-        found = ((path, _load(path)) for path in sorted((self.directory / kind).glob("*.parquet")))
-        named = ((path, Record(row)) for path, row in found if row)
-        return [r for path, r in named if (r.get("key"), r.get("kind")) == (path.stem, kind)]
+        """Return the intact records of a kind."""
+        return list(self.each(kind))
 
     @staticmethod
     def _address(cell: Cell) -> Columns:

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from adamprox.checks import did_you_mean
-from adamprox.data.fingerprints import expected
+from adamprox.data import load
+from adamprox.data.fingerprints import check_fingerprint, expected
 from adamprox.training.options import Spec, check, one_of, option
 from adamprox.training.specs import (
     FAMILIES,
@@ -140,6 +141,7 @@ class Configuration(Spec):
           MissingDataError: The data set has not been prepared.
           ValueError: A size does not fit, or the images are not those that runs are named by.
         """
+        check_fingerprint(load(self.images.dataset))
         self.images.load()
 
     @property

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from adamprox.data import Dataset, load
-from adamprox.data.fingerprints import COMMITTED, Expected, check_fingerprint, expected
+from adamprox.data.fingerprints import COMMITTED, Expected, expected
 from adamprox.models import MLP, DenseNet, ResNet
 from adamprox.models.densenet import check_densenet
 from adamprox.models.resnet import check_depth
@@ -55,10 +55,9 @@ class ImageSpec(Spec):
 
         Raises:
           MissingDataError: The data set has not been prepared.
-          ValueError: It is another copy than runs are named by, or has no such sizes.
+          ValueError: It has no such sizes.
         """
         data = load(self.dataset)
-        check_fingerprint(data)
         self._check_sizes(data)
         return _load(self.dataset, self.image_size, self.validation_size, self.validation_seed)
 

@@ -1,0 +1,48 @@
+"""Copies of the data: a directory of records stays with the one that its runs were trained on."""
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+from adamprox.data import DamagedDataError
+from adamprox.data.fingerprints import VARIABLE, expected
+from adamprox.data.layout import LAYOUTS
+from adamprox.data.loading import prepared_directory
+from adamprox.data.prepared import stored_provenance
+from adamprox.sweep.cells import Cell
+from adamprox.sweep.results import Results
+from adamprox.training.configuration import TrainingCell
+
+
+def use_copies(runs: Iterable[Cell], results: Results) -> None:
+    """Name runs by the copies of their data that ``results`` has, or else by the prepared ones.
+
+    Without either, keys name the copies of the committed records. The choice holds for this process
+    and its workers; ``ADAMPROX_FINGERPRINTS`` overrides it.
+
+    Args:
+      runs: Runs, whose data sets count.
+      results: Records so far.
+    """
+    if VARIABLE in os.environ:
+        return
+    names = {run.images.dataset for run in runs if isinstance(run, TrainingCell)}
+    copies = _recorded(names, results)
+    for name in (names & LAYOUTS.keys()) - copies.keys():
+        with contextlib.suppress(
+            DamagedDataError, OSError
+        ):  # training will name it, or there is none
+            copies[name] = stored_provenance(prepared_directory(LAYOUTS[name]))["fingerprint"]
+    other = {n: copy for n, copy in copies.items() if copy != expected(n).fingerprint}
+    if other:
+        os.environ[VARIABLE] = ",".join("=".join(pair) for pair in sorted(other.items()))
+
+
+def _recorded(names: set[str], results: Results) -> dict[str, str]:
+    """Return data set to fingerprint, from the first record of each."""
+    found: dict[str, str] = {}
+    for record in results.each(TrainingCell.kind):
+        if names <= found.keys():
+            break
+        found.setdefault(record["dataset"], record["data_fingerprint"])
+    return {name: copy for name, copy in found.items() if name in names}
