@@ -26,6 +26,8 @@ from adamprox.training import TrainingCell
 from adamprox.training.specs import Program
 from adamprox.training.throughput import measure
 from experiments.presets import PRESETS, protocol
+from experiments.protocol import Records
+from experiments.registry import EXPERIMENTS
 
 SECONDS_A_DAY = 86_400
 BATCHES = 4

@@ -11,10 +11,36 @@ import pytest
 # Worker processes of the sweeps inherit this, so a network is compiled once for the whole suite.
 _CACHE = os.path.join(os.path.dirname(__file__), "..", ".pytest_cache", "jax")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(_CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+SLOWEST_FILES = (
+    "test_experiments",
+    "test_scale_free",
+    "test_many_devices",
+    "test_groups",
+    "test_reproduction",
+    "test_checkpoints",
+    "test_models",
+    "test_models_options",
+    "test_models_reference",
+    "test_optimizers",
+    "test_transforms",
+    "test_prox_range",
+    "test_documentation",
+    "test_theory_experiments",
+    "test_training",
+    "test_records",
+)
+"""Test files of more than 20 seconds of processor time, longest first."""
 
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=20, derandomize=True)
 hypothesis.settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the slowest files, so that no worker waits for the other at the end."""
+    rank = {name: number for number, name in enumerate(SLOWEST_FILES)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture

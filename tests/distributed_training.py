@@ -13,10 +13,10 @@ import jax
 from adamprox.training.checkpoints import Checkpoints
 from adamprox.training.loop import train
 from adamprox.training.sharding import batch_mesh
-from adamprox.training.specs import ImageSpec, Program, ResNetSpec, Schedule
+from adamprox.training.specs import ImageSpec, MLPSpec, Program, Schedule
 from adamprox.training.step import Hyperparameters
 
-PROGRAM = Program(ImageSpec("digits", train_size=64, batch_size=32), ResNetSpec(depth=8))
+PROGRAM = Program(ImageSpec("digits", train_size=64, batch_size=32), MLPSpec(depth=3))
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
 
 

@@ -12,7 +12,13 @@ from adamprox.training.checkpoints import Checkpoints
 from adamprox.training.loop import epochs
 
 CELL = TrainingCell.of(
-    train_size=70, depth=8, batch_size=32, epochs=12, batch_norm=True, evaluate_every=5
+    train_size=64,
+    image_size=4,
+    depth=8,
+    batch_size=32,
+    epochs=12,
+    batch_norm=True,
+    evaluate_every=5,
 )
 
 

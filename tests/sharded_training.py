@@ -21,7 +21,7 @@ COLLECTIVES = r"all-reduce|all-gather|all-to-all|collective-permute|reduce-scatt
 
 
 def program(batch_norm: bool, size: int = 64) -> Program:
-    images = ImageSpec("digits", train_size=size, batch_size=32)
+    images = ImageSpec("digits", train_size=size, image_size=4, batch_size=32)
     return Program(images, ResNetSpec(depth=8, batch_norm=batch_norm))
 
 

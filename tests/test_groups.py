@@ -104,7 +104,7 @@ def _equations(jaxpr, inside=False):
                     yield from _equations(item, loops)
 
 
-@pytest.mark.parametrize("depth", [8, 56])
+@pytest.mark.parametrize("depth", [8, pytest.param(56, marks=SLOW)])
 def test_the_loop_over_steps_has_no_scatter_and_no_condition_on_a_run(depth):
     """A scatter's atomics collide in 28 bins; a condition on a run becomes a choice of everything."""
     program = Program(

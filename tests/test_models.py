@@ -41,8 +41,8 @@ def test_skip_init_adds_one_parameter_a_block():
 
 
 def test_initialization_moments():
-    model = ResNet(20, batch_norm=False)
-    params = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), train=False)["params"]
+    variables, _ = _setup(ResNet(8, batch_norm=False), 8)
+    params = variables["params"]
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         fan_in = np.prod(leaf.shape[:-1])
         if path[-1].key == "kernel":
@@ -123,9 +123,10 @@ def test_repeated_blocks_are_the_blocks(monkeypatch):
 
 def test_batch_norm_follows_the_statistics():
     model = ResNet(8, batch_norm=True)
-    images = 5 + jax.random.normal(jax.random.key(0), (8, 8, 8, 1))
-    variables = model.init(jax.random.key(1), images, train=False)
-    _, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
+    variables, images = _setup(model, 8, count=8)
+    images = 5 + images
+    apply = jax.jit(lambda: model.apply(variables, images, train=True, mutable=["batch_stats"]))
+    _, updated = apply()
     before, after = variables["batch_stats"]["BatchNorm_0"], updated["batch_stats"]["BatchNorm_0"]
     first = jax.nn.relu(0) + _lax_conv(images, variables["params"]["Conv3x3_0"]["kernel"], 1)
     expected = 0.9 * before["mean"] + 0.1 * first.mean((0, 1, 2))

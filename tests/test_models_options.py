@@ -38,10 +38,10 @@ def test_initialization_moments_of_a_densenet():
 def test_channels_of_a_densenet():
     # k = 3, n = 2: stem 6; 6 + 2k = 12, halved 6; 12 again, 6; 12. With n = 1 and k = 3 the first
     # transition halves 9 to 4: rounded down.
-    params = _init(DenseNet(16, growth_rate=3))["params"]
+    params = jax.eval_shape(lambda: _init(DenseNet(16, growth_rate=3)))["params"]
     assert params["Transition_0"]["Conv1x1_0"]["kernel"].shape == (1, 1, 12, 6)
     assert params["Dense_0"]["kernel"].shape == (12, 100)
-    params = _init(DenseNet(10, growth_rate=3))["params"]
+    params = jax.eval_shape(lambda: _init(DenseNet(10, growth_rate=3)))["params"]
     assert params["Transition_0"]["Conv1x1_0"]["kernel"].shape == (1, 1, 9, 4)
     assert params["Dense_0"]["kernel"].shape == (6, 100)
 

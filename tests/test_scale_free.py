@@ -24,6 +24,7 @@ from adamprox.scale_free.result import matters_below
 from adamprox.scale_free.scorecard import markdown, scorecard
 
 ROOT = pathlib.Path(__file__).parents[1]
+SLOW = pytest.mark.slow  # the same property on another type or value; a certificate takes a second
 EXACT, TOLERANCE, NO, NOT_TESTED = Verdict
 NORMALIZED = optax.chain(optax.normalize_by_update_norm(eps=0.0), optax.sgd(0.01))
 ANSWERS = {
@@ -115,7 +116,7 @@ def test_epsilon_curves():
     assert small.verdict is NO and "gradient scales of" in small.reason
 
 
-@pytest.mark.parametrize("gradient_scale", [1e-6, 1024.0])
+@pytest.mark.parametrize("gradient_scale", [1e-6, pytest.param(1024.0, marks=SLOW)])
 def test_scales_are_those_of_the_gradients(gradient_scale):
     """Where ε matters does not depend on the scale that the verdict is for."""
     here = adamprox.scale_freeness(optax.adam(0.01))
@@ -135,7 +136,7 @@ def test_even_in_the_gradient_is_not_blind_to_it(function, verdict):
     assert ("not by the gradient" in result.reason) == (verdict is NOT_TESTED)
 
 
-HALF = ("bfloat16", "float16")
+HALF = ("bfloat16", pytest.param("float16", marks=SLOW))
 STATES = {
     "adamw": (lambda d: adamprox.adamw(0.01, eps=0.0, mu_dtype=d), EXACT),
     "adamprox_l2": (lambda d: adamprox.adamprox_l2(0.01, eps=0.0, mu_dtype=d), EXACT),
@@ -175,13 +176,13 @@ def test_rounding_of_the_state_is_no_scale(name, dtype):
     assert result.rounding > 1e-4
 
 
-@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", pytest.param("float8_e5m2", marks=SLOW)])
 def test_three_bits_of_mantissa_are_enough(dtype):
     assert adamprox.scale_freeness(momentum(jnp.sign, dtype=dtype)).verdict is EXACT
     assert adamprox.scale_freeness(momentum(lambda m: m, dtype=dtype)).verdict is NO
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize(
     ("tx", "verdict"),
     [
@@ -257,7 +258,8 @@ def test_what_could_not_be_tested_is_listed(tx, b, reason):
     assert result.verdict is EXACT, result.reason
     ((path, why),) = result.untested
     assert path == "['b']" and reason in why and f"['b'] {why}" in result.reason
-    assert adamprox.scale_freeness(tx, params={"w": jnp.ones(2), "b": b}, seed=5).untested
+    if tx is MASKED:
+        assert adamprox.scale_freeness(tx, params={"w": jnp.ones(2), "b": b}, seed=5).untested
 
 
 def test_float16_beside_float32_hides_no_epsilon():
@@ -280,14 +282,16 @@ def test_no_verdict_depends_on_the_seed():
         assert len({r.deviation for r in found}) == 1 < len({r.seeded_deviation for r in found})
 
 
-@pytest.mark.parametrize("design", [1, 2, 3])
+@pytest.mark.parametrize("design", [1, *(pytest.param(design, marks=SLOW) for design in (2, 3))])
 def test_verdicts_are_no_accident_of_the_sequences(design, monkeypatch):
     monkeypatch.setattr(probe, "DESIGN", design)
     tx = momentum(lambda m: m / (abs(m) + 1e-8))
     assert adamprox.scale_freeness(tx).verdict is TOLERANCE
 
 
-@pytest.mark.parametrize("index", [(0, 0), (3, 2), (7, 5)])
+@pytest.mark.parametrize(
+    "index", [(3, 2), *(pytest.param(index, marks=SLOW) for index in ((0, 0), (7, 5)))]
+)
 def test_one_coordinate_is_caught(index):
     good = adamprox.scale_by_adam(eps=0.0)
 
@@ -311,7 +315,8 @@ def test_even_and_scale_free():
 
 
 @pytest.mark.parametrize(
-    ("eps", "verdict"), [(0.0, EXACT), (1e-30, TOLERANCE), (1e-100, TOLERANCE)]
+    ("eps", "verdict"),
+    [(0.0, EXACT), (1e-100, TOLERANCE), pytest.param(1e-30, TOLERANCE, marks=SLOW)],
 )
 def test_double_precision_sees_any_epsilon(x64, eps, verdict):
     params = {"a": jnp.linspace(0.5, 1, 6), "b": jnp.ones(())}
@@ -487,12 +492,10 @@ def test_a_deviation_at_other_gradient_scales_is_in_the_reason():
     assert result.verdict is TOLERANCE and "at gradient scales from 3e+01 to 1e+09" in result.reason
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.int64])
-def test_exponents_are_integers_of_any_type(kind):
+def test_exponents_are_integers_of_any_type():
     params = jnp.ones(2)
-    given = [kind(2), kind(3)]
     results = [
         adamprox.scale_freeness(optax.sign_sgd(0.1), params=params, exponents=e)
-        for e in (given, np.array(given), (2, 3))
+        for e in ([np.uint8(2), np.uint8(3)], np.array([2, 3]), (2, 3))
     ]
     assert len({repr(r) for r in results}) == 1

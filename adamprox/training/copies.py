@@ -11,7 +11,7 @@ from adamprox.data.loading import prepared_directory
 from adamprox.data.prepared import stored_provenance
 from adamprox.sweep.cells import Cell
 from adamprox.sweep.results import Results
-from adamprox.training.configuration import TrainingCell
+from adamprox.training.cell import TrainingCell
 
 
 def use_copies(runs: Iterable[Cell], results: Results) -> None:
