@@ -1,10 +1,13 @@
 """Checks of values that come from a caller or a file; traced values pass unchecked."""
 
 import difflib
+import math
 import operator
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 
 def as_integer(value: object) -> int | None:
@@ -29,12 +32,22 @@ def as_integer(value: object) -> int | None:
         return None
 
 
+def is_integer(value: object, low: int, high: float = math.inf) -> bool:
+    """Return True for a whole number, Python's or NumPy's, from ``low`` to ``high``."""
+    number = as_integer(value)
+    return number is not None and low <= number <= high
+
+
+def is_known(value: object) -> bool:
+    """Return True for a Python or NumPy number or array: a check may look at it while JAX traces."""
+    return isinstance(value, int | float | np.number | np.ndarray) and not isinstance(value, bool)
+
+
 def positive_integer(name: str, value: object) -> int:
     """Return ``value`` as an int; raise ValueError if it is not an integer from 1 to 2³¹ − 1."""
-    number = as_integer(value)
-    if number is None or not 1 <= number < 2**31:
+    if not is_integer(value, 1, 2**31 - 1):
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return number
+    return operator.index(value)  # pyright: ignore[reportArgumentType]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -56,6 +56,14 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"must be a number, got {text!r}{hint}") from None
 
 
+def duration(text: str) -> float:
+    """Return the seconds of an option that takes a time, such as 90s, 12m or 3h."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smh])", text, re.ASCII)
+    if not found:
+        raise argparse.ArgumentTypeError(f"must be a number of s, m or h, as in 12m, got {text!r}")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def path(text: str) -> pathlib.Path:
     """Return the path that an option names, with ~ expanded; an empty one is refused."""
     if not text:

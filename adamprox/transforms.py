@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from adamprox.checks import is_known
 from adamprox.prox import Prox
 
 Schedule = optax.ScalarOrSchedule
@@ -35,9 +36,7 @@ class ScaleFreeAdamState(NamedTuple):
 
 def is_static_number(value: object) -> TypeGuard[float]:
     """Return True for a plain number, with a value known while tracing; False for a jax.Array."""
-    if isinstance(value, np.ndarray):
-        return value.ndim == 0 and value.dtype.kind in "iuf"
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return is_known(value) and np.ndim(value) == 0 and np.isrealobj(value)  # pyright: ignore
 
 
 def check_nonnegative(**given: object) -> None:

@@ -3,15 +3,12 @@
 import argparse
 import functools
 import pathlib
-import re
 import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Column, Table
-
-from adamprox.command_line import Parser, begin, console, integer, number, path
+from adamprox.checks import did_you_mean
+from adamprox.command_line import Parser, begin, console, duration, integer, number, path
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import check_directory, one_line
 from adamprox.report.live import live_grids
@@ -23,7 +20,7 @@ from adamprox.training import TrainingCell
 from adamprox.training.copies import use_copies
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol, Records
-from experiments.registry import EXPERIMENTS, did_you_mean, find
+from experiments.registry import find, listing
 from experiments.runner import draw, page_name, plan, run
 from tools import doctor
 
@@ -44,7 +41,12 @@ def arguments_parser() -> Parser:
     add("--workers", type=integer, metavar="N", help="processes (one a core); 0: this process")
     add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
     add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
-    add("--time-limit", metavar="12m", help="stop after 90s, 12m or 3h; repeat to continue")
+    add(
+        "--time-limit",
+        type=duration,
+        metavar="12m",
+        help="stop after 90s, 12m or 3h; repeat to continue",
+    )
     preset = parser.add_argument_group("in place of the preset's value")
     preset.add_argument("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
     preset.add_argument("--epochs", type=integer, metavar="N", help="epochs of a run")
@@ -63,16 +65,6 @@ _VALIDATION = (
 _DECAYS = "base grid of λ per step"
 
 
-def show_list(shown_on: Console) -> None:
-    """Print every experiment, its claim, and the presets at which ``all`` runs it."""
-    table = Table(Column("experiment", no_wrap=True), "claim", "all, at")
-    for experiment in EXPERIMENTS.values():
-        presets = [name for name, its in PRESETS.items() if experiment.name in its.experiments]
-        table.add_row(experiment.name, experiment.claim, ", ".join(presets))
-    table.caption = "NAME --preset PRESET --dry-run estimates the cost"
-    shown_on.print(table)
-
-
 def main(argv: list[str]) -> int:
     """Run one command, and return the exit code."""
     try:
@@ -87,7 +79,7 @@ def main(argv: list[str]) -> int:
 def _obey(arguments: argparse.Namespace) -> int:
     _check(arguments)
     if arguments.experiment == "list":
-        show_list(console())
+        console().print(listing(PRESETS.values()))
         return 0
     if arguments.experiment == "doctor":
         return doctor.main(arguments.out or pathlib.Path("runs"))
@@ -124,7 +116,7 @@ def _run(
         workers=arguments.workers,
         engine=arguments.engine,
         address=arguments.address,
-        deadline=_deadline(arguments.time_limit, started),
+        deadline=arguments.time_limit and started + arguments.time_limit,
         view=live_grids,
         console=shown_on,
     )
@@ -167,19 +159,8 @@ def _check(arguments: argparse.Namespace) -> None:
     given = [name for name in OVERRIDES if getattr(arguments, name) is not None]
     if given and arguments.experiment in ("list", "overview", "doctor"):
         raise ValueError(f"{given[0]} must be given with an experiment, got {arguments.experiment}")
-    _deadline(arguments.time_limit, 0.0)
     if arguments.workers is not None and arguments.workers < 0:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
-
-
-def _deadline(limit: str | None, started: float) -> float | None:
-    """Return the end by `time.monotonic`; ValueError for a limit that is not a time."""
-    if limit is None:
-        return None
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smh])", limit, re.ASCII)
-    if not found:
-        raise ValueError(f"time_limit must be a number of s, m or h, as in 12m, got {limit!r}")
-    return started + float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 OVERRIDES = ("depth", "epochs", "seed", "validation_size", "learning_rates", "weight_decays")

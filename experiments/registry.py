@@ -1,8 +1,10 @@
 """Every experiment, in the order of the page."""
 
-import difflib
 from collections.abc import Iterable
 
+from rich.table import Column, Table
+
+from adamprox.checks import did_you_mean
 from experiments.alternatives import (
     data_size,
     factorial,
@@ -53,10 +55,14 @@ COMMANDS = ("list", "all", "overview", "doctor")
 """Words that may stand on the command line in place of an experiment's name."""
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return a question to end a message with, if one of ``names`` is close to ``name``."""
-    near = difflib.get_close_matches(name.lower(), list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def listing(protocols: Iterable[Protocol]) -> Table:
+    """Return a table of every experiment, its claim, and the presets at which ``all`` runs it."""
+    table = Table(Column("experiment", no_wrap=True), "claim", "all, at")
+    for name, experiment in EXPERIMENTS.items():
+        presets = [its.preset for its in protocols if name in its.experiments]
+        table.add_row(name, experiment.claim, ", ".join(presets))
+    table.caption = "NAME --preset PRESET --dry-run estimates the cost"
+    return table
 
 
 def find(name: str, protocol: Protocol) -> list[Experiment]:

@@ -245,7 +245,7 @@ def test_out_of_time_is_a_line_and_an_exit_code_of_its_own(tmp_path, monkeypatch
     )
     for wrong in ("12", "-1m", "1d", "nan", "1e3s", "m", "9" * 30 + "s", "١m"):
         assert main([*command[:-1], f"--time-limit={wrong}"]) == 2
-        assert "time_limit must be a number of s, m or h" in capsys.readouterr().err
+        assert "--time-limit must be a number of s, m or h" in capsys.readouterr().err
 
 
 def test_workers_stop_in_time(tmp_path):

@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 import hashlib
-import operator
 
 import numpy as np
+
+from adamprox.checks import is_integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,10 +180,6 @@ def _pool(images: np.ndarray, side: int) -> np.ndarray:
 
 def _whole(name: str, value: int, low: int, high: int) -> int:
     """Return ``value`` as an int; raise ValueError if it is no integer from ``low`` to ``high``."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or not low <= number <= high:
+    if not is_integer(value, low, high):
         raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
-    return number
+    return int(value)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adamprox.axes import AxisName, varying_axes
+from adamprox.checks import is_known
 
 Tree = TypeVar("Tree")  # a pytree of arrays; every operator returns one of the same structure
 Prox = Callable[[Any, chex.Numeric], Any]
@@ -183,11 +184,6 @@ def _squared_magnitude(x, scale):
 def like(x, dtype):
     """Return the real ``dtype`` for real x, and its complex counterpart for complex x."""
     return jnp.promote_types(dtype, jnp.complex64) if jnp.iscomplexobj(x) else dtype
-
-
-def is_known(value: Any) -> bool:
-    """Return True for a Python or NumPy number or array, whose value a check can read."""
-    return isinstance(value, int | float | np.number | np.ndarray)
 
 
 def check_between(name: str, value: Any, low: float, high: float, *, inclusive: bool) -> None:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adamprox.axes import AxisName
+from adamprox.checks import is_known
 from adamprox.prox._arithmetic import (
     Tree,
     cast_like,
@@ -21,7 +22,6 @@ from adamprox.prox._arithmetic import (
     check_real,
     check_weight,
     elementwise,
-    is_known,
     largest_magnitude,
     like,
     relative_norm,

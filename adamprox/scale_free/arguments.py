@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adamprox.checks import as_integer
+from adamprox.checks import is_integer, is_known
 
 
 def check_transformation(name: str, tx: Any) -> None:
@@ -31,23 +31,18 @@ def check_numbers(
 ) -> None:
     """Raise ValueError for a number out of its range."""
 
-    def whole(value, low, high=math.inf):
-        number = as_integer(value)
-        return number is not None and low <= number <= high
-
     def real(value, low, high):
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        return number and low < float(value) < high
+        return is_known(value) and np.ndim(value) == 0 and low < float(value) < high
 
     checks = (
         ("gradient_scale", gradient_scale, real(gradient_scale, 0, math.inf), "a finite number > 0"),
         ("tolerance", tolerance, real(tolerance, 0, 1), "a number in (0, 1)"),
-        ("steps", steps, whole(steps, 2), "an integer >= 2"),
-        ("seed", seed, whole(seed, 0), "an integer >= 0"),
+        ("steps", steps, is_integer(steps, 2), "an integer >= 2"),
+        ("seed", seed, is_integer(seed, 0), "an integer >= 0"),
         (
             "exponents",
             exponents,
-            isinstance(exponents, Sequence | np.ndarray) and len(exponents) > 0 and all(whole(k, 1, 20) for k in exponents),
+            isinstance(exponents, Sequence | np.ndarray) and len(exponents) > 0 and all(is_integer(k, 1, 20) for k in exponents),
             "a non-empty sequence of integers from 1 to 20",
         ),
     )  # fmt: skip

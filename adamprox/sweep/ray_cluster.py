@@ -36,9 +36,6 @@ _TRIAL_SECONDS = 60.0  # importing Ray from a slow disk takes most of it
 _OBJECT_STORE_BYTES = 100 * 2**20  # configurations and records are small
 _INSTALL = "run: pip install -e '.[ray]'"
 _QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
-# First bytes of an HTTP/2 connection, and hence of Ray's gRPC; see RFC 9113, 3.4.
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-_SETTINGS = 4
 _TRIAL = f"import ray, sys; ray.init(address=sys.argv[1], **{_QUIET})"
 _TOKEN_TROUBLE = re.compile("Auth\\w*Token|AUTH_TOKEN|AuthenticationError|Illegal header value")
 
@@ -236,18 +233,14 @@ def _no_cluster(reason: str) -> ValueError:
 
 
 def _check_address(address: str) -> None:
-    """Refuse a wrong address in seconds; Ray retries for minutes, and then ends the process."""
+    """Refuse a port without a listener; Ray itself tries for minutes, then ends the process."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
         raise ValueError(f"address must be local, auto or host:port, got {address!r}")
     try:
-        with socket.create_connection((host, int(port)), _CONNECT_SECONDS) as connection:
-            connection.sendall(_PREFACE)
-            header = connection.recv(9)
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise _no_cluster(f"{address} cannot be reached ({error})") from None
-    if len(header) <= 3 or header[3] != _SETTINGS:
-        raise _no_cluster(f"{address} answers, but is no Ray cluster")
 
 
 def _try(address: str) -> None:

@@ -1,6 +1,5 @@
 """Execute the runs without a record, with a progress display."""
 
-import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console, RenderableType
@@ -14,6 +13,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from adamprox.checks import is_integer
 from adamprox.sweep.cells import Cell, cell_key, check_data
 from adamprox.sweep.local import run_local
 from adamprox.sweep.ray_engine import run_ray
@@ -76,8 +76,7 @@ def run_cells(
       >>> [record["seed"] for record in records]
       [0, 1]
     """
-    whole = isinstance(workers, numbers.Integral) and not isinstance(workers, bool)
-    if workers is not None and not (whole and int(workers) >= 0):
+    if workers is not None and not is_integer(workers, 0):
         raise ValueError(f"workers must be a whole number >= 0 or None, got {workers!r}")
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
