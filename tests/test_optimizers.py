@@ -413,11 +413,24 @@ def test_a_traced_zero_epsilon_keeps_silent_coordinates_when_compiled(x64, name,
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *ends)
 
 
-@pytest.mark.parametrize("eps", [0.0, 5e-324, 1e-60, 1e-40, 1e-38, 1e-8])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+EPSILONS = (0.0, 5e-324, 1e-60, 1e-40, 1e-38, 1e-8)
+VARIANTS = ({"nesterov": True}, {"mu_dtype": "float32"}, {"eps_root": 1e-60})
+
+
 @pytest.mark.parametrize(
-    "options", [{}, {"nesterov": True}, {"mu_dtype": "float32"}, {"eps_root": 1e-60}]
+    ("options", "eps"),
+    [
+        *(({}, eps) for eps in EPSILONS),
+        *((options, eps) for options in VARIANTS for eps in (0.0, 1e-40)),
+        *(
+            pytest.param(options, eps, marks=pytest.mark.slow)
+            for options in VARIANTS
+            for eps in EPSILONS
+            if eps not in (0.0, 1e-40)
+        ),
+    ],
 )
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_a_coordinate_without_gradients_does_not_move_whatever_epsilon(dtype, eps, options, x64):
     """And wherever Optax's step is finite, a plain ε > 0 gives the same bits."""
     gradient = jnp.asarray([0.0, 0.0, 1.0, 1e-6], dtype)
