@@ -239,7 +239,7 @@ def test_forged_records_without_a_column_or_of_another_type_are_damaged(tmp_path
             if type(other) is not type(value) and isinstance(value, bool | int | None):
                 store(results.path(cell), {**whole, name: other})
                 assert results.read(cell) is None, (name, other)
-    store(results.path(cell), whole)
+    store(results.path(cell), {**whole})
     assert results.read(cell) == whole
 
 
