@@ -72,8 +72,9 @@ def descent_calls(kappa: float, minimizer: np.ndarray, goal: float) -> int:
       goal: Largest error |xᵢ − x*ᵢ| at the end.
 
     Example:
-      >>> descent_calls(1.0, np.array([1.0, -1.0]), 0.01), descent_calls(100.0, np.array([1.0, -1.0]), 0.01)
-      (1, 233)
+      >>> minimizer = np.array([1.0, -1.0])
+      >>> descent_calls(1.0, minimizer, 0.01), descent_calls(100.0, minimizer, 0.01)
+      (1, 231)
     """
     curvatures = np.geomspace(1.0, kappa, len(minimizer))
     steps = 2 / (1 + kappa) * np.concatenate([[1.0], np.geomspace(0.5, 1.0, 200)])

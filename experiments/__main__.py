@@ -17,7 +17,7 @@ from adamprox.report.publish import check_output
 from adamprox.sweep import ENGINES, Cell, OutOfTimeError, Results, cell_key, run_cells
 from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.training import TrainingCell
-from adamprox.training.copies import use_copies
+from adamprox.training.copies import copies_of
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import find, listing
@@ -91,13 +91,13 @@ def _obey(arguments: argparse.Namespace) -> int:
     out = arguments.out or pathlib.Path("runs", arguments.preset)
     check_directory(out)
     results = Results(out / "records")
-    use_copies(_runs(*chosen).values(), results)
-    if arguments.dry_run:
-        console().print(plan(*chosen, results))
-    elif arguments.draw:
-        print(draw(*chosen, out, console=console(stderr=True)))
-    else:
-        _run(arguments, *chosen, out)
+    with copies_of(_runs(*chosen).values(), results):
+        if arguments.dry_run:
+            console().print(plan(*chosen, results))
+        elif arguments.draw:
+            print(draw(*chosen, out, console=console(stderr=True)))
+        else:
+            _run(arguments, *chosen, out)
     return 0
 
 

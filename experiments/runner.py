@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adamprox.data import MissingDataError
 from adamprox.report.page import Section
 from adamprox.report.plots import style
 from adamprox.report.publish import make_writable, publish
@@ -45,7 +46,7 @@ def run(
       ValueError: There is nothing to run, or ``out`` cannot be written to; nothing has been run.
     """
     results = Results(out / "records")
-    table = plan(experiments, protocol, results, check=True)
+    table = plan(experiments, protocol, results, need_data=True)
     page = out / page_name(experiments)
     make_writable(page)
     console.print(table)
@@ -74,7 +75,7 @@ def draw(
 
 
 def plan(
-    experiments: Experiments, protocol: Protocol, results: Results, *, check: bool = False
+    experiments: Experiments, protocol: Protocol, results: Results, *, need_data: bool = False
 ) -> Table:
     """Return a table of runs, finished runs and the cost of the rest, by experiment.
 
@@ -82,7 +83,7 @@ def plan(
       experiments: Experiments, which may share runs.
       protocol: Protocol of the runs.
       results: Records so far.
-      check: True to read the data of the missing runs, and refuse sizes that they do not have.
+      need_data: True to refuse runs whose data set has not been prepared.
 
     Raises:
       ValueError: There are no runs at all, or one that its data do not allow.
@@ -105,8 +106,11 @@ def plan(
             f"preset must be one at which {names} has runs, got {protocol.preset!r}, which leaves its "
             "network out (--depth leaves out all others)"
         )
-    if check:
+    try:
         check_data(left.values())
+    except MissingDataError:
+        if need_data:
+            raise
     total = in_words(estimate([*left.values()], records, results.directory))
     lines = [
         f"{len(left)} runs, about {total} of one core without compilation; best runs on edges and "

@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 from IPython.display import Image, Markdown, display
 
 from adamprox.report.plots import COLORS, LABELS, histogram, spread_through_training, style
-from adamprox.sweep import Results, cell_key
+from adamprox.sweep import cell_key
 from adamprox.training import TrainingCell
 
 ROOT = pathlib.Path.cwd().parent
@@ -102,18 +102,17 @@ print("update_histogram  ", np.shape(example["update_histogram"]), "counts, epoc
 # %% [markdown]
 # ## The experiment's figures and claims
 #
-# An experiment is three functions: one lists the runs, one draws figures and one judges claims. The last two take
-# records, so redrawing a figure needs no training.
+# A study is an experiment on the records so far: it lists its runs, draws figures and judges claims. Redrawing a figure
+# needs no training.
 
 # %%
-from experiments.catalogue import CATALOGUE
-
 from experiments.presets import protocol
+from experiments.protocol import Records
+from experiments.registry import EXPERIMENTS
 
-experiment, chosen = CATALOGUE["fig03"], protocol("smoke", **GRID)
-ours = Results(OUT / "records").read_all(experiment.cells(chosen, records))
+study = EXPERIMENTS["fig03"].study(protocol("smoke", **GRID), Records.by_key(records))
 with style():
-    for figure in experiment.figures(chosen, ours)[:3]:
+    for figure in study.figures()[:3]:
         picture = io.BytesIO()
         figure.canvas.savefig(picture, dpi=60)
         display(Markdown(f"**{figure.title}** {figure.caption}"), Image(picture.getvalue()))
@@ -121,7 +120,7 @@ with style():
 # %%
 rows = [
     f"| {c.statement} | {c.measured} | {c.criterion} | **{c.verdict.value}** |"
-    for c in experiment.claims(chosen, ours)
+    for c in study.claims()
 ]
 display(
     Markdown("\n".join(["| claim | measured | criterion | verdict |", "|---|---|---|---|", *rows]))

@@ -22,7 +22,6 @@ from adamprox.report.tables import _csv, read_claims, write_claims
 from adamprox.scale_free.__main__ import main as scale_free
 from adamprox.sweep import LostCellsError, OutOfTimeError, Results, local, run_cells
 from adamprox.sweep.lock import locked
-from experiments import runner as run_module
 from experiments.__main__ import main
 from tests.cifar_archives import good
 from tests.squares import QUIET, Square
@@ -164,10 +163,10 @@ def test_a_dry_run_asks_for_no_room_to_write(tmp_path, monkeypatch, capsys):
     def refuse(directory):
         raise AssertionError("a dry run writes nothing")
 
-    monkeypatch.setattr(run_module, "obstacle", refuse)
+    monkeypatch.setattr("adamprox.output.obstacle", refuse)
     assert main(["fig01", "--preset", "smoke", "--dry-run", "--out", str(tmp_path)]) == 0
     assert main(["fig01", "--preset", "smoke", "--dry-run", "--out", "/proc/x"]) == 0
-    assert "1 cells to run" in capsys.readouterr().out
+    assert "1 runs, about" in capsys.readouterr().out
 
 
 def test_there_are_no_more_workers_than_cores(tmp_path, monkeypatch, caplog):
@@ -241,7 +240,7 @@ def test_out_of_time_is_a_line_and_an_exit_code_of_its_own(tmp_path, monkeypatch
     command = ["fig01", "--preset", "smoke", "--out", str(tmp_path), "--time-limit"]
     assert main([*command, "2.5m"]) == 75
     assert (
-        capsys.readouterr().err.splitlines()[-1].startswith("out of time; finished cells are kept")
+        capsys.readouterr().err.splitlines()[-1].startswith("out of time; finished runs are kept")
     )
     for wrong in ("12", "-1m", "1d", "nan", "1e3s", "m", "9" * 30 + "s", "١m"):
         assert main([*command[:-1], f"--time-limit={wrong}"]) == 2

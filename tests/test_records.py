@@ -69,7 +69,7 @@ def test_a_record_that_does_not_read_back_ends_the_command(tmp_path, monkeypatch
 def test_records_that_vanish_end_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("experiments.__main__.run_cells", lambda cells, results, **_: [])
     assert main(["fig01", "--preset", "smoke", "--out", str(tmp_path)]) == 1
-    assert "1 records that were written to" in capsys.readouterr().err
+    assert "1 records of" in capsys.readouterr().err
 
 
 numbers = st.integers(-(2**70), 2**70) | st.floats() | st.booleans() | st.none()

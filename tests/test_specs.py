@@ -10,7 +10,8 @@ import pytest
 from adamprox.data import Dataset, MissingDataError, Split, loading
 from adamprox.data.fingerprints import COMMITTED, VARIABLE, check_fingerprint, expected
 from adamprox.sweep import Record, Results, cell_key, run_cells
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingCell, copies
+from adamprox.training.copies import copies_of
 from adamprox.training.options import flag, option, whole
 from adamprox.training.specs import (
     FAMILIES,
@@ -198,6 +199,26 @@ def test_another_copy_of_a_data_set_is_refused_until_it_is_named(monkeypatch):
     monkeypatch.setenv(VARIABLE, "cifar10")
     with pytest.raises(ValueError, match=f"{VARIABLE} must be a list such as"):
         cell.config()
+
+
+def test_a_directory_of_records_stays_with_its_copy_of_the_data(monkeypatch, tmp_path):
+    """The copy of its records counts, else the prepared one, else that of the committed records."""
+    committed, prepared, recorded = COMMITTED["cifar10"].fingerprint, "a" * 16, "b" * 16
+    run, results = TrainingCell.of(dataset="cifar10"), Results(tmp_path)
+
+    def named():
+        with copies_of([run], results):
+            return run.config()["data_fingerprint"]
+
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
+    assert named() == committed
+    monkeypatch.setattr(copies, "stored_provenance", lambda _: {"fingerprint": prepared})
+    assert named() == prepared and run.config()["data_fingerprint"] == committed
+    row = {"dataset": "cifar10", "data_fingerprint": recorded}
+    monkeypatch.setattr(Results, "each", lambda *_: iter([Record(row)]))
+    assert named() == recorded
+    monkeypatch.setenv(VARIABLE, f"cifar10={prepared}")
+    assert named() == prepared
 
 
 def test_a_record_is_a_mapping_that_nothing_changes_with_names_for_what_is_read_often():

@@ -48,7 +48,7 @@ def prepare_one(arguments: argparse.Namespace) -> None:
     layout = LAYOUTS[name]
     directory = prepared_directory(layout, data_dir)
     if not wrote:
-        print(f"{name} was prepared in {directory} before; --force replaces it")
+        print(f"{name} is already prepared in {directory}; --force replaces it")
         return
     data = load(name, data_dir)
     warnings = stored_provenance(directory)["warnings"]

@@ -77,7 +77,7 @@ def _facts(
     """Return configuration, origin of the records and versions, as (name, value)."""
     finished = _finished(records)
     commits = {record.origin["commit"] or "unknown" for record in records}
-    trained = sum(record.get("seconds", 0.0) for record in records)
+    trained = sum(record.seconds for record in records if record.kind == "training")
     return [
         ("experiments", " ".join(names)),
         *((name, _text(value)) for name, value in facts.items()),

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from adamprox.data import DamagedDataError
 from adamprox.data.fingerprints import VARIABLE, expected
@@ -14,17 +14,19 @@ from adamprox.sweep.results import Results
 from adamprox.training.cell import TrainingCell
 
 
-def use_copies(runs: Iterable[Cell], results: Results) -> None:
+@contextlib.contextmanager
+def copies_of(runs: Iterable[Cell], results: Results) -> Iterator[None]:
     """Name runs by the copies of their data that ``results`` has, or else by the prepared ones.
 
-    Without either, keys name the copies of the committed records. The choice holds for this process
-    and its workers; ``ADAMPROX_FINGERPRINTS`` overrides it.
+    Without either, keys name the copies of the committed records. The choice holds in the context, for
+    this process and its workers; ``ADAMPROX_FINGERPRINTS`` overrides it.
 
     Args:
       runs: Runs, whose data sets count.
       results: Records so far.
     """
     if VARIABLE in os.environ:
+        yield
         return
     names = {run.images.dataset for run in runs if isinstance(run, TrainingCell)}
     copies = _recorded(names, results)
@@ -34,8 +36,11 @@ def use_copies(runs: Iterable[Cell], results: Results) -> None:
         ):  # training will name it, or there is none
             copies[name] = stored_provenance(prepared_directory(LAYOUTS[name]))["fingerprint"]
     other = {n: copy for n, copy in copies.items() if copy != expected(n).fingerprint}
-    if other:
-        os.environ[VARIABLE] = ",".join("=".join(pair) for pair in sorted(other.items()))
+    os.environ[VARIABLE] = ",".join("=".join(pair) for pair in sorted(other.items()))
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
 
 
 def _recorded(names: set[str], results: Results) -> dict[str, str]:
