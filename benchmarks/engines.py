@@ -19,10 +19,10 @@ import time
 from rich.console import Console
 
 from adamprox.command_line import Parser, integer
-from adamprox.sweep import Results, run_cells
+from adamprox.sweep import Results, run_sweep
 from adamprox.sweep.local import cores
 from adamprox.sweep.run import ENGINES
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 
 
 def arguments_parser() -> Parser:
@@ -53,12 +53,12 @@ class Sweep:
 def sweep(arguments: argparse.Namespace, engine: str) -> Sweep:
     """Execute the sweep once."""
     cells = [
-        TrainingCell.of(depth=arguments.depth, epochs=arguments.epochs, weight_decay=1e-5 * number)
+        TrainingRun.of(depth=arguments.depth, epochs=arguments.epochs, weight_decay=1e-5 * number)
         for number in range(arguments.cells)
     ]
     with tempfile.TemporaryDirectory() as directory:
         started = time.perf_counter()
-        records = run_cells(
+        records = run_sweep(
             cells,
             Results(pathlib.Path(directory)),
             workers=arguments.workers,

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from adamprox.command_line import Parser, integer, path
-from adamprox.sweep import Cell, Results, cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import Results, Run, run_key
+from adamprox.training import TrainingRun
 from adamprox.training.specs import Program
 from adamprox.training.throughput import measure
 from experiments.presets import PRESETS, protocol
@@ -60,16 +60,16 @@ def arguments_parser() -> Parser:
     return parser
 
 
-def training_cells(preset: str) -> list[TrainingCell]:
+def training_cells(preset: str) -> list[TrainingRun]:
     """Return the distinct runs of all experiments, before any extension of a grid."""
-    everything: Iterable[Cell] = (
+    everything: Iterable[Run] = (
         cell for e in EXPERIMENTS.values() for cell in e.study(protocol(preset), Records()).runs
     )
-    unique = {cell_key(cell): cell for cell in everything}
-    return [cell for cell in unique.values() if isinstance(cell, TrainingCell)]
+    unique = {run_key(cell): cell for cell in everything}
+    return [cell for cell in unique.values() if isinstance(cell, TrainingRun)]
 
 
-def measured_program(cell: TrainingCell) -> Program:
+def measured_program(cell: TrainingRun) -> Program:
     """What is timed for a cell: its network on some batches; the optimizer's share is small."""
     data = cell.images.expected
     size = min(BATCHES * cell.images.batch_size, data.train)
@@ -77,7 +77,7 @@ def measured_program(cell: TrainingCell) -> Program:
     return cell.program._replace(images=images, optimizers=("adamw",))
 
 
-def steps(cell: TrainingCell) -> float:
+def steps(cell: TrainingRun) -> float:
     """Training steps of a cell, evaluation included as thirds of steps."""
     data, schedule, batch = cell.images.expected, cell.schedule, cell.images.batch_size
     visits = sum(schedule.visits(number) for number in range(1, schedule.epochs + 1))
@@ -117,10 +117,10 @@ class Row:
 
 
 def predict(
-    cells: Iterable[TrainingCell], timing: Callable[[Program], float] = seconds_a_step
+    cells: Iterable[TrainingRun], timing: Callable[[Program], float] = seconds_a_step
 ) -> list[Row]:
     """Return one row per program, the most expensive first."""
-    groups: dict[Program, list[TrainingCell]] = collections.defaultdict(list)
+    groups: dict[Program, list[TrainingRun]] = collections.defaultdict(list)
     for cell in cells:
         groups[measured_program(cell)].append(cell)
     rows = [
@@ -130,7 +130,7 @@ def predict(
     return sorted(rows, key=lambda row: -row.days)
 
 
-def comparison(cells: Iterable[TrainingCell], rows: list[Row], records: pathlib.Path) -> str:
+def comparison(cells: Iterable[TrainingRun], rows: list[Row], records: pathlib.Path) -> str:
     """Compare predicted with measured seconds, summed over the runs with records."""
     results, seconds = Results(records), {row.program: row.seconds for row in rows}
     done = [(cell, record) for cell in cells if (record := results.read(cell))]

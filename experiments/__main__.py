@@ -14,9 +14,9 @@ from adamprox.output import check_directory, one_line
 from adamprox.report.live import live_grids
 from adamprox.report.overview import write_overview
 from adamprox.report.publish import check_output
-from adamprox.sweep import ENGINES, Cell, OutOfTimeError, Results, cell_key, run_cells
+from adamprox.sweep import ENGINES, OutOfTimeError, Results, Run, run_key, run_sweep
 from adamprox.sweep.ray_cluster import check_cluster
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from adamprox.training.copies import copies_of
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol, Records
@@ -112,7 +112,7 @@ def _run(
     if arguments.engine == "ray":
         check_cluster(arguments.address)
     runner = functools.partial(
-        run_cells,
+        run_sweep,
         workers=arguments.workers,
         engine=arguments.engine,
         address=arguments.address,
@@ -176,7 +176,7 @@ def _protocol(arguments: argparse.Namespace, experiments: Sequence[Experiment]) 
     keys = _runs(experiments, chosen).keys()
     for name in OVERRIDES:
         without = protocol(arguments.preset, **{**given, name: None})
-        usual = PRESETS[arguments.preset].training.get(name, TrainingCell.defaults().get(name))
+        usual = PRESETS[arguments.preset].training.get(name, TrainingRun.defaults().get(name))
         if (
             given[name] != usual
             and without != chosen
@@ -188,8 +188,8 @@ def _protocol(arguments: argparse.Namespace, experiments: Sequence[Experiment]) 
     return chosen
 
 
-def _runs(experiments: Sequence[Experiment], chosen: Protocol) -> dict[str, Cell]:
-    return {cell_key(run): run for e in experiments for run in e.study(chosen, Records()).runs}
+def _runs(experiments: Sequence[Experiment], chosen: Protocol) -> dict[str, Run]:
+    return {run_key(run): run for e in experiments for run in e.study(chosen, Records()).runs}
 
 
 if __name__ == "__main__":

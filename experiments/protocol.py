@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from adamprox.report import Claim, Figure
-from adamprox.sweep import Cell, Record, cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import Record, Run, run_key
+from adamprox.training import TrainingRun
 from experiments.grid import Grid
 
 Options = Mapping[str, Any]
@@ -22,13 +22,13 @@ class Records(dict[str, Record]):
         """Return the collection of some records."""
         return cls((record.key, record) for record in records)
 
-    def of(self, runs: Iterable[Cell]) -> list[Record]:
+    def of(self, runs: Iterable[Run]) -> list[Record]:
         """Return the records of those ``runs`` that have one, in their order."""
-        return [self[key] for key in map(cell_key, runs) if key in self]
+        return [self[key] for key in map(run_key, runs) if key in self]
 
-    def missing(self, runs: Iterable[Cell]) -> int:
+    def missing(self, runs: Iterable[Run]) -> int:
         """Return the number of ``runs`` without a record."""
-        return sum(cell_key(run) not in self for run in runs)
+        return sum(run_key(run) not in self for run in runs)
 
 
 class Study(abc.ABC):
@@ -38,7 +38,7 @@ class Study(abc.ABC):
       runs: Runs that the experiment needs; a finished record may ask for more of them.
     """
 
-    runs: Sequence[Cell]
+    runs: Sequence[Run]
 
     @abc.abstractmethod
     def figures(self) -> list[Figure]:
@@ -79,7 +79,7 @@ class Protocol:
     Attributes:
       preset: Name of the preset that this started from.
       experiments: Names of the experiments that ``all`` runs.
-      training: Options of every `TrainingCell`: data, network, length.
+      training: Options of every `TrainingRun`: data, network, length.
       learning_rates: α of every grid.
       weight_decays: Base grid of λ, which all optimizers share.
       l2_extension: λ that Adam-ℓ2's grid has in addition: the base grid ends too early for it.
@@ -113,9 +113,9 @@ class Protocol:
         weight_decay: float,
         multiplier: float = 1.0,
         **options: Any,
-    ) -> TrainingCell:
+    ) -> TrainingRun:
         """Return one run of this protocol, with ``options`` in place of its own."""
-        return TrainingCell.of(
+        return TrainingRun.of(
             **{**self.training, **options},
             optimizer=optimizer,
             learning_rate=alpha,
@@ -133,7 +133,7 @@ class Protocol:
 
     def trained_on(self, network: Network) -> str:
         """Return network and data in a few words, for a caption."""
-        run = TrainingCell.of(**{**self.training, **network.options})
+        run = TrainingRun.of(**{**self.training, **network.options})
         images, family, depth = run.images, run.network.family, run.network.depth
         name = {"resnet": "ResNet", "densenet": "DenseNet"}.get(family, family)
         norm = "with" if run.config()["batch_norm"] else "without"

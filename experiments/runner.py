@@ -12,7 +12,7 @@ from adamprox.data import MissingDataError
 from adamprox.report.page import Section
 from adamprox.report.plots import style
 from adamprox.report.publish import make_writable, publish
-from adamprox.sweep import Cell, Record, Results, cell_key, check_data
+from adamprox.sweep import Record, Results, Run, check_data, run_key
 from adamprox.training.cost import at_once, estimate, in_words
 from experiments.protocol import Experiment, Protocol, Records, Study
 
@@ -24,9 +24,9 @@ LEAD = (
 )
 
 Experiments = Sequence[Experiment]
-Obtain = Callable[[Sequence[Cell]], Sequence[Record]]
-Runner = Callable[[Sequence[Cell], Results], list[Record]]
-"""Function that makes sure that runs have records: `run_cells` with an engine."""
+Obtain = Callable[[Sequence[Run]], Sequence[Record]]
+Runner = Callable[[Sequence[Run], Results], list[Record]]
+"""Function that makes sure that runs have records: `run_sweep` with an engine."""
 
 
 def run(
@@ -80,9 +80,6 @@ def plan(
     """Return a table of runs, finished runs and the cost of the rest, by experiment.
 
     Args:
-      experiments: Experiments, which may share runs.
-      protocol: Protocol of the runs.
-      results: Records so far.
       need_data: True to refuse runs whose data set has not been prepared.
 
     Raises:
@@ -92,9 +89,9 @@ def plan(
     studies = {e.name: e.study(protocol, Records()) for e in experiments}
     records = results.read_all(_distinct(studies).values())
     done = {record.key for record in records}
-    left: dict[str, Cell] = {}
+    left: dict[str, Run] = {}
     for name, study in studies.items():
-        runs = {cell_key(run): run for run in study.runs}
+        runs = {run_key(run): run for run in study.runs}
         missing = {key: run for key, run in runs.items() if key not in done}
         new = [run for key, run in missing.items() if key not in left]  # others are shared
         cost = in_words(estimate(new, records, results.directory))
@@ -157,7 +154,7 @@ def complete(
     """
     asked = 0
 
-    def obtain(runs: Sequence[Cell]) -> list[Record]:
+    def obtain(runs: Sequence[Run]) -> list[Record]:
         nonlocal asked
         if asked:
             more = len(runs) - asked
@@ -199,5 +196,5 @@ def page_name(experiments: Experiments) -> str:
     return "report.html" if len(experiments) > 1 else f"{experiments[0].name}.html"
 
 
-def _distinct(studies: Mapping[str, Study]) -> dict[str, Cell]:
-    return {cell_key(run): run for study in studies.values() for run in study.runs}
+def _distinct(studies: Mapping[str, Study]) -> dict[str, Run]:
+    return {run_key(run): run for study in studies.values() for run in study.runs}

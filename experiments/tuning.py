@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from adamprox.report.claims import best
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from experiments.grid import Grid, extend
 from experiments.protocol import Network, Options, Protocol, Records
 
@@ -70,7 +70,7 @@ class Tuned:
     def __init__(self, method: Method, protocol: Protocol, records: Records):
         """Tune the method."""
         self.method, self.protocol, self._records = method, protocol, records
-        self._made: dict[tuple[float, float], TrainingCell] = {}
+        self._made: dict[tuple[float, float], TrainingRun] = {}
         self.grid = method.grid or protocol.grid(method.optimizer, method.multiplier)
         runs = self._extend(protocol.extensions)
         self.tried = records.of(runs)
@@ -106,7 +106,7 @@ class Tuned:
         """Return (α, λ) to the record of the grid, for runs that finished."""
         return {(r.learning_rate, r.weight_decay): r for r in self.tried if r.error is not None}
 
-    def _extend(self, left: int) -> list[TrainingCell]:
+    def _extend(self, left: int) -> list[TrainingRun]:
         """Extend the grid while its best run lies on an edge, and return its runs."""
         runs = self._runs()
         tried = self._records.of(runs)
@@ -121,14 +121,14 @@ class Tuned:
         self.grid = larger
         return self._extend(left - 1)
 
-    def _runs(self) -> list[TrainingCell]:
+    def _runs(self) -> list[TrainingRun]:
         return [
             self._run(alpha, weight_decay)
             for weight_decay in self.grid.weight_decays
             for alpha in self.grid.learning_rates
         ]
 
-    def _run(self, alpha: float, weight_decay: float) -> TrainingCell:
+    def _run(self, alpha: float, weight_decay: float) -> TrainingRun:
         if (alpha, weight_decay) not in self._made:
             method = self.method
             self._made[alpha, weight_decay] = self.protocol.run(
@@ -136,17 +136,17 @@ class Tuned:
             )
         return self._made[alpha, weight_decay]
 
-    def _repeated(self) -> list[TrainingCell]:
+    def _repeated(self) -> list[TrainingRun]:
         assert self.best
         first = self._run(self.best.learning_rate, self.best.weight_decay)
         return with_seeds(first, self.method.seeds or self.protocol.seeds)
 
 
-def with_seeds(run: TrainingCell, count: int) -> list[TrainingCell]:
+def with_seeds(run: TrainingRun, count: int) -> list[TrainingRun]:
     """Return a run and its repetitions with the next seeds, ``count`` in all."""
     return [dataclasses.replace(run, seed=run.seed + k) for k in range(count)]
 
 
-def wanted(methods: Iterable[Tuned]) -> list[TrainingCell]:
+def wanted(methods: Iterable[Tuned]) -> list[TrainingRun]:
     """Return the runs of all methods."""
     return [run for method in methods for run in method.runs]

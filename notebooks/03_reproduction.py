@@ -37,8 +37,8 @@ import pyarrow.parquet as pq
 from IPython.display import Image, Markdown, display
 
 from adamprox.report.plots import COLORS, LABELS, histogram, spread_through_training, style
-from adamprox.sweep import cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import run_key
+from adamprox.training import TrainingRun
 
 ROOT = pathlib.Path.cwd().parent
 sys.path.insert(0, str(ROOT))  # to import experiments
@@ -153,14 +153,14 @@ _ = ax.legend()
 # %% [markdown]
 # ## One run
 #
-# A `TrainingCell` describes one run. It is a dataclass. A different field makes a different run, with a different
+# A `TrainingRun` describes one run. It is a dataclass. A different field makes a different run, with a different
 # key.
 
 # %%
-cell = TrainingCell.of(
+cell = TrainingRun.of(
     depth=8, train_size=64, batch_size=32, epochs=15, optimizer="adamprox", weight_decay=1e-2
 )
-print(cell_key(cell), cell.hyperparameters)
+print(run_key(cell), cell.hyperparameters)
 record = cell.run()
 print(f"test error {record['test_error'][-1]:.3f} after {record['epoch'][-1]} epochs")
 

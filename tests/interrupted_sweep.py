@@ -7,7 +7,7 @@ import sys
 
 from rich.console import Console
 
-from adamprox.sweep import Results, run_cells
+from adamprox.sweep import Results, run_sweep
 from tests.squares import Square
 
 if __name__ == "__main__":
@@ -15,6 +15,6 @@ if __name__ == "__main__":
     try:
         engine = (sys.argv[2:] or ["local"])[0]
         results, console = Results(sys.argv[1]), Console(quiet=True)
-        run_cells(cells, results, workers=2, engine=engine, console=console)
+        run_sweep(cells, results, workers=2, engine=engine, console=console)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,11 +7,11 @@ import json
 import pathlib
 import sys
 
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from adamprox.training.checkpoints import Checkpoints
 from adamprox.training.loop import epochs
 
-CELL = TrainingCell.of(
+CELL = TrainingRun.of(
     train_size=64,
     image_size=4,
     depth=8,

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from adamprox.sweep import Results, run_cells
-from adamprox.training import TrainingCell, cell
+from adamprox.sweep import Results, run_sweep
+from adamprox.training import TrainingRun
+from adamprox.training import run as training_run
 from adamprox.training.loop import epochs
 
 calls = []
@@ -22,12 +23,12 @@ def noted(program, hps, schedule, **options):
 
 if __name__ == "__main__":
     assert jax.device_count() == 8
-    cell.epochs = noted
+    training_run.epochs = noted
     cells = [
-        TrainingCell.of(depth=8, train_size=32, batch_size=32, learning_rate=1e-3 * (k + 1), seed=k)
+        TrainingRun.of(depth=8, train_size=32, batch_size=32, learning_rate=1e-3 * (k + 1), seed=k)
         for k in range(10)
     ]
-    records = run_cells(cells, Results(sys.argv[1]), workers=0, console=Console(quiet=True))
+    records = run_sweep(cells, Results(sys.argv[1]), workers=0, console=Console(quiet=True))
     assert calls == [(8, 8), (8, 8)], calls
     assert [record["seed"] for record in records] == list(range(10))
     # As each alone, wherever in a group it was; that this is what `run` gives is tested elsewhere.

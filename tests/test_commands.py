@@ -20,7 +20,7 @@ from adamprox.report.claims import Verdict
 from adamprox.report.overview import write_overview
 from adamprox.report.tables import _csv, read_claims, write_claims
 from adamprox.scale_free.__main__ import main as scale_free
-from adamprox.sweep import LostCellsError, OutOfTimeError, Results, local, run_cells
+from adamprox.sweep import LostRunsError, OutOfTimeError, Results, local, run_sweep
 from adamprox.sweep.lock import locked
 from experiments.__main__ import main
 from tests.cifar_archives import good
@@ -179,7 +179,7 @@ def test_there_are_no_more_workers_than_cores(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(local, "_Processes", Nobody)
     monkeypatch.setattr(local, "cores", lambda: sorted(os.sched_getaffinity(0))[:1] * 2)
-    run_cells(
+    run_sweep(
         [Square(float(n)) for n in range(4)], Results(tmp_path), workers=10_000, console=QUIET
     )
     assert sizes == [2] and "10000 workers are too many: 2 cores" in caplog.text
@@ -190,8 +190,8 @@ def test_an_interpreter_that_cannot_run_is_named(tmp_path, monkeypatch):
     before = context.get_executable() if hasattr(context, "get_executable") else sys.executable
     context.set_executable("/bin/false")
     try:
-        with pytest.raises(LostCellsError, match=re.escape(sys.executable)):
-            run_cells([Square(1.0)], Results(tmp_path), workers=1, console=QUIET)
+        with pytest.raises(LostRunsError, match=re.escape(sys.executable)):
+            run_sweep([Square(1.0)], Results(tmp_path), workers=1, console=QUIET)
     finally:
         context.set_executable(before)
 
@@ -236,7 +236,7 @@ def test_out_of_time_is_a_line_and_an_exit_code_of_its_own(tmp_path, monkeypatch
         assert 100 < deadline - time.monotonic() < 150
         raise OutOfTimeError
 
-    monkeypatch.setattr("experiments.__main__.run_cells", stop)
+    monkeypatch.setattr("experiments.__main__.run_sweep", stop)
     command = ["fig01", "--preset", "smoke", "--out", str(tmp_path), "--time-limit"]
     assert main([*command, "2.5m"]) == 75
     assert (
@@ -251,5 +251,5 @@ def test_workers_stop_in_time(tmp_path):
     cells = [Square(float(n), 0.3) for n in range(40)]
     results = Results(tmp_path)
     with pytest.raises(OutOfTimeError):
-        run_cells(cells, results, workers=1, console=QUIET, deadline=time.monotonic() + 4)
+        run_sweep(cells, results, workers=1, console=QUIET, deadline=time.monotonic() + 4)
     assert len(results.read_all(cells)) < 40

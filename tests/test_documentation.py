@@ -117,13 +117,13 @@ def test_what_the_page_on_scale_says_of_collectives():
 
 
 def test_the_cost_of_a_paper_is_its_cells_times_their_steps():
-    from adamprox.training import TrainingCell
+    from adamprox.training import TrainingRun
     from benchmarks import paper_cost
 
-    cell = TrainingCell.of(epochs=4, train_size=100, batch_size=50, evaluate_every=2)
+    cell = TrainingRun.of(epochs=4, train_size=100, batch_size=50, evaluate_every=2)
     # 4 epochs of 2 steps; the 1,285 test images twice, each 50 a third of a step.
     assert paper_cost.steps(cell) == pytest.approx(8 + 2 * 1285 / 50 / 3)
-    cells = [cell, TrainingCell.of(epochs=4, train_size=100, batch_size=50, learning_rate=1.0)]
+    cells = [cell, TrainingRun.of(epochs=4, train_size=100, batch_size=50, learning_rate=1.0)]
     (row,) = paper_cost.predict(cells, timing=lambda program: 86_400.0)
     assert row.cells == 2 and row.days == sum(map(paper_cost.steps, cells))
     *_, whole = paper_cost.lines([row], (1, 8))

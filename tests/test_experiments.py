@@ -14,8 +14,8 @@ from adamprox.report import Claim
 from adamprox.report.claims import Verdict
 from adamprox.report.overview import write_overview
 from adamprox.report.tables import read_claims, write_claims
-from adamprox.sweep import Record, Results, cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import Record, Results, run_key
+from adamprox.training import TrainingRun
 from adamprox.training.cost import _forward_flops
 from experiments import __main__ as command
 from experiments.__main__ import main
@@ -78,14 +78,14 @@ def test_running_again_costs_nothing(smoke_run, capsys):
     before = {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
     assert main(["fig03", "--preset", "smoke", "--out", str(smoke_run)]) == 0
     assert before == {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
-    count = len({cell_key(cell) for cell in runs("fig03", PRESETS["smoke"])})
+    count = len({run_key(cell) for cell in runs("fig03", PRESETS["smoke"])})
     assert f"{count} runs, {count} already done" in capsys.readouterr().err
 
 
 def test_numbers_and_verdicts_are_there_for_other_programs(smoke_run):
     table = pq.read_table(smoke_run / "tables" / "fig03.parquet").to_pylist()
     cells = runs("fig03", PRESETS["smoke"])
-    assert {row["key"] for row in table} == {cell_key(cell) for cell in cells}
+    assert {row["key"] for row in table} == {run_key(cell) for cell in cells}
     lines = (smoke_run / "tables" / "fig03.csv").read_text().splitlines()
     assert len(lines) == len(table) + 1 and "final_test_error" in lines[0]
     found = read_claims(smoke_run)
@@ -128,7 +128,7 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 
 def test_operations_of_a_network_are_counted_by_hand():
     """Networks that differ by one block a stage; from 56 layers equal blocks are compiled as one."""
-    cells = [TrainingCell.of(depth=depth) for depth in (8, 14, 56, 62)]
+    cells = [TrainingRun.of(depth=depth) for depth in (8, 14, 56, 62)]
     first, second, third, fourth = (_forward_flops(cell.program) for cell in cells)
     stage = 8 * 8 * 16 * 16  # = 4·4·32·32 = 2·2·64·64: pixels times channels in and out
     assert second - first == fourth - third == 3 * 2 * 2 * 9 * stage
@@ -159,7 +159,7 @@ def synthetic(name, errors):
     return demo, [
         {
             **c.config(),
-            "key": cell_key(c),
+            "key": run_key(c),
             "final_test_error": errors(c),
             "test_examples": 1285,
             "update_histogram": 4 * [[1] * 28],

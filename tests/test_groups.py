@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adamprox.sweep import OutOfTimeError, Results, cell_key, run_cells
+from adamprox.sweep import OutOfTimeError, Results, run_key, run_sweep
 from adamprox.sweep.device import composition, next_group
-from adamprox.training import TrainingCell, throughput
+from adamprox.training import TrainingRun, throughput
 from adamprox.training.batching import sequential, vectorized
 from adamprox.training.loop import epochs, train
 from adamprox.training.program import compile_program
@@ -128,7 +128,7 @@ def test_the_loop_over_steps_has_no_scatter_and_no_condition_on_a_run(depth):
 
 
 GRID = [
-    TrainingCell.of(
+    TrainingRun.of(
         network="mlp",
         depth=3,
         train_size=64,
@@ -144,7 +144,7 @@ GRID = [
 
 @pytest.fixture
 def by_eights(monkeypatch):
-    monkeypatch.setattr(TrainingCell, "at_once", lambda self, folder: 8)
+    monkeypatch.setattr(TrainingRun, "at_once", lambda self, folder: 8)
 
 
 def test_thirty_runs_of_three_optimizers_compile_once_a_group_size(
@@ -156,9 +156,9 @@ def test_thirty_runs_of_three_optimizers_compile_once_a_group_size(
         programs.append(program)
         return epochs(program, *rest, **options)
 
-    monkeypatch.setattr("adamprox.training.cell.epochs", noted)
-    records = run_cells(GRID, Results(tmp_path), workers=0, console=QUIET)
-    assert [r["key"] for r in records] == [cell_key(c) for c in GRID]
+    monkeypatch.setattr("adamprox.training.run.epochs", noted)
+    records = run_sweep(GRID, Results(tmp_path), workers=0, console=QUIET)
+    assert [r["key"] for r in records] == [run_key(c) for c in GRID]
     sizes = collections.Counter(len(p.optimizers) for p in programs)
     assert sizes == {8: 3, 6: 1} and len(set(programs)) == len(sizes)
     assert [compile_program(p).epoch._cache_size() for p in set(programs)] == [1, 1]
@@ -215,22 +215,20 @@ def test_a_group_that_is_out_of_time_goes_on_bit_for_bit(tmp_path, by_eights, mo
         GRID[0].with_options(learning_rate=9e5),
     ]
     cells = [c.with_options(network="resnet", depth=8, epochs=4) for c in cells]
-    whole = run_cells(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
+    whole = run_sweep(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
     results = Results(tmp_path / "stopped")
     clock = iter(range(1000))
     monkeypatch.setattr("adamprox.training.loop.time.monotonic", lambda: next(clock) / 2)
     with pytest.raises(OutOfTimeError):
-        run_cells(cells, results, workers=0, console=QUIET, deadline=2.0)
+        run_sweep(cells, results, workers=0, console=QUIET, deadline=2.0)
     monkeypatch.undo()
     done = results.read_all(cells)
-    assert [r["key"] for r in done] == [cell_key(cells[3])] and done[0]["diverged_step"]
+    assert [r["key"] for r in done] == [run_key(cells[3])] and done[0]["diverged_step"]
     assert len(list((results.unfinished).glob("group-*/*/state"))) == 1
-    monkeypatch.setattr(TrainingCell, "at_once", lambda self, folder: 4)
+    monkeypatch.setattr(TrainingRun, "at_once", lambda self, folder: 4)
     epochs_run = []
-    monkeypatch.setattr(
-        "adamprox.training.cell.epochs", lambda *a, **k: _noted(epochs_run, *a, **k)
-    )
-    again = run_cells(cells, results, workers=0, console=QUIET)
+    monkeypatch.setattr("adamprox.training.run.epochs", lambda *a, **k: _noted(epochs_run, *a, **k))
+    again = run_sweep(cells, results, workers=0, console=QUIET)
     assert columns(again) == columns(whole) and 1 < len(epochs_run) < 4 + 1
     assert not list(results.unfinished.iterdir())
 
@@ -249,7 +247,7 @@ def test_a_list_of_cells_that_is_no_list_is_passed_over(tmp_path, by_eights):
     ):
         (results.unfinished / f"group-{number}.json").write_text(text)
     (results.unfinished / "group-x.json").mkdir()
-    records = run_cells(GRID[:2], results, workers=0, console=QUIET)
+    records = run_sweep(GRID[:2], results, workers=0, console=QUIET)
     assert len(records) == 2
 
 
@@ -262,8 +260,8 @@ def test_out_of_memory_halves_the_group(tmp_path, by_eights, monkeypatch, caplog
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return epochs(program, hps, *rest, **options)
 
-    monkeypatch.setattr("adamprox.training.cell.epochs", full)
-    records = run_cells(GRID[:6], Results(tmp_path), workers=0, console=QUIET)
+    monkeypatch.setattr("adamprox.training.run.epochs", full)
+    records = run_sweep(GRID[:6], Results(tmp_path), workers=0, console=QUIET)
     assert (len(records) == 6 and sizes == [6, 3, 1, 1, 1, 1, 1, 1]) or sizes[:2] == [6, 3]
     assert "no memory for 6 runs at once: 3 from now on" in caplog.text
 

@@ -5,12 +5,12 @@ import io
 from rich.console import Console
 
 from adamprox.report.live import live_grids
-from adamprox.sweep import cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import run_key
+from adamprox.training import TrainingRun
 
 
 def shown(cells, errors):
-    records = [{"key": cell_key(c), "final_test_error": e} for c, e in errors.items()]
+    records = [{"key": run_key(c), "final_test_error": e} for c, e in errors.items()]
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(live_grids(cells, records))
     return console.export_text()
@@ -18,7 +18,7 @@ def shown(cells, errors):
 
 def test_tiles_fill_as_cells_finish_and_divergence_is_hatched():
     cells = [
-        TrainingCell.of(learning_rate=alpha, weight_decay=decay)
+        TrainingRun.of(learning_rate=alpha, weight_decay=decay)
         for alpha in (1e-3, 1e-2)
         for decay in (0.0, 1e-3)
     ]
@@ -30,7 +30,7 @@ def test_tiles_fill_as_cells_finish_and_divergence_is_hatched():
 
 
 def test_finished_grids_make_room():
-    done = [TrainingCell.of(optimizer=name) for name in ("adamw", "adamprox")]
-    waiting = TrainingCell.of(optimizer="adam_l2", loss_multiplier=10.0)
+    done = [TrainingRun.of(optimizer=name) for name in ("adamw", "adamprox")]
+    waiting = TrainingRun.of(optimizer="adam_l2", loss_multiplier=10.0)
     text = shown([*done, waiting], dict.fromkeys(done, 0.5))
     assert text.index("adam_l2") < text.index("adamw") and "loss × 10" in text

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from adamprox.sweep import Results, run_cells
+from adamprox.sweep import Results, run_sweep
 from adamprox.sweep.ray_engine import run_ray
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from tests.squares import QUIET, Fatal, Square, table
 
 # Ray leaves log files open, and starting a cluster forks, of which JAX warns.
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 CELLS = [
     *(Square(float(n), 0.05) for n in range(20)),
     Fatal(1.0, deaths=2),
-    TrainingCell.of(depth=8, train_size=64, batch_size=32),
+    TrainingRun.of(depth=8, train_size=64, batch_size=32),
 ]
 
 
@@ -40,8 +40,8 @@ def cluster():
 
 @pytest.mark.slow
 def test_two_nodes_fill_the_table_of_the_local_engine(cluster, tmp_path):
-    ours = run_cells(CELLS, Results(tmp_path / "local"), workers=2, console=QUIET)
-    theirs = run_cells(
+    ours = run_sweep(CELLS, Results(tmp_path / "local"), workers=2, console=QUIET)
+    theirs = run_sweep(
         CELLS, Results(tmp_path / "ray"), engine="ray", address=cluster, console=QUIET
     )
     assert table(theirs) == table(ours)
@@ -52,7 +52,7 @@ def test_two_nodes_fill_the_table_of_the_local_engine(cluster, tmp_path):
 @pytest.mark.slow
 def test_five_killed_workers_leave_no_trace(cluster, tmp_path):
     cells = CELLS[:20]
-    expected = run_cells(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
+    expected = run_sweep(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
     results, finished = Results(tmp_path / "killed"), []
     for record in run_ray(cells, results, None, cluster):
         finished.append(record["key"])
@@ -67,7 +67,7 @@ def test_ray_is_started_here_and_what_a_cell_raises_is_raised(tmp_path):
     pytest.importorskip("ray")
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(AssertionError, match="no such cell"):
-        run_cells([Wrong(1.0)], Results(tmp_path), engine="ray", workers=1, console=QUIET)
+        run_sweep([Wrong(1.0)], Results(tmp_path), engine="ray", workers=1, console=QUIET)
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
@@ -81,14 +81,14 @@ class Wrong(Square):
 def test_without_ray_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"not installed; run: pip install -e '\.\[ray\]'"):
-        run_cells([Square(1.0)], Results(tmp_path), engine="ray", console=QUIET)
+        run_sweep([Square(1.0)], Results(tmp_path), engine="ray", console=QUIET)
 
 
 @pytest.mark.parametrize("address", ["somewhere", "ray://localhost:1", "host:port", "", ":1"])
 def test_addresses_that_cannot_be(tmp_path, address):
     pytest.importorskip("ray")
     with pytest.raises(ValueError, match="address must be local, auto or host:port"):
-        run_cells([Square(1.0)], Results(tmp_path), engine="ray", address=address, console=QUIET)
+        run_sweep([Square(1.0)], Results(tmp_path), engine="ray", address=address, console=QUIET)
 
 
 def test_nobody_at_the_address(tmp_path):
@@ -97,7 +97,7 @@ def test_nobody_at_the_address(tmp_path):
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     with pytest.raises(ValueError, match=rf"{address} cannot be reached"):
-        run_cells([Square(1.0)], Results(tmp_path), engine="ray", address=address, console=QUIET)
+        run_sweep([Square(1.0)], Results(tmp_path), engine="ray", address=address, console=QUIET)
 
 
 def test_somebody_else_at_the_address(tmp_path):
@@ -106,6 +106,6 @@ def test_somebody_else_at_the_address(tmp_path):
     with socket.create_server(("localhost", 0)) as listener:
         address = f"localhost:{listener.getsockname()[1]}"
         with pytest.raises(ValueError, match=rf"must be that of a Ray cluster, {address}"):
-            run_cells(
+            run_sweep(
                 [Square(1.0)], Results(tmp_path), engine="ray", address=address, console=QUIET
             )

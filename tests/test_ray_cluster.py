@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from adamprox.sweep import Results, run_cells
+from adamprox.sweep import Results, run_sweep
 from adamprox.sweep.ray_cluster import OLDEST_RAY, check_cluster, connected, load
 from experiments.__main__ import main
 from tests.squares import QUIET, Square
@@ -159,7 +159,7 @@ def test_an_old_ray_is_refused_in_a_line_before_anything_is_begun(
         return
     expected = rf"needs Ray {OLDEST_RAY} or newer, .* {version} is installed; run: pip install"
     with pytest.raises(ValueError, match=expected):
-        run_cells([Square(1.0)], Results(tmp_path / "records"), engine="ray", console=QUIET)
+        run_sweep([Square(1.0)], Results(tmp_path / "records"), engine="ray", console=QUIET)
     out = tmp_path / "out"
     assert main(["fig01", "--preset", "smoke", "--engine", "ray", "--out", str(out)]) == 2
     assert re.fullmatch(rf"[^\n]*{expected}[^\n]*\n", capsys.readouterr().err)

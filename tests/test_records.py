@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from adamprox import files
 from adamprox.files import NotAFileError, read_file, write_atomically
-from adamprox.sweep import Results, run_cells
+from adamprox.sweep import Results, run_sweep
 from adamprox.sweep import results as results_module
 from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from experiments.__main__ import main
-from experiments.paper.fig01_quadratics import QuadraticsCell
+from experiments.paper.fig01_quadratics import QuadraticsRun
 from tests.squares import QUIET, Square
 
 NAMES = [
@@ -67,7 +67,7 @@ def test_a_record_that_does_not_read_back_ends_the_command(tmp_path, monkeypatch
 
 
 def test_records_that_vanish_end_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("experiments.__main__.run_cells", lambda cells, results, **_: [])
+    monkeypatch.setattr("experiments.__main__.run_sweep", lambda cells, results, **_: [])
     assert main(["fig01", "--preset", "smoke", "--out", str(tmp_path)]) == 1
     assert "1 records of" in capsys.readouterr().err
 
@@ -209,8 +209,8 @@ def store(path, row):
 
 
 CELLS = [
-    TrainingCell.of(network="mlp", depth=2, train_size=64, epochs=2),
-    QuadraticsCell(steps=3, step_sizes=2),
+    TrainingRun.of(network="mlp", depth=2, train_size=64, epochs=2),
+    QuadraticsRun(steps=3, step_sizes=2),
 ]
 
 
@@ -218,7 +218,7 @@ CELLS = [
 def test_forged_records_without_a_column_or_of_another_type_are_damaged(tmp_path, cell):
     """Their digests are right; only what figures and claims read is missing."""
     results = Results(tmp_path)
-    (whole,) = run_cells([cell], results, workers=0, console=QUIET)
+    (whole,) = run_sweep([cell], results, workers=0, console=QUIET)
     columns = whole.keys() - cell.config().keys() - {"key", "kind", "provenance"}
     columns -= {name for name in columns if name.startswith("zero")}
     for column in sorted(columns):
@@ -282,7 +282,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, name):
     assert results.read(Square(2.0)) is None and results.every("square") == []
     assert results.distrusted([Square(2.0)]) == [results.path(Square(2.0))]
     if name != "a folder":
-        run_cells([Square(2.0)], results, workers=0, console=QUIET)
+        run_sweep([Square(2.0)], results, workers=0, console=QUIET)
         assert results.read(Square(2.0)) is not None and not results.path(Square(2.0)).is_symlink()
 
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from adamprox.data.fingerprints import expected
-from adamprox.sweep import Results, cell_key
+from adamprox.sweep import Results, run_key
 from adamprox.sweep.parquet import decode
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from experiments.runner import settled
 from tools.reproduction import (
     PAGE,
@@ -64,13 +64,13 @@ def test_the_costs_are_those_of_the_records():
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.preset)
 def test_committed_records_are_found_under_their_keys_and_unchanged(run):
     results = Results(run.directory / "records")
-    paths = sorted((results.directory / TrainingCell.kind).glob("*.parquet"))
+    paths = sorted((results.directory / TrainingRun.kind).glob("*.parquet"))
     assert len(paths) == {"reduced": 601, "paper": 3}[run.preset]
     for path in paths:
         row = decode(path.read_bytes())
         del row["digest"]
-        cell = TrainingCell.from_columns(row)
-        assert cell_key(cell) == row["key"] == path.stem and results.path(cell) == path
+        cell = TrainingRun.from_columns(row)
+        assert run_key(cell) == row["key"] == path.stem and results.path(cell) == path
         assert row["data_fingerprint"] == expected(row["dataset"]).fingerprint
         record = results.read(cell)
         assert record is not None and cell.config().items() <= record.items()

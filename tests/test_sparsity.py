@@ -9,8 +9,8 @@ import pytest
 
 from adamprox.models import MLP, ResNet
 from adamprox.models.layers import norm
-from adamprox.sweep import cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import run_key
+from adamprox.training import TrainingRun
 from adamprox.training.recipes import RECIPES
 from adamprox.training.sparsity import zero_shares
 
@@ -98,19 +98,19 @@ def test_mlp_refuses_what_cannot_be(argument):
 )
 def test_cells_refuse_what_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
-        TrainingCell.of(batch_size=64, **options)
+        TrainingRun.of(batch_size=64, **options)
 
 
 def test_keys_of_old_records_are_what_they_were():
-    assert cell_key(TrainingCell()) == "ca768daf6139e9416eca"
-    assert cell_key(TrainingCell.of(batch_norm=True, learning_rate=3e-4)) == "d092248495d515505a85"
+    assert run_key(TrainingRun()) == "ca768daf6139e9416eca"
+    assert run_key(TrainingRun.of(batch_norm=True, learning_rate=3e-4)) == "d092248495d515505a85"
 
 
 def test_l1_and_groups_make_exact_zeros_and_adamw_none():
     """Whole channels only where channels are groups; a network of two small layers."""
     options = {"network": "mlp", "depth": 2, "width": 16, "train_size": 64, "batch_size": 32}
     records = {
-        name: TrainingCell.of(**options, optimizer=name, weight_decay=3e-3, epochs=40,
+        name: TrainingRun.of(**options, optimizer=name, weight_decay=3e-3, epochs=40,
                            evaluate_every=40).run()
         for name in ("adamprox_l1", "adamprox_group", "adamw")
     }  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 
 from adamprox.data import Dataset, MissingDataError, Split, loading
 from adamprox.data.fingerprints import COMMITTED, VARIABLE, check_fingerprint, expected
-from adamprox.sweep import Record, Results, cell_key, run_cells
-from adamprox.training import TrainingCell, copies
+from adamprox.sweep import Record, Results, run_key, run_sweep
+from adamprox.training import TrainingRun, copies
 from adamprox.training.copies import copies_of
 from adamprox.training.options import flag, option, whole
 from adamprox.training.specs import (
@@ -43,19 +43,19 @@ def used(cell):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_option_changes_the_key_and_reaches_training(family):
-    cell = TrainingCell.of(network=family, batch_norm=True)
+    cell = TrainingRun.of(network=family, batch_norm=True)
     specs = (ImageSpec, FAMILIES[family], Method, Schedule)
     others = OTHER | {"depth": DEPTHS[family], "statistics_groups": 2, "batch_norm": False}
     for spec in specs:
         for field in dataclasses.fields(spec):
             other = cell.with_options(**{field.name: others[field.name]})
             assert used(other) != used(cell), field.name
-            assert cell_key(other) != cell_key(cell), field.name
+            assert run_key(other) != run_key(cell), field.name
             if spec is FAMILIES[family]:
                 assert other.network.build(10) != cell.network.build(10), field.name
     for name in ("seed", "init_seed"):
         other = dataclasses.replace(cell, **{name: 1})
-        assert used(other) != used(cell) and cell_key(other) != cell_key(cell)
+        assert used(other) != used(cell) and run_key(other) != run_key(cell)
 
 
 class Linear(nn.Module):
@@ -80,16 +80,16 @@ class LinearSpec(NetworkSpec):
 
 
 def test_a_new_network_with_a_new_option_trains_and_leaves_other_keys_alone(monkeypatch):
-    before = TrainingCell(), cell_key(TrainingCell())
+    before = TrainingRun(), run_key(TrainingRun())
     with pytest.raises(
         ValueError, match="network must be one of resnet, densenet, mlp, got linear"
     ):
-        TrainingCell(network=LinearSpec())
+        TrainingRun(network=LinearSpec())
     monkeypatch.setitem(FAMILIES, "linear", LinearSpec)
-    assert cell_key(before[0]) == before[1] and before[0].config()["bias"] is True
-    with_bias = TrainingCell.of(network="linear", train_size=64)
+    assert run_key(before[0]) == before[1] and before[0].config()["bias"] is True
+    with_bias = TrainingRun.of(network="linear", train_size=64)
     without = with_bias.with_options(bias=False)
-    assert cell_key(with_bias) != cell_key(without)
+    assert run_key(with_bias) != run_key(without)
     assert with_bias.run()["parameters_digest"] != without.run()["parameters_digest"]
     params = without.network.build(3).init(jax.random.key(0), np.zeros((1, 2, 2, 1)))["params"]
     assert params["Dense_0"].keys() == {"kernel"}
@@ -97,7 +97,7 @@ def test_a_new_network_with_a_new_option_trains_and_leaves_other_keys_alone(monk
         "batch_norm must be left out for network linear, got True; it is an option of resnet, d"
     )
     with pytest.raises(ValueError, match=message):
-        TrainingCell.of(network="linear", batch_norm=True)
+        TrainingRun.of(network="linear", batch_norm=True)
 
 
 @pytest.mark.parametrize(
@@ -117,23 +117,23 @@ def test_a_new_network_with_a_new_option_trains_and_leaves_other_keys_alone(monk
 )  # fmt: skip
 def test_options_that_nothing_uses_are_refused_in_one_line(options, message):
     with pytest.raises(ValueError, match=message) as caught:
-        TrainingCell.of(**options)
+        TrainingRun.of(**options)
     assert "\n" not in str(caught.value)
 
 
 def test_flat_options_and_specs_make_equal_runs():
-    flat = TrainingCell.of(network="mlp", depth=3, width=16, train_size=8, epochs=4, seed=2)
-    nested = TrainingCell(
+    flat = TrainingRun.of(network="mlp", depth=3, width=16, train_size=8, epochs=4, seed=2)
+    nested = TrainingRun(
         network=MLPSpec(depth=3, width=16),
         images=ImageSpec(train_size=8),
         schedule=Schedule(epochs=4),
         seed=2,
     )
-    assert flat == nested == TrainingCell.from_columns(flat.config()) == flat.with_options(seed=2)
+    assert flat == nested == TrainingRun.from_columns(flat.config()) == flat.with_options(seed=2)
     other = flat.with_options(network="resnet", depth=8)
     assert (other.network, other.schedule) == (ResNetSpec(depth=8), flat.schedule)
     with pytest.raises(ValueError, match="network must be of type NetworkSpec, got mlp"):
-        TrainingCell(network="mlp")  # pyright: ignore[reportArgumentType]
+        TrainingRun(network="mlp")  # pyright: ignore[reportArgumentType]
     assert DenseNetSpec().depth == 100 and whole(1)("n", np.int64(3)) == 3
 
 
@@ -144,12 +144,12 @@ def no_data(tmp_path, monkeypatch):
 
 
 def test_a_run_and_its_key_need_no_data_and_training_says_what_is_missing(no_data, tmp_path):
-    cell = TrainingCell.of(dataset="cifar10", image_size=8, validation_size=5000, depth=20)
-    assert cell.config()["data_fingerprint"] == "9b57214e7dd48f86" and len(cell_key(cell)) == 20
+    cell = TrainingRun.of(dataset="cifar10", image_size=8, validation_size=5000, depth=20)
+    assert cell.config()["data_fingerprint"] == "9b57214e7dd48f86" and len(run_key(cell)) == 20
     assert cell.images.expected.train == 45_000
     assert cell.images.expected.image_shape == (8, 8, 3)
     with pytest.raises(MissingDataError, match="cifar10 is not prepared"):
-        run_cells([cell], Results(tmp_path / "records"), workers=0, console=QUIET)
+        run_sweep([cell], Results(tmp_path / "records"), workers=0, console=QUIET)
     assert not list(tmp_path.iterdir())
 
 
@@ -162,9 +162,9 @@ def test_a_run_and_its_key_need_no_data_and_training_says_what_is_missing(no_dat
     ],
 )
 def test_sizes_are_compared_with_the_data_before_anything_is_written(tmp_path, options, message):
-    cells = [TrainingCell.of(depth=8), TrainingCell.of(depth=8, **options)]
+    cells = [TrainingRun.of(depth=8), TrainingRun.of(depth=8, **options)]
     with pytest.raises(ValueError, match=message):
-        run_cells(cells, Results(tmp_path), workers=0, console=QUIET)
+        run_sweep(cells, Results(tmp_path), workers=0, console=QUIET)
     assert not list(tmp_path.iterdir())
 
 
@@ -179,8 +179,8 @@ def test_another_copy_of_a_data_set_is_refused_until_it_is_named(monkeypatch):
     data = copy_of_cifar10()
     monkeypatch.setattr(loading, "is_prepared", lambda _: True)
     monkeypatch.setattr(loading, "_prepared", lambda *_: data)
-    cell, digits = TrainingCell.of(dataset="cifar10", train_size=2), TrainingCell()
-    keys = cell_key(cell), cell_key(digits)
+    cell, digits = TrainingRun.of(dataset="cifar10", train_size=2), TrainingRun()
+    keys = run_key(cell), run_key(digits)
     name = f"{VARIABLE}=cifar10={data.fingerprint}"
     message = (
         f"cifar10 must have the fingerprint 9b57214e7dd48f86, got .*{data.fingerprint}.*{name}$"
@@ -190,7 +190,7 @@ def test_another_copy_of_a_data_set_is_refused_until_it_is_named(monkeypatch):
     monkeypatch.setenv(*name.split("=", 1))
     cell.check()
     assert cell.config()["data_fingerprint"] == data.fingerprint
-    assert cell_key(cell) != keys[0] and cell_key(digits) == keys[1]
+    assert run_key(cell) != keys[0] and run_key(digits) == keys[1]
     assert expected("cifar10").train == 50_000 and expected("cifar100") == COMMITTED["cifar100"]
     monkeypatch.setenv(VARIABLE, "cifar100=0123456789abcdef")
     with pytest.raises(ValueError, match=rf"{name},cifar100=0123456789abcdef$"):
@@ -204,7 +204,7 @@ def test_another_copy_of_a_data_set_is_refused_until_it_is_named(monkeypatch):
 def test_a_directory_of_records_stays_with_its_copy_of_the_data(monkeypatch, tmp_path):
     """The copy of its records counts, else the prepared one, else that of the committed records."""
     committed, prepared, recorded = COMMITTED["cifar10"].fingerprint, "a" * 16, "b" * 16
-    run, results = TrainingCell.of(dataset="cifar10"), Results(tmp_path)
+    run, results = TrainingRun.of(dataset="cifar10"), Results(tmp_path)
 
     def named():
         with copies_of([run], results):
@@ -222,7 +222,7 @@ def test_a_directory_of_records_stays_with_its_copy_of_the_data(monkeypatch, tmp
 
 
 def test_a_record_is_a_mapping_that_nothing_changes_with_names_for_what_is_read_often():
-    columns = TrainingCell.of(depth=8, seed=3).config() | {
+    columns = TrainingRun.of(depth=8, seed=3).config() | {
         "key": "0f", "kind": "training", "epoch": [1, 2], "diverged_step": 7, "seconds": 1.5,
         "final_test_error": None, "final_validation_error": None, "provenance": '{"commit": "abc"}',
     }  # fmt: skip
@@ -240,6 +240,6 @@ def test_a_record_is_a_mapping_that_nothing_changes_with_names_for_what_is_read_
 
 
 def test_runs_share_a_program_that_differ_in_what_is_not_compiled():
-    cell = TrainingCell.of(depth=8)
+    cell = TrainingRun.of(depth=8)
     other = cell.with_options(learning_rate=0.1, weight_decay=1.0, epochs=9, seed=3)
     assert cell.program == other.program == Program(network=ResNetSpec(depth=8))

@@ -16,17 +16,17 @@ import jax
 import pytest
 from rich.console import Console
 
-from adamprox.sweep import LostCellsError, Results, cell_key, run_cells
+from adamprox.sweep import LostRunsError, Results, run_key, run_sweep
 from adamprox.sweep.local import run_local
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from tests.squares import QUIET, Fatal, Square, table
 
 
 def test_every_cell_has_one_record_in_order(tmp_path):
     cells = [Square(3.0), Square(1.0), Square(3.0), Square(2.0)]
-    records = run_cells(cells, Results(tmp_path), workers=0, console=QUIET)
+    records = run_sweep(cells, Results(tmp_path), workers=0, console=QUIET)
     assert [r["square"] for r in records] == [9, 1, 4]
     assert json.loads(records[0]["provenance"])["jax"] and records[0]["list"] == [None, 1.5]
     assert sorted(p.suffix for p in tmp_path.rglob("*.*")) == [".parquet"] * 3
@@ -34,16 +34,16 @@ def test_every_cell_has_one_record_in_order(tmp_path):
 
 def test_done_cells_are_not_run_again_and_new_ones_are(tmp_path):
     results = Results(tmp_path)
-    run_cells([Square(2.0)], results, workers=0, console=QUIET)
+    run_sweep([Square(2.0)], results, workers=0, console=QUIET)
     stamp = results.path(Square(2.0)).stat().st_mtime_ns
-    run_cells([Square(2.0), Square(5.0)], results, workers=0, console=QUIET)
+    run_sweep([Square(2.0), Square(5.0)], results, workers=0, console=QUIET)
     assert results.path(Square(2.0)).stat().st_mtime_ns == stamp
     assert results.read(Square(5.0)) is not None
 
 
 def test_what_is_left_of_a_cell_that_has_a_record_is_removed(tmp_path):
     results = Results(tmp_path)
-    run_cells([Square(2.0)], results, workers=0, console=QUIET)
+    run_sweep([Square(2.0)], results, workers=0, console=QUIET)
     done, unfinished = results.scratch(Square(2.0)), results.scratch(Square(3.0))
     for scratch in (done, unfinished):  # killed after its record, or before
         scratch.mkdir(parents=True)
@@ -56,7 +56,7 @@ def test_what_is_left_of_a_cell_that_has_a_record_is_removed(tmp_path):
 
 
 def test_any_change_of_configuration_is_another_cell():
-    base = TrainingCell()
+    base = TrainingRun()
     others = {"densenet": {"growth_rate": 24}, "mlp": {"width": 64}}
     changes = {
         "image_size": 4, "train_size": 100, "validation_size": 50, "validation_seed": 1, "augment": True,
@@ -66,22 +66,22 @@ def test_any_change_of_configuration_is_another_cell():
         "evaluate_train": True,
     }  # fmt: skip
     more = {"dataset", "network", "statistics_groups", "growth_rate", "width"}
-    assert {*changes, *more} == TrainingCell.defaults().keys()
+    assert {*changes, *more} == TrainingRun.defaults().keys()
     cells = [base, *(base.with_options(**{k: v}) for k, v in changes.items())]
     for network, options in others.items():
-        other = TrainingCell.of(network=network)
+        other = TrainingRun.of(network=network)
         cells += [other, other.with_options(**options)]
     cells += [
         base.with_options(dataset="cifar10"),
         base.with_options(batch_norm=True, statistics_groups=2),
     ]
-    assert len(set(map(cell_key, cells))) == len(cells)
+    assert len(set(map(run_key, cells))) == len(cells)
 
 
 def test_a_new_option_leaves_old_records_alone(tmp_path):
     """A record is still found when its cells have got an option whose default is what they did."""
     old, results = Square(3.0), Results(tmp_path)
-    run_cells([old], results, workers=0, console=QUIET)
+    run_sweep([old], results, workers=0, console=QUIET)
     younger = dataclasses.make_dataclass(
         "Square", [("option", int, 7)], bases=(Square,), frozen=True
     )
@@ -92,7 +92,7 @@ def test_a_new_option_leaves_old_records_alone(tmp_path):
 
 def test_a_changed_default_is_not_mistaken_for_the_old_one(tmp_path):
     results = Results(tmp_path)
-    run_cells([Square(3.0)], results, workers=0, console=QUIET)
+    run_sweep([Square(3.0)], results, workers=0, console=QUIET)
     changed = dataclasses.make_dataclass(
         "Square", [("seconds", float, 9.0)], bases=(Square,), frozen=True
     )
@@ -124,15 +124,15 @@ class Pair(Square):
 
 def test_a_device_takes_several_cells_at_once_if_they_fit(tmp_path):
     cells = [Pair(float(n)) for n in (1, 2, 3, 4, 5)]
-    records = run_cells(cells, Results(tmp_path), workers=0, console=QUIET)
+    records = run_sweep(cells, Results(tmp_path), workers=0, console=QUIET)
     assert [r["square"] for r in records] == [1, 4, 9, 16, 25]
     assert [r.get("beside") for r in records] == [2, 2, 2, 2, 1]
 
 
 def test_a_change_of_the_code_makes_new_cells(monkeypatch):
-    before = cell_key(Square(1.0))
+    before = run_key(Square(1.0))
     monkeypatch.setattr(Square, "version", 2)
-    assert cell_key(Square(1.0)) != before
+    assert run_key(Square(1.0)) != before
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
@@ -147,7 +147,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_few_long_cells_of_one_program_are_shared_once_their_times_are_known(tmp_path):
     cells = [Square(float(n), 0.5) for n in range(0, 16, 2)]
-    records = run_cells(cells, Results(tmp_path), workers=2, console=QUIET)
+    records = run_sweep(cells, Results(tmp_path), workers=2, console=QUIET)
     assert len({record["process"] for record in records}) == 2
 
 
@@ -163,7 +163,7 @@ def test_another_worker_compiles_only_what_it_would_not_come_too_late_for():
 
 def test_workers_are_processes_and_keep_their_programs(tmp_path):
     cells = [Square(float(n), 0.05) for n in range(8)]
-    records = run_cells(cells, Results(tmp_path), workers=2, console=QUIET)
+    records = run_sweep(cells, Results(tmp_path), workers=2, console=QUIET)
     assert [r["square"] for r in records] == [n * n for n in range(8)]
     processes = {r["number"]: r["process"] for r in records}
     assert os.getpid() not in processes.values() and len(set(processes.values())) == 2
@@ -171,7 +171,7 @@ def test_workers_are_processes_and_keep_their_programs(tmp_path):
 
 def test_a_killed_worker_costs_only_its_cell_which_is_run_again(tmp_path):
     cells = [Fatal(float(n), deaths=n % 3) for n in range(4)]
-    records = run_cells(cells, Results(tmp_path), workers=2, console=QUIET)
+    records = run_sweep(cells, Results(tmp_path), workers=2, console=QUIET)
     assert [r["square"] for r in records] == [n * n for n in range(4)]
     assert list((tmp_path / "unfinished").iterdir()) == []
 
@@ -179,8 +179,8 @@ def test_a_killed_worker_costs_only_its_cell_which_is_run_again(tmp_path):
 def test_a_cell_that_kills_every_worker_is_named_when_the_others_are_done(tmp_path):
     cells = [Fatal(0.0, deaths=99), *(Fatal(float(n)) for n in range(1, 4))]
     results = Results(tmp_path)
-    with pytest.raises(LostCellsError, match=r"1 runs killed .* 3 times .*number=0\.0"):
-        run_cells(cells, results, workers=1, console=QUIET)
+    with pytest.raises(LostRunsError, match=r"1 runs killed .* 3 times .*number=0\.0"):
+        run_sweep(cells, results, workers=1, console=QUIET)
     assert len(results.read_all(cells)) == 3
     assert len(list(results.scratch(cells[0]).iterdir())) == 3
 
@@ -188,9 +188,9 @@ def test_a_cell_that_kills_every_worker_is_named_when_the_others_are_done(tmp_pa
 def test_workers_that_cannot_start_end_the_sweep(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
-        "from adamprox.sweep import Results, run_cells\n"
+        "from adamprox.sweep import Results, run_sweep\n"
         "from tests.squares import QUIET, Square\n"
-        f"run_cells([Square(1.0)], Results({str(tmp_path)!r}), workers=1, console=QUIET)\n"
+        f"run_sweep([Square(1.0)], Results({str(tmp_path)!r}), workers=1, console=QUIET)\n"
     )
     root = pathlib.Path(__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -220,7 +220,7 @@ def test_two_sweeps_into_one_directory_share_the_cells(tmp_path, workers):
 
     def sweep(number):
         console = Console(quiet=True)  # its own, as two processes have
-        tables[number] = run_cells(cells, Results(tmp_path), workers=workers, console=console)
+        tables[number] = run_sweep(cells, Results(tmp_path), workers=workers, console=console)
 
     threads = [threading.Thread(target=sweep, args=(number,)) for number in range(2)]
     for thread in threads:
@@ -253,7 +253,7 @@ def test_the_claim_of_a_killed_process_ends_with_it(tmp_path):
 @pytest.mark.slow
 def test_ten_killed_workers_leave_no_trace(tmp_path):
     cells = [Square(float(n), 0.05) for n in range(40)]
-    expected = run_cells(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
+    expected = run_sweep(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
     results, finished = Results(tmp_path / "killed"), []
     for record in run_local(cells, results, 2):
         finished.append(record["key"])
@@ -278,7 +278,7 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(tmp_path):
     assert 20 <= len(files()) <= 30
     assert subprocess.run(command, cwd=root, timeout=100).returncode == 0
     cells = [Square(float(n), 0.2) for n in range(30)]
-    expected = run_cells(cells, Results(tmp_path / "whole"), workers=2, console=QUIET)
+    expected = run_sweep(cells, Results(tmp_path / "whole"), workers=2, console=QUIET)
     assert table(Results(tmp_path).read_all(cells)) == table(expected)
     assert len(files()) == 2 * 30
 
@@ -290,7 +290,7 @@ def test_groups_are_divided_over_all_devices(run_with_devices, tmp_path):
 @pytest.mark.parametrize("workers", [-1, 1.5, "2", True])
 def test_numbers_of_workers_are_checked(tmp_path, workers):
     with pytest.raises(ValueError, match="workers must be a whole number >= 0 or None, got"):
-        run_cells([Square(1.0)], Results(tmp_path), workers=workers, console=QUIET)
+        run_sweep([Square(1.0)], Results(tmp_path), workers=workers, console=QUIET)
     assert not list(tmp_path.iterdir())
 
 
@@ -304,15 +304,15 @@ class Broken(Square):
 
 def test_a_cell_that_raises_is_named(tmp_path):
     with pytest.raises(RuntimeError, match="boom") as caught:
-        run_cells([Broken(7.0)], Results(tmp_path), workers=1, console=QUIET)
+        run_sweep([Broken(7.0)], Results(tmp_path), workers=1, console=QUIET)
     assert any("number=7.0" in note for note in caught.value.__notes__)
 
 
 def test_engines_have_names(tmp_path):
     with pytest.raises(ValueError, match="engine must be one of local, ray, got 'slurm'"):
-        run_cells([Square(1.0)], Results(tmp_path), engine="slurm", console=QUIET)
+        run_sweep([Square(1.0)], Results(tmp_path), engine="slurm", console=QUIET)
     with pytest.raises(ValueError, match=r"address needs the engine ray.*'auto'"):
-        run_cells([Square(1.0)], Results(tmp_path), address="auto", console=QUIET)
+        run_sweep([Square(1.0)], Results(tmp_path), address="auto", console=QUIET)
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
@@ -350,6 +350,6 @@ def test_a_terminal_is_shown_what_is_finished(tmp_path):
         return "the view"
 
     cells = [Square(float(n)) for n in range(3)]
-    run_cells(cells[:1], Results(tmp_path), workers=0, view=view, console=QUIET)
-    run_cells(cells, Results(tmp_path), workers=0, view=view, console=console)
+    run_sweep(cells[:1], Results(tmp_path), workers=0, view=view, console=QUIET)
+    run_sweep(cells, Results(tmp_path), workers=0, view=view, console=console)
     assert seen[-2:] == [(3, 2), (3, 3)] and "the view" in console.file.getvalue()

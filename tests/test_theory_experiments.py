@@ -9,9 +9,9 @@ import pytest
 from adamprox.problems import descent_calls, quadratic
 from adamprox.report.claims import Verdict
 from adamprox.report.page import save_figures
-from adamprox.sweep import cell_key
-from adamprox.training.sharded_run import ShardedCell
-from experiments.paper.theorem3 import RestartsCell
+from adamprox.sweep import run_key
+from adamprox.training.sharded_run import ShardedRun
+from experiments.paper.theorem3 import RestartsRun
 from experiments.presets import protocol
 from tests.studies import claims, figures, runs
 
@@ -22,7 +22,7 @@ def synthetic(name, columns, wanted=DEMO, known=()):
     """Records of the demo's cells whose results are a function of the cell."""
     return [
         {
-            **cell.config(), "key": cell_key(cell), "kind": cell.kind, "test_examples": 1285,
+            **cell.config(), "key": run_key(cell), "kind": cell.kind, "test_examples": 1285,
             "diverged_step": 0, "train_error": [0.9, 0.1], **columns(cell),
         }
         for cell in runs(name, wanted, known)
@@ -35,8 +35,8 @@ def verdicts(name, records):
 
 def test_theorem3_holds_and_can_fail(tmp_path):
     """A small problem, in full; then with counts that grow with κ, and distances above the bound."""
-    cell = RestartsCell(condition_numbers=(1.0, 1e3, 1e8), dimension=2, rounds=8, goal=5)
-    record = {**cell.config(), **cell.run(), "key": cell_key(RestartsCell())}
+    cell = RestartsRun(condition_numbers=(1.0, 1e3, 1e8), dimension=2, rounds=8, goal=5)
+    record = {**cell.config(), **cell.run(), "key": run_key(RestartsRun())}
     assert verdicts("theorem3", [record]) == [Verdict.REPRODUCED, Verdict.REPRODUCED]
     assert record["rotated_calls"][0] and record["rotated_calls"][-1] is None
     save_figures(figures("theorem3", DEMO, [record]), tmp_path)
@@ -227,7 +227,7 @@ def test_nothing_is_claimed_at_smoke():
 
 def test_a_batch_on_real_shards_gives_the_losses_of_one_device():
     """A process of its own with two devices; a small network, for the time it compiles."""
-    record = ShardedCell(devices=(1, 2), network="mlp", depth=2, train_size=70).run()
+    record = ShardedRun(devices=(1, 2), network="mlp", depth=2, train_size=70).run()
     one, two = np.asarray(record["train_losses"])
     np.testing.assert_allclose(two, one, rtol=1e-5)
     assert one[-1] < one[0]
@@ -235,5 +235,5 @@ def test_a_batch_on_real_shards_gives_the_losses_of_one_device():
 
 @pytest.mark.slow
 def test_a_residual_network_on_real_shards():
-    one, eight = np.asarray(ShardedCell().run()["train_losses"])
+    one, eight = np.asarray(ShardedRun().run()["train_losses"])
     np.testing.assert_allclose(eight, one, rtol=1e-4)

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 import adamprox
-from adamprox.sweep import cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import run_key
+from adamprox.training import TrainingRun
 from adamprox.training.forgetting import restart_once
 from adamprox.training.loop import classic_random, train
 from adamprox.training.program import compile_program
@@ -87,7 +87,7 @@ def test_one_compilation_serves_thirty_cells():
 
 
 def test_a_key_has_one_result_whatever_types_are_the_default():
-    cell = TrainingCell.of(**SMALL)
+    cell = TrainingRun.of(**SMALL)
     with jax.enable_x64(True):
         wide = cell.run()
     assert wide["parameters_digest"] == cell.run()["parameters_digest"]
@@ -104,13 +104,13 @@ def test_a_key_has_one_result_whatever_types_are_the_default():
     ],
 )
 def test_equal_cells_have_one_key_whatever_type_a_number_came_in(given, plain):
-    one, other = (TrainingCell.of(**{**SMALL, **options}) for options in (given, plain))
-    assert one == other and cell_key(one) == cell_key(other)
+    one, other = (TrainingRun.of(**{**SMALL, **options}) for options in (given, plain))
+    assert one == other and run_key(one) == run_key(other)
 
 
 def test_a_batch_larger_than_the_training_set_is_the_training_set():
     large, whole = (
-        TrainingCell.of(**{**SMALL, "batch_size": size}, epochs=3).run() for size in (128, 70)
+        TrainingRun.of(**{**SMALL, "batch_size": size}, epochs=3).run() for size in (128, 70)
     )
     assert large["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-5)
 
@@ -181,7 +181,7 @@ def test_divergence_ends_the_cell_at_its_step():
     assert history[-1].diverged_step > 0 and len(history) < 4
     assert all(r.diverged_step == 0 for r in history[:-1])
     small = {**SMALL, "network": "resnet", "depth": 8}
-    record = TrainingCell.of(**small, epochs=4, learning_rate=9e5, weight_decay=0.0).run()
+    record = TrainingRun.of(**small, epochs=4, learning_rate=9e5, weight_decay=0.0).run()
     assert record["final_test_error"] is None and record["diverged_step"] > 0
 
 
@@ -217,10 +217,10 @@ def test_histograms_count_every_parameter_at_the_first_step_of_an_epoch():
 )
 def test_bad_cells_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
-        TrainingCell.of(**{field: value}).check()
+        TrainingRun.of(**{field: value}).check()
 
 
 def test_a_training_set_too_small_for_what_validation_leaves_says_so():
     message = r"train_size must be in 1 … 63 \(what a validation_size of 449 leaves\), got 256"
     with pytest.raises(ValueError, match=message):
-        TrainingCell.of(train_size=256, validation_size=449).check()
+        TrainingRun.of(train_size=256, validation_size=449).check()

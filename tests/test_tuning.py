@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from adamprox.report.claims import estimate, gap
-from adamprox.sweep import Record, cell_key
+from adamprox.sweep import Record, run_key
 from experiments.grid import Grid, extend, neighbor
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Network, Records
@@ -48,11 +48,11 @@ def complete(method, error, protocol=PROTOCOL):
     while True:
         known = {r["key"] for r in records}
         done = tuned(method, records, protocol)
-        new = [c for c in done.runs if cell_key(c) not in known]
+        new = [c for c in done.runs if run_key(c) not in known]
         if not new:
             return done, records, rounds
         rounds += 1
-        records += [{**c.config(), "key": cell_key(c), "final_test_error": error(c)} for c in new]
+        records += [{**c.config(), "key": run_key(c), "final_test_error": error(c)} for c in new]
 
 
 def bowl(best_alpha, best_decay):

@@ -10,8 +10,8 @@ import pytest
 
 from adamprox.report.budget import expected_best
 from adamprox.report.claims import Verdict, percent
-from adamprox.sweep import Record, cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import Record, run_key
+from adamprox.training import TrainingRun
 from experiments.grid import Grid
 from experiments.presets import PRESETS
 from experiments.protocol import Network
@@ -31,14 +31,14 @@ def finished(name, error, protocol=DEMO, histogram=lambda cell: WIDE):
     records = []
     while True:
         known = {r["key"] for r in records}
-        cells = {cell_key(c): c for c in runs(name, protocol, records)}
+        cells = {run_key(c): c for c in runs(name, protocol, records)}
         new = [c for key, c in cells.items() if key not in known]
         if not new:
             return records
         records += [
             {
                 **c.config(),
-                "key": cell_key(c),
+                "key": run_key(c),
                 "final_test_error": error(c),
                 "final_validation_error": None,
                 "test_examples": 1285,
@@ -386,7 +386,7 @@ def test_judging_makes_each_run_at_most_twice_and_tunes_each_method_once(monkeyp
     """Configurations and grid searches cost more than the statistics on them."""
     records = finished("fig03", bowl)
     made, tuned = collections.Counter(), []
-    check, tune = TrainingCell.__post_init__, Tuned.__init__
+    check, tune = TrainingRun.__post_init__, Tuned.__init__
 
     def counted(run):
         check(run)
@@ -396,7 +396,7 @@ def test_judging_makes_each_run_at_most_twice_and_tunes_each_method_once(monkeyp
         tune(self, *arguments)
         tuned.append(self)
 
-    monkeypatch.setattr(TrainingCell, "__post_init__", counted)
+    monkeypatch.setattr(TrainingRun, "__post_init__", counted)
     monkeypatch.setattr(Tuned, "__init__", noted)
     assert len(claims("fig03", DEMO, records)) == 3
     assert len(made) == len(records) == 39 and max(made.values()) <= 2

@@ -13,7 +13,7 @@ from adamprox.files import write_atomically
 from adamprox.report import Claim
 from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from experiments.presets import protocol
 from experiments.protocol import Experiment, Protocol
 from experiments.registry import EXPERIMENTS, find
@@ -68,7 +68,7 @@ class Run(NamedTuple):
     @property
     def records(self) -> list[Record]:
         """Records of all its training runs."""
-        return Results(self.directory / "records").every(TrainingCell.kind)
+        return Results(self.directory / "records").every(TrainingRun.kind)
 
     @property
     def claims(self) -> list[tuple[str, Claim]]:

@@ -10,7 +10,7 @@ from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, estimate, gap, percent, select
 from adamprox.sweep import Record
 from adamprox.sweep.provenance import origin
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from adamprox.training.cost import in_words, reckoned
 from experiments.claims import by_margin
 from experiments.registry import EXPERIMENTS
@@ -162,7 +162,7 @@ def cost_table(records: Sequence[Record]) -> str:
             network += f", {record['epochs']} epochs"
             kinds.setdefault(network, []).append(record)
     for network, own in kinds.items():
-        cell = TrainingCell.from_columns(own[0])
+        cell = TrainingRun.from_columns(own[0])
         low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
         took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
         rows.append(f"| {network} | {len(own)} | {reckoned(cell):.3g} | {took} |")

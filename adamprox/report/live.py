@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from adamprox.report.claims import compact
-from adamprox.sweep import Cell, Record, cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import Record, Run, run_key
+from adamprox.training import TrainingRun
 
 _SHOWN = 6  # grids that fit on a screen
 
 
-def live_grids(cells: Sequence[Cell], records: Sequence[Record]) -> RenderableType:
+def live_grids(cells: Sequence[Run], records: Sequence[Record]) -> RenderableType:
     """Return test errors in percent over (λ, α), a table for each grid, unfinished grids first.
 
     Args:
@@ -22,16 +22,16 @@ def live_grids(cells: Sequence[Cell], records: Sequence[Record]) -> RenderableTy
       records: Records of finished runs.
     """
     errors = {record["key"]: record.get("final_test_error", "") for record in records}
-    grids: dict[tuple, list[TrainingCell]] = {}
+    grids: dict[tuple, list[TrainingRun]] = {}
     for cell in cells:
-        if isinstance(cell, TrainingCell) and cell.seed == cell.init_seed == 0:
+        if isinstance(cell, TrainingRun) and cell.seed == cell.init_seed == 0:
             grids.setdefault(_grid(cell), []).append(cell)
-    finished = {name: all(cell_key(c) in errors for c in grid) for name, grid in grids.items()}
+    finished = {name: all(run_key(c) in errors for c in grid) for name, grid in grids.items()}
     names = sorted(grids, key=lambda name: finished[name])  # stable: keeps the order otherwise
     return Columns([_table(name, grids[name], errors) for name in names[:_SHOWN]], padding=(0, 3))
 
 
-def _grid(cell: TrainingCell) -> tuple:
+def _grid(cell: TrainingRun) -> tuple:
     config = cell.config()
     norm = " BN" if config["batch_norm"] else ""
     network = f"{config['network']}-{config['depth']}{norm}"
@@ -39,11 +39,11 @@ def _grid(cell: TrainingCell) -> tuple:
     return cell.optimizer, network, cell.loss_multiplier
 
 
-def _table(name: tuple, grid: Sequence[TrainingCell], errors: dict[str, object]) -> Table:
+def _table(name: tuple, grid: Sequence[TrainingRun], errors: dict[str, object]) -> Table:
     optimizer, network, multiplier = name
     times = f", loss × {multiplier:g}" if multiplier != 1 else ""
     table = Table("α \\ λ", title=f"{optimizer}, {network}{times}", title_style="bold", box=None)
-    at = {(cell.learning_rate, cell.weight_decay): cell_key(cell) for cell in grid}
+    at = {(cell.learning_rate, cell.weight_decay): run_key(cell) for cell in grid}
     decays = sorted({cell.weight_decay for cell in grid})
     for decay in decays:
         table.add_column(compact(decay), justify="right")

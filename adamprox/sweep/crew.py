@@ -16,11 +16,11 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from adamprox.interruption import OutOfTimeError
-from adamprox.sweep.cells import Cell, cell_key, describe
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Columns, Results
+from adamprox.sweep.runs import Run, describe, run_key
 
 _TRIES = 3
 """Number of workers that one run may kill before it is lost, and of failed starts per worker."""
@@ -42,7 +42,7 @@ class WorkerDiedError(Exception):
     """The process of a run died."""
 
 
-class LostCellsError(ChildProcessError):
+class LostRunsError(ChildProcessError):
     """Runs have no record because their workers died; all others are done."""
 
 
@@ -58,7 +58,7 @@ class Crew(Protocol):
         """Start a worker at a place from 0 to ``size`` - 1; return it and a handle."""
         ...
 
-    def submit(self, worker: Any, cell: Cell, scratch: pathlib.Path) -> Hashable:
+    def submit(self, worker: Any, cell: Run, scratch: pathlib.Path) -> Hashable:
         """Make ``worker`` execute `compute`; return the handle."""
         ...
 
@@ -75,7 +75,7 @@ class Crew(Protocol):
         ...
 
 
-def compute(cell: Cell, scratch: pathlib.Path | None) -> tuple[Columns, Columns]:
+def compute(cell: Run, scratch: pathlib.Path | None) -> tuple[Columns, Columns]:
     """What a worker does: the columns of the record, and their provenance."""
     return cell.run(scratch), provenance()
 
@@ -84,7 +84,7 @@ class _Job(NamedTuple):
     """Current work of a worker; ``cell`` is None while the worker starts."""
 
     place: int
-    cell: Cell | None = None
+    cell: Run | None = None
     claim: contextlib.ExitStack = contextlib.ExitStack()
     compiles: bool = False
     began: float = 0.0
@@ -93,7 +93,7 @@ class _Job(NamedTuple):
 class _Sweep:
     """The state of one sweep."""
 
-    def __init__(self, cells: Sequence[Cell], results: Results, crew: Crew):
+    def __init__(self, cells: Sequence[Run], results: Results, crew: Crew):
         self.waiting, self.elsewhere = list(cells), []
         self.results, self.crew = results, crew
         self.workers: dict[int, Any] = {}
@@ -102,7 +102,7 @@ class _Sweep:
         self.free: list[int] = []
         self.jobs: dict[Hashable, _Job] = {}
         self.deaths: collections.Counter[str] = collections.Counter()
-        self.lost: list[Cell] = []
+        self.lost: list[Run] = []
         self.has_waited = False
         self.false_starts = 0
         self.allowed_false_starts = _TRIES * crew.size
@@ -121,7 +121,7 @@ class _Sweep:
             if deadline is not None and time.monotonic() > deadline:
                 raise OutOfTimeError
         if self.lost:
-            raise LostCellsError(_lost_message(self.lost))
+            raise LostRunsError(_lost_message(self.lost))
 
     def start(self, place: int) -> None:
         self.workers[place], ready = self.crew.start(place)
@@ -150,7 +150,7 @@ class _Sweep:
                 self.submit(place, cell, claim)
         self.free += resting
 
-    def choose(self, place: int) -> Cell | None:
+    def choose(self, place: int) -> Run | None:
         """Choose a run with a program that this worker has compiled, or one that pays to compile.
 
         A program that no worker has compiled comes next, then one with many waiting runs.
@@ -168,7 +168,7 @@ class _Sweep:
         )
         return next(ours, None) or next(fresh, None) or next(paying, None)
 
-    def submit(self, place: int, cell: Cell, claim: contextlib.ExitStack) -> None:
+    def submit(self, place: int, cell: Run, claim: contextlib.ExitStack) -> None:
         compiles = cell.program not in self.compiled[place]
         self.compiled[place].add(cell.program)
         handle = self.crew.submit(self.workers[place], cell, self.results.scratch(cell))
@@ -206,16 +206,16 @@ class _Sweep:
         if record is not None:
             yield record
 
-    def replace(self, place: int, cell: Cell | None) -> None:
+    def replace(self, place: int, cell: Run | None) -> None:
         """Replace a dead worker, and queue its run again after the others."""
         self.crew.stop(self.workers.pop(place))
         if cell is None:
             self.false_starts += 1
             if self.false_starts >= self.allowed_false_starts:
-                raise LostCellsError(CANNOT_START)
+                raise LostRunsError(CANNOT_START)
         else:
-            self.deaths[cell_key(cell)] += 1
-            final = self.deaths[cell_key(cell)] >= _TRIES
+            self.deaths[run_key(cell)] += 1
+            final = self.deaths[run_key(cell)] >= _TRIES
             (self.lost if final else self.waiting).append(cell)
             _log.warning(
                 "a worker died during %s%s", describe(cell), "" if final else "; run again"
@@ -230,7 +230,7 @@ class _Sweep:
 
 
 def dispatch(
-    cells: Sequence[Cell], results: Results, crew: Crew, deadline: float | None = None
+    cells: Sequence[Run], results: Results, crew: Crew, deadline: float | None = None
 ) -> Iterator[Record]:
     """Execute ``cells`` on a crew and yield their records, each after it is on disk.
 
@@ -238,7 +238,7 @@ def dispatch(
       OutOfTimeError: The deadline, by `time.monotonic`, has passed; the next sweep continues
         unfinished runs from their last checkpoints.
       KeyboardInterrupt: Ctrl-C or SIGTERM arrived; the workers are stopped.
-      LostCellsError: The workers of a run died three times; all other runs are done.
+      LostRunsError: The workers of a run died three times; all other runs are done.
     """
     sweep = _Sweep(cells, results, crew)
     try:
@@ -273,7 +273,7 @@ def waiting_for(count: int, results: Results) -> str:
     return f"waiting for {count} runs of another process; its locks are in {results.unfinished}"
 
 
-def _lost_message(lost: Sequence[Cell]) -> str:
+def _lost_message(lost: Sequence[Run]) -> str:
     names = "; ".join(map(describe, lost))
     return (
         f"{len(lost)} runs killed their workers {_TRIES} times each and have no record "

@@ -14,11 +14,11 @@ from typing import Any, Protocol, Self, runtime_checkable
 import jax
 
 from adamprox.files import NotAFileError, read_file, write_atomically
-from adamprox.sweep.cells import Cell, cell_key
 from adamprox.sweep.crew import waiting_for
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
+from adamprox.sweep.runs import Run, run_key
 
 _PATIENCE = 0.2  # seconds between two checks for records of another sweep
 _LARGEST = 2**20  # bytes of the list of a group
@@ -65,7 +65,7 @@ class Batchable(Protocol):
 
 
 def run_on_device(
-    cells: Sequence[Cell], results: Results, deadline: float | None = None
+    cells: Sequence[Run], results: Results, deadline: float | None = None
 ) -> Iterator[Record]:
     """Execute ``cells`` on all devices of this process; yield each record when it is on disk.
 
@@ -79,8 +79,8 @@ def run_on_device(
     waiting, has_waited, groups = list(cells), False, _Groups(results)
     while waiting:
         group = groups.next(waiting)
-        keys = {cell_key(cell) for cell in group}
-        asked = [cell for cell in waiting if cell_key(cell) in keys]
+        keys = {run_key(cell) for cell in group}
+        asked = [cell for cell in waiting if run_key(cell) in keys]
         waiting = _without(waiting, asked)
         with contextlib.ExitStack() as stack:
             ours = [cell for cell in asked if stack.enter_context(results.claim(cell))]
@@ -96,7 +96,7 @@ def run_on_device(
             time.sleep(_PATIENCE)
         # What is left of the group makes a new one: another size is another program.
         done = {record.key for record in found}
-        mine = [cell for cell in ours if cell_key(cell) not in done]
+        mine = [cell for cell in ours if run_key(cell) not in done]
         waiting = [*mine, *waiting, *_without(asked, ours)]
 
 
@@ -109,7 +109,7 @@ class _Groups:
         self.most: list[tuple[Batchable, int]] = []  # limits after a device was out of memory
         self.compiled: list[tuple[Batchable, Composition]] = []
 
-    def next(self, waiting: Sequence[Cell]) -> Sequence[Cell]:
+    def next(self, waiting: Sequence[Run]) -> Sequence[Run]:
         """Return an unfinished group, or a new one with the first of ``waiting``.
 
         An unfinished group keeps the places of its finished runs.
@@ -131,7 +131,7 @@ class _Groups:
 
     def run(
         self, group: Sequence[Any], deadline: float | None
-    ) -> Generator[Record, None, list[Cell]]:
+    ) -> Generator[Record, None, list[Run]]:
         """Execute a group and yield records; return runs for which the device lacks memory."""
         if not isinstance(group[0], Batchable):
             columns = group[0].run(self.results.scratch(group[0]))
@@ -153,16 +153,16 @@ class _Groups:
         files.end()
         return []
 
-    def _unfinished(self, like: Any, waiting: Sequence[Cell]) -> list[Any]:
+    def _unfinished(self, like: Any, waiting: Sequence[Run]) -> list[Any]:
         """Return an interrupted group in which every run waits or is done, or []."""
-        keys = {cell_key(cell): cell for cell in waiting}
+        keys = {run_key(cell): cell for cell in waiting}
         for path in sorted(self.results.unfinished.glob("group-*.json")):
             cells = _listed(path, like)
             missing = [cell for cell in cells if self.results.read(cell) is None]
             if cells and not missing:
                 # The process was killed right after the last record.
                 _Files(self.results, cells).end()
-            elif cells and all(cell_key(cell) in keys for cell in missing):
+            elif cells and all(run_key(cell) in keys for cell in missing):
                 return cells
         return []
 
@@ -221,7 +221,7 @@ class _Files:
     """Checkpoints of a group, and the list of its runs."""
 
     def __init__(self, results: Results, group: Sequence[Any]):
-        keys = [cell_key(cell) for cell in group]
+        keys = [run_key(cell) for cell in group]
         name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:20]
         self.group = group
         self.scratch = results.unfinished / f"group-{name}"
@@ -258,6 +258,6 @@ def _listed(path: pathlib.Path, like: Any) -> list[Any]:
     return cells if same and all(like.fits(cell) for cell in cells) else []
 
 
-def _without(cells: Sequence[Cell], taken: Sequence[Cell]) -> list[Cell]:
+def _without(cells: Sequence[Run], taken: Sequence[Run]) -> list[Run]:
     gone = {id(cell) for cell in taken}
     return [cell for cell in cells if id(cell) not in gone]

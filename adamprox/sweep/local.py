@@ -18,17 +18,17 @@ from typing import Any
 
 import jax
 
-from adamprox.sweep.cells import Cell
-from adamprox.sweep.crew import CANNOT_START, LostCellsError, WorkerDiedError, compute, dispatch
+from adamprox.sweep.crew import CANNOT_START, LostRunsError, WorkerDiedError, compute, dispatch
 from adamprox.sweep.device import run_on_device
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
+from adamprox.sweep.runs import Run
 
 _log = logging.getLogger(__name__)
 
 
 def run_local(
-    cells: Sequence[Cell],
+    cells: Sequence[Run],
     results: Results,
     workers: int | None = None,
     address: str | None = None,
@@ -76,9 +76,9 @@ class _Processes:
             pool = ProcessPoolExecutor(1, self._context, _set_up_worker, (cores()[place],))
             return pool, pool.submit(_ready)
         except BrokenPipeError:  # the process ended before its first task
-            raise LostCellsError(CANNOT_START) from None
+            raise LostRunsError(CANNOT_START) from None
 
-    def submit(self, worker: ProcessPoolExecutor, cell: Cell, scratch: pathlib.Path) -> Future:
+    def submit(self, worker: ProcessPoolExecutor, cell: Run, scratch: pathlib.Path) -> Future:
         try:
             return worker.submit(compute, cell, scratch)
         except BrokenProcessPool as error:  # the process died while idle

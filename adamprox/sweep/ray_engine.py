@@ -10,16 +10,16 @@ import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from adamprox.sweep.cells import Cell, cell_key
 from adamprox.sweep.crew import WorkerDiedError, compute, dispatch
 from adamprox.sweep.local import use_one_thread
 from adamprox.sweep.ray_cluster import connected, load
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Columns, Results
+from adamprox.sweep.runs import Run, run_key
 
 
 def run_ray(
-    cells: Sequence[Cell],
+    cells: Sequence[Run],
     results: Results,
     workers: int | None = None,
     address: str | None = None,
@@ -72,8 +72,8 @@ class _Actors:
         actor = self._actor.remote()
         return actor, actor.ready.remote()
 
-    def submit(self, worker: Any, cell: Cell, scratch: pathlib.Path) -> Any:
-        return worker.compute.remote(cell, cell_key(cell), scratch)
+    def submit(self, worker: Any, cell: Run, scratch: pathlib.Path) -> Any:
+        return worker.compute.remote(cell, run_key(cell), scratch)
 
     def wait(self, handles: Sequence[Any], timeout: float) -> Sequence[Any]:
         return self._ray.wait(handles, num_returns=1, timeout=timeout)[0]
@@ -99,8 +99,8 @@ class _Actor:
     def ready(self) -> None:
         """Do nothing: the return shows that this actor has a CPU."""
 
-    def compute(self, cell: Cell, key: str, scratch: pathlib.Path) -> tuple[Columns, Columns]:
-        if cell_key(cell) != key:
+    def compute(self, cell: Run, key: str, scratch: pathlib.Path) -> tuple[Columns, Columns]:
+        if run_key(cell) != key:
             raise ValueError(
                 f"data and package must be the same on all nodes, those of {platform.node()} differ"
             )

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from adamprox.files import NotAFileError, read_file, write_atomically
-from adamprox.sweep.cells import Cell, cell_key, defaults, describe
 from adamprox.sweep.lock import locked
 from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
 from adamprox.sweep.record import Record
+from adamprox.sweep.runs import Run, defaults, describe, run_key
 
 Columns = dict[str, Any]
 """Columns of a record by name: numbers, texts, booleans, None, and lists and dictionaries of them."""
@@ -30,8 +30,8 @@ class Results:
       directory: Of one run; made when the first record is written.
 
     Example:
-      >>> from adamprox.training import TrainingCell
-      >>> Results("runs/demo/records").path(TrainingCell.of(depth=8)).parts[:4]
+      >>> from adamprox.training import TrainingRun
+      >>> Results("runs/demo/records").path(TrainingRun.of(depth=8)).parts[:4]
       ('runs', 'demo', 'records', 'training')
     """
 
@@ -39,11 +39,11 @@ class Results:
         """Name the directory."""
         self.directory = pathlib.Path(directory)
 
-    def path(self, cell: Cell) -> pathlib.Path:
+    def path(self, cell: Run) -> pathlib.Path:
         """Where the record of ``cell`` is, or would be."""
-        return self.directory / cell.kind / f"{cell_key(cell)}.parquet"
+        return self.directory / cell.kind / f"{run_key(cell)}.parquet"
 
-    def write(self, cell: Cell, columns: Columns, provenance: Columns) -> Record:
+    def write(self, cell: Run, columns: Columns, provenance: Columns) -> Record:
         """Write the record of a finished cell as a whole, and read it back.
 
         Args:
@@ -59,7 +59,7 @@ class Results:
           UnreadableRecordError: The file does not read back.
         """
         record = {
-            "key": cell_key(cell),
+            "key": run_key(cell),
             "kind": cell.kind,
             **cell.config(),
             **columns,
@@ -78,7 +78,7 @@ class Results:
             raise UnreadableRecordError(f"{path} was written, but does not read back")
         return found
 
-    def read(self, cell: Cell) -> Record | None:
+    def read(self, cell: Run) -> Record | None:
         """Return the record of ``cell``, or None where there is none that can be trusted.
 
         A damaged file counts as absent, and so does one with the record of another cell or without a
@@ -98,9 +98,9 @@ class Results:
         accepts = getattr(cell, "accepts", None)
         return record if ours and (accepts is None or accepts(record)) else None
 
-    def scratch(self, cell: Cell) -> pathlib.Path:
+    def scratch(self, cell: Run) -> pathlib.Path:
         """Where an unfinished run of ``cell`` may keep what lets it go on; absolute."""
-        return self.unfinished / cell_key(cell)
+        return self.unfinished / run_key(cell)
 
     @property
     def unfinished(self) -> pathlib.Path:
@@ -108,7 +108,7 @@ class Results:
         return self.directory.absolute() / "unfinished"
 
     @contextlib.contextmanager
-    def claim(self, cell: Cell) -> Iterator[bool]:
+    def claim(self, cell: Run) -> Iterator[bool]:
         """Whether this process alone runs ``cell`` until the end of the context.
 
         False where another sweep into this directory runs it. The claim of a process that is killed
@@ -117,13 +117,13 @@ class Results:
         with locked(self.scratch(cell).with_suffix(".lock")) as ours:
             yield ours
 
-    def finish(self, cell: Cell, columns: Columns, provenance: Columns) -> Record:
+    def finish(self, cell: Run, columns: Columns, provenance: Columns) -> Record:
         """`write`, then remove what the unfinished cell kept."""
         record = self.write(cell, columns, provenance)
         shutil.rmtree(self.scratch(cell), ignore_errors=True)
         return record
 
-    def clear_leftovers(self, cells: Iterable[Cell]) -> None:
+    def clear_leftovers(self, cells: Iterable[Run]) -> None:
         """Remove what a process kept of ``cells`` that have a record, killed right after `write`."""
         for cell in cells:
             scratch = self.scratch(cell)
@@ -134,11 +134,11 @@ class Results:
                     if ours:
                         shutil.rmtree(scratch, ignore_errors=True)
 
-    def read_all(self, cells: Iterable[Cell]) -> list[Record]:
+    def read_all(self, cells: Iterable[Run]) -> list[Record]:
         """The records of those ``cells`` that have one, in their order."""
         return [record for cell in cells if (record := self.read(cell)) is not None]
 
-    def distrusted(self, cells: Iterable[Cell]) -> list[pathlib.Path]:
+    def distrusted(self, cells: Iterable[Run]) -> list[pathlib.Path]:
         """The files of those ``cells`` whose record is there but cannot be trusted."""
         # In this order: another sweep may write one between the two questions.
         there = [cell for cell in cells if os.path.lexists(self.path(cell))]
@@ -156,8 +156,8 @@ class Results:
         return list(self.each(kind))
 
     @staticmethod
-    def _address(cell: Cell) -> Columns:
-        return {"key": cell_key(cell), "kind": cell.kind, **cell.config()}
+    def _address(cell: Run) -> Columns:
+        return {"key": run_key(cell), "kind": cell.kind, **cell.config()}
 
 
 def _load(path: pathlib.Path) -> Columns | None:

@@ -14,23 +14,23 @@ from rich.progress import (
 from rich.text import Text
 
 from adamprox.checks import is_integer
-from adamprox.sweep.cells import Cell, cell_key, check_data
 from adamprox.sweep.local import run_local
 from adamprox.sweep.ray_engine import run_ray
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
+from adamprox.sweep.runs import Run, check_data, run_key
 
-Engine = Callable[[Sequence[Cell], Results, int | None, str | None, float | None], Iterator[Record]]
+Engine = Callable[[Sequence[Run], Results, int | None, str | None, float | None], Iterator[Record]]
 """Function (cells, results, workers, address, deadline) -> records, each after it is on disk."""
 
-View = Callable[[Sequence[Cell], Sequence[Record]], RenderableType]
+View = Callable[[Sequence[Run], Sequence[Record]], RenderableType]
 
 ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_ray}
 """Engines by name: processes and devices of this machine, or a Ray cluster."""
 
 
-def run_cells(
-    cells: Sequence[Cell],
+def run_sweep(
+    cells: Sequence[Run],
     results: Results,
     *,
     workers: int | None = None,
@@ -64,15 +64,15 @@ def run_cells(
         cannot be run on its data; nothing has been run.
       OutOfTimeError: The deadline has come; finished cells have records, and the rest goes on with
         the next call.
-      LostCellsError: A cell ended its worker every time it was tried; all others have been run.
+      LostRunsError: A cell ended its worker every time it was tried; all others have been run.
       KeyboardInterrupt: On Ctrl-C, after the workers have been stopped.
 
     Example:
       >>> import tempfile
-      >>> from adamprox.training import TrainingCell
-      >>> grid = [TrainingCell.of(network="mlp", depth=2, seed=s) for s in (0, 1)]
+      >>> from adamprox.training import TrainingRun
+      >>> grid = [TrainingRun.of(network="mlp", depth=2, seed=s) for s in (0, 1)]
       >>> with tempfile.TemporaryDirectory() as folder:
-      ...     records = run_cells(grid, Results(folder), workers=0, console=Console(quiet=True))
+      ...     records = run_sweep(grid, Results(folder), workers=0, console=Console(quiet=True))
       >>> [record["seed"] for record in records]
       [0, 1]
     """
@@ -81,7 +81,7 @@ def run_cells(
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     console = console or Console(stderr=True, markup=False, emoji=False)
-    wanted = list({cell_key(cell): cell for cell in cells}.values())
+    wanted = list({run_key(cell): cell for cell in cells}.values())
     missing = [cell for cell in wanted if results.read(cell) is None]
     check_data(missing)
     results.clear_leftovers(wanted)

@@ -1,3 +1,3 @@
 """Training of networks: configurations, compiled programs, the loop over epochs, checkpoints."""
 
-from adamprox.training.cell import TrainingCell as TrainingCell
+from adamprox.training.run import TrainingRun as TrainingRun

@@ -9,13 +9,13 @@ from adamprox.data.fingerprints import VARIABLE, expected
 from adamprox.data.layout import LAYOUTS
 from adamprox.data.loading import prepared_directory
 from adamprox.data.prepared import stored_provenance
-from adamprox.sweep.cells import Cell
 from adamprox.sweep.results import Results
-from adamprox.training.cell import TrainingCell
+from adamprox.sweep.runs import Run
+from adamprox.training.run import TrainingRun
 
 
 @contextlib.contextmanager
-def copies_of(runs: Iterable[Cell], results: Results) -> Iterator[None]:
+def copies_of(runs: Iterable[Run], results: Results) -> Iterator[None]:
     """Name runs by the copies of their data that ``results`` has, or else by the prepared ones.
 
     Without either, keys name the copies of the committed records. The choice holds in the context, for
@@ -28,7 +28,7 @@ def copies_of(runs: Iterable[Cell], results: Results) -> Iterator[None]:
     if VARIABLE in os.environ:
         yield
         return
-    names = {run.images.dataset for run in runs if isinstance(run, TrainingCell)}
+    names = {run.images.dataset for run in runs if isinstance(run, TrainingRun)}
     copies = _recorded(names, results)
     for name in (names & LAYOUTS.keys()) - copies.keys():
         with contextlib.suppress(
@@ -46,7 +46,7 @@ def copies_of(runs: Iterable[Cell], results: Results) -> Iterator[None]:
 def _recorded(names: set[str], results: Results) -> dict[str, str]:
     """Return data set to fingerprint, from the first record of each."""
     found: dict[str, str] = {}
-    for record in results.each(TrainingCell.kind):
+    for record in results.each(TrainingRun.kind):
         if names <= found.keys():
             break
         found.setdefault(record["dataset"], record["data_fingerprint"])

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from adamprox.sweep import Cell, Record
-from adamprox.training import TrainingCell, throughput
+from adamprox.sweep import Record, Run
+from adamprox.training import TrainingRun, throughput
 from adamprox.training.specs import Program
 
 # Of one core, forward and backward, as ResNet-20 was measured; an accelerator does some thousands.
@@ -20,7 +20,7 @@ _OTHER_KINDS = 5.0  # seconds: experiments without a network
 
 
 def estimate(
-    cells: Sequence[Cell], records: Sequence[Record], folder: pathlib.Path | None = None
+    cells: Sequence[Run], records: Sequence[Record], folder: pathlib.Path | None = None
 ) -> float:
     """Return the seconds of one core, or of one accelerator, that ``cells`` will take.
 
@@ -33,15 +33,15 @@ def estimate(
     """
     known = _measured(records)
     return sum(
-        _seconds(cell, known, folder) if isinstance(cell, TrainingCell) else _OTHER_KINDS
+        _seconds(cell, known, folder) if isinstance(cell, TrainingRun) else _OTHER_KINDS
         for cell in cells
     )
 
 
-def at_once(cells: Sequence[Cell], folder: pathlib.Path) -> list[str]:
+def at_once(cells: Sequence[Run], folder: pathlib.Path) -> list[str]:
     """Return a line for every network whose throughput was measured on this device."""
     programs = {
-        c.program._replace(optimizers=("adamw",)) for c in cells if isinstance(c, TrainingCell)
+        c.program._replace(optimizers=("adamw",)) for c in cells if isinstance(c, TrainingRun)
     }
     lines = []
     for program in sorted(programs, key=repr):
@@ -56,7 +56,7 @@ def at_once(cells: Sequence[Cell], folder: pathlib.Path) -> list[str]:
     return lines
 
 
-def reckoned(cell: TrainingCell) -> float:
+def reckoned(cell: TrainingRun) -> float:
     """Seconds of one core that a cell takes by its operations alone, whatever has been measured."""
     return _seconds(cell, {})
 
@@ -65,7 +65,7 @@ def _measured(records: Sequence[Record]) -> dict[tuple, float]:
     """Return median seconds an epoch of every network, data set and length there are records of."""
     times: dict[tuple, list[float]] = {}
     for record in records:
-        if record.kind == TrainingCell.kind and not record.diverged:
+        if record.kind == TrainingRun.kind and not record.diverged:
             seconds = record.seconds / len(record.epochs)
             times.setdefault(_like(record), []).append(seconds)
     return {key: statistics.median(values) for key, values in times.items()}
@@ -78,7 +78,7 @@ def _like(record: Mapping[str, Any]) -> tuple:
 
 
 def _seconds(
-    cell: TrainingCell, known: dict[tuple, float], folder: pathlib.Path | None = None
+    cell: TrainingRun, known: dict[tuple, float], folder: pathlib.Path | None = None
 ) -> float:
     if folder and (rates := throughput.rates_of(cell.program, folder)):
         return _passes(cell) / 3 / max(rates.values())
@@ -87,7 +87,7 @@ def _seconds(
     return _passes(cell) * _forward_flops(cell.program) / (1e9 * _GFLOPS_A_CORE)
 
 
-def _passes(cell: TrainingCell) -> int:
+def _passes(cell: TrainingRun) -> int:
     """Return the number of forward passes of an image; a backward pass costs two of them."""
     data, schedule = cell.images.expected, cell.schedule
     visits = -(-schedule.epochs // schedule.evaluate_every)

@@ -16,7 +16,7 @@ import jax
 
 from adamprox.checks import fits
 from adamprox.data.fingerprints import expected
-from adamprox.sweep.cells import PlainRun
+from adamprox.sweep.runs import PlainRun
 from adamprox.training.loop import train
 from adamprox.training.sharding import batch_mesh
 from adamprox.training.specs import FAMILIES, ImageSpec, Program, Schedule
@@ -24,7 +24,7 @@ from adamprox.training.step import Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True)
-class ShardedCell(PlainRun):
+class ShardedRun(PlainRun):
     """A small network without BatchNorm, trained by AdamW on forced CPU devices.
 
     Attributes:
@@ -99,4 +99,4 @@ def _mesh(count: int):
 
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
-    print(json.dumps(ShardedCell(**options | {"devices": tuple(options["devices"])}).losses()))
+    print(json.dumps(ShardedRun(**options | {"devices": tuple(options["devices"])}).losses()))

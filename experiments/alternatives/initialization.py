@@ -13,7 +13,7 @@ import numpy as np
 from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import points
 from adamprox.report.plots import COLORS, LABELS, canvas
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from experiments.claims import Finding, claim, need_judged, need_records, need_runs
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, Tuned
@@ -37,7 +37,7 @@ class Initialization(Study):
             *(run for runs in self.repeated for run in runs),
         ]
 
-    def _repeated(self, method: Tuned) -> list[TrainingCell]:
+    def _repeated(self, method: Tuned) -> list[TrainingRun]:
         if method.best is None:
             return []
         at = method.best.learning_rate, method.best.weight_decay

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from adamprox.data.layout import LAYOUTS
 from adamprox.report import Claim, Verdict
-from adamprox.sweep import Cell, Record
+from adamprox.sweep import Record, Run
 from experiments.protocol import Protocol, Records
 from experiments.tuning import Tuned
 
@@ -72,7 +72,7 @@ def need_grids(*methods: Tuned) -> None:
     _need([(method.name, method.untuned) for method in methods])
 
 
-def need_records(records: Records, runs: Sequence[Cell]) -> None:
+def need_records(records: Records, runs: Sequence[Run]) -> None:
     """Raise `NotRun` if one of the runs has no record."""
     if left := records.missing(runs):
         raise NotRun(f"Runs without a record: {left} of {len(runs)}.")

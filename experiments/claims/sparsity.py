@@ -7,7 +7,7 @@ from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, estimate, gap, noise, percent
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from experiments.claims import Finding, NotTested, claim, learned, need_judged, need_records
 from experiments.claims.accuracy import DETECTABLE
 from experiments.protocol import Protocol, Records
@@ -49,7 +49,7 @@ class Line:
     def __init__(
         self,
         network: str,
-        runs: Sequence[TrainingCell],
+        runs: Sequence[TrainingRun],
         zeros: Zeros | None,
         protocol: Protocol,
         records: Records,
@@ -58,7 +58,7 @@ class Line:
         self.network, self.line, self.zeros = network, list(runs), zeros
         self.protocol, self.records, self.optimizer = protocol, records, runs[0].optimizer
         self.finished = _counted(records.of(runs))
-        self.compared: list[list[TrainingCell]] = []
+        self.compared: list[list[TrainingRun]] = []
         top = None if records.missing(runs) else self._sparse()
         if top and zeros:
             # Too few zeros with the first seed decide the claim.

@@ -16,7 +16,7 @@ from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import estimate, gap, points
 from adamprox.report.plots import COLORS, canvas
 from adamprox.sweep import Record
-from adamprox.training.sharded_run import ShardedCell
+from adamprox.training.sharded_run import ShardedRun
 from experiments.claims import Finding, accuracy, claim, met, need_judged, need_records
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Options, Protocol, Records, Study
@@ -53,7 +53,7 @@ class Distributed(Study):
             ).tuned_on(protocol, records)
             for name in ("adamw", "adam_l2")
         ]
-        self.sharded = ShardedCell(**settings.sharded)
+        self.sharded = ShardedRun(**settings.sharded)
         # The authors' best with BatchNorm: a large α, and λ = 0.
         alpha = protocol.learning_rates[-1]
         self.batch_norm = {

@@ -34,7 +34,7 @@ METHODS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class QuadraticsCell(PlainRun):
+class QuadraticsRun(PlainRun):
     """Both methods on both quadratics, each with the best step size of a grid.
 
     The best step size has the path that is nearest to the minimizer on average. Gradient descent
@@ -104,7 +104,7 @@ class Quadratics(Study):
 
     def __init__(self, protocol: Protocol, records: Records):
         """Find the run."""
-        self.runs, self.records = [QuadraticsCell()], records
+        self.runs, self.records = [QuadraticsRun()], records
 
     def figures(self) -> list[Figure]:
         """Draw the trajectories on both problems, a panel a method."""

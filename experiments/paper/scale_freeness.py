@@ -34,7 +34,7 @@ EPSILONS = (0.0, 1e-16, 1e-14, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
 
 
 @dataclasses.dataclass(frozen=True)
-class ScaleFreenessCell(PlainRun):
+class ScaleFreenessRun(PlainRun):
     """Real gradients of a ResNet, as they are and scaled, through every optimizer.
 
     Attributes:
@@ -118,7 +118,7 @@ class ScaleFreeness(Study):
     def __init__(self, protocol: Protocol, records: Records):
         """Find the run."""
         self.runs, self.records = (
-            [protocol.settings_of("scale_freeness", ScaleFreenessCell)],
+            [protocol.settings_of("scale_freeness", ScaleFreenessRun)],
             records,
         )
 

@@ -34,7 +34,7 @@ LINES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class RestartsCell(PlainRun):
+class RestartsRun(PlainRun):
     """Quadratics of many condition numbers, along the axes and rotated, in double precision.
 
     The start is 0, the minimizer uniform in the hypercube of radius 1 around it, the goal a largest
@@ -114,7 +114,7 @@ class Theorem3(Study):
 
     def __init__(self, protocol: Protocol, records: Records):
         """Find the run."""
-        self.runs, self.records = [protocol.settings_of("theorem3", RestartsCell)], records
+        self.runs, self.records = [protocol.settings_of("theorem3", RestartsRun)], records
 
     def figures(self) -> list[Figure]:
         """Draw gradients against κ, and distances after every round under the bound of the theorem."""

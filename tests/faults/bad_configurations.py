@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from tests.faults.case import Case, Finding, Outcome, Setting
 
 _FLOAT = ("x", None, float("nan"), float("inf"), -1.0, [1.0], 1j)
@@ -43,7 +43,7 @@ def cells(setting: Setting) -> Iterator[Finding]:
 
 def _refused(name: str, value: Any) -> Finding:
     try:
-        TrainingCell.of(**{name: value}).check()
+        TrainingRun.of(**{name: value}).check()
     except ValueError as error:
         text = str(error)
         good = name in text and f"{value}" in text and "must be" in text and "\n" not in text

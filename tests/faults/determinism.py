@@ -10,11 +10,11 @@ import jax
 import numpy as np
 
 from adamprox.sweep.local import use_one_thread
-from adamprox.training import TrainingCell
+from adamprox.training import TrainingRun
 from adamprox.training.loop import train
 from tests.faults.runs import ROOT
 
-CELL = TrainingCell.of(train_size=256, depth=20, batch_size=64, epochs=4, evaluate_every=4)
+CELL = TrainingRun.of(train_size=256, depth=20, batch_size=64, epochs=4, evaluate_every=4)
 RUNS = 5
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from adamprox.report import Claim
 from adamprox.report.claims import Verdict
 from adamprox.report.tables import read_claims, write_claims
-from adamprox.sweep import Results, run_cells
+from adamprox.sweep import Results, run_sweep
 from tests.faults.case import Case, Finding, Outcome, Setting
 from tests.faults.damage import DAMAGES, damages, replaced_by
 from tests.squares import QUIET, Square, table
@@ -27,7 +27,7 @@ def judge(results: Results, whole: dict, what: str) -> Finding:
         return Finding(Outcome.HARMLESS, what)
     found = results.read(CELL)
     present, said = path.exists(), Console(file=io.StringIO(), width=1000)
-    (record,) = run_cells([CELL], results, workers=0, console=said)
+    (record,) = run_sweep([CELL], results, workers=0, console=said)
     named = str(path) in said.file.getvalue() or not present
     again = table([record]) == table([whole]) and results.read(CELL) == record
     good = found is None and named and again
@@ -39,7 +39,7 @@ def record(setting: Setting, damage: str) -> Iterator[Finding]:
     results = Results(setting.folder)
     for number, do in enumerate(damages(damage, setting, 25)):
         results.path(CELL).unlink(missing_ok=True)
-        (whole,) = run_cells([CELL], results, workers=0, console=QUIET)
+        (whole,) = run_sweep([CELL], results, workers=0, console=QUIET)
         do(results.path(CELL), setting.moments)
         yield judge(results, whole, f"{damage} {number}")
 
@@ -47,7 +47,7 @@ def record(setting: Setting, damage: str) -> Iterator[Finding]:
 def exchanged(setting: Setting) -> Iterator[Finding]:
     """The intact record of another cell, under this one's name."""
     results = Results(setting.folder)
-    whole, _ = run_cells([CELL, OTHER], results, workers=0, console=QUIET)
+    whole, _ = run_sweep([CELL, OTHER], results, workers=0, console=QUIET)
     replaced_by(results.path(OTHER))(results.path(CELL), setting.moments)
     yield judge(results, whole, "another cell's")
 
@@ -55,7 +55,7 @@ def exchanged(setting: Setting) -> Iterator[Finding]:
 def times(setting: Setting) -> Iterator[Finding]:
     """Files whose times were set by a clock that was wrong: no decision is made by them."""
     results = Results(setting.folder)
-    (whole,) = run_cells([CELL], results, workers=0, console=QUIET)
+    (whole,) = run_sweep([CELL], results, workers=0, console=QUIET)
     for year in (0, 2**31 - 1, 2**32):  # 1970, 2038, 2106
         os.utime(results.path(CELL), (year, year))
         yield judge(results, whole, str(year))

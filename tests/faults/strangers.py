@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adamprox.report.tables import read_claims
-from adamprox.sweep import Results, cell_key
-from adamprox.training import TrainingCell
+from adamprox.sweep import Results, run_key
+from adamprox.training import TrainingRun
 from tests.faults import checkpoints
 from tests.faults.case import Case, Finding, Outcome, Setting
 from tests.squares import Square
@@ -48,7 +48,7 @@ def store(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
 
 def not_a_record(setting: Setting) -> Iterator[Finding]:
     """Under a cell's name, what is no record of it: counted as absent, also by what costs runs."""
-    results, cell = Results(setting.folder / "records"), TrainingCell.of(network="mlp", depth=3)
+    results, cell = Results(setting.folder / "records"), TrainingRun.of(network="mlp", depth=3)
     address = {**cell.config(), "kind": cell.kind}
     bad: dict[str, list[dict[str, Any]]] = {
         "no row": [],
@@ -59,7 +59,7 @@ def not_a_record(setting: Setting) -> Iterator[Finding]:
         "numbers as text": [{**address, "key": "x", "epoch": "many", "seconds": "long"}],
         "epochs without an end": [{**address, "key": "x", "epoch": [], "seconds": 0.0}],
         "a repeated value of 200 MB": [
-            {**address, "key": cell_key(cell), "text": ["x" * 10**6] * 200}
+            {**address, "key": run_key(cell), "text": ["x" * 10**6] * 200}
         ],
     }
     for what, rows in bad.items():

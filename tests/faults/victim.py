@@ -1,4 +1,4 @@
-"""Run in a process of its own, to meet a fault: the real command, on two tiny cells.
+"""Run in a process of its own, to meet a fault: the real command, on two tiny runs.
 
 Arguments: the directory of the run, and perhaps a key of `FAULTS` and the number of the file
 operation at which it strikes. A checkpoint is saved after every epoch.
@@ -15,7 +15,7 @@ import time
 
 from adamprox.interruption import leave
 from adamprox.sweep.local import use_one_thread
-from adamprox.training import cell
+from adamprox.training import run as training_run
 from adamprox.training.checkpoints import Checkpoints
 from tests.faults.operations import on_operation
 
@@ -63,7 +63,7 @@ def main(out: str, fault: str = "", at: str = "0") -> int:
     # A shell has processes in the background ignore Ctrl-C; a terminal has not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A minute apart by default, which is longer than the run.
-    cell.Checkpoints = functools.partial(Checkpoints, every=0)
+    training_run.Checkpoints = functools.partial(Checkpoints, every=0)
 
     def act(number: int, event: str) -> None:
         if number == int(at) or (fault in LASTING and number > int(at)):

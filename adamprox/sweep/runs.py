@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 
-class Cell(Protocol):
+class Run(Protocol):
     """A unit of work: hashable, picklable, and a function of its configuration alone.
 
     A run may have three more methods. ``accepts(record) -> bool`` refuses records without the columns
@@ -60,7 +60,7 @@ class PlainRun:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
 
 
-def cell_key(cell: Cell) -> str:
+def run_key(cell: Run) -> str:
     """Return the key of a run: a hash of everything that determines its result.
 
     Args:
@@ -70,10 +70,10 @@ def cell_key(cell: Cell) -> str:
       20 hexadecimal digits of the SHA-256 of kind, version and what is not a default.
 
     Example:
-      >>> from adamprox.training import TrainingCell
-      >>> cell = TrainingCell.of(depth=8, weight_decay=1e-3)
+      >>> from adamprox.training import TrainingRun
+      >>> cell = TrainingRun.of(depth=8, weight_decay=1e-3)
       >>> same, other = (cell.with_options(weight_decay=w) for w in (0.001, 2e-3))
-      >>> cell_key(cell) == cell_key(same), cell_key(cell) == cell_key(other)
+      >>> run_key(cell) == run_key(same), run_key(cell) == run_key(other)
       (True, False)
     """
     chosen = [cell.kind, cell.version, _non_default(cell)]
@@ -81,19 +81,19 @@ def cell_key(cell: Cell) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def describe(cell: Cell) -> str:
+def describe(cell: Run) -> str:
     """Return a run in one line: kind, key, and what is not a default."""
     options = ", ".join(f"{name}={value}" for name, value in _non_default(cell).items())
-    return f"{cell.kind} {cell_key(cell)} ({options})"
+    return f"{cell.kind} {run_key(cell)} ({options})"
 
 
-def _non_default(cell: Cell) -> dict[str, Any]:
+def _non_default(cell: Run) -> dict[str, Any]:
     """Return what of the configuration is not a default: a new option keeps old keys."""
     known = defaults(cell)
     return {k: v for k, v in cell.config().items() if k not in known or v != known[k]}
 
 
-def defaults(cell: Cell) -> Mapping[str, Any]:
+def defaults(cell: Run) -> Mapping[str, Any]:
     """Return the defaults of those options that have one."""
     own = getattr(cell, "defaults", None)
     if own is not None:
@@ -102,7 +102,7 @@ def defaults(cell: Cell) -> Mapping[str, Any]:
     return {name: getattr(type(cell), name) for name in names}
 
 
-def check_data(cells: Iterable[Cell]) -> None:
+def check_data(cells: Iterable[Run]) -> None:
     """Refuse runs that their data do not allow, before anything is written.
 
     Raises:

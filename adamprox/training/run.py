@@ -19,14 +19,14 @@ from adamprox.training.sparsity import zero_shares
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingCell(Configuration):
+class TrainingRun(Configuration):
     """One network trained once; the unit of every sweep.
 
-    `TrainingCell.of` makes one of flat options; its specs are those of
+    `TrainingRun.of` makes one of flat options; its specs are those of
     `adamprox.training.configuration.Configuration`.
 
     Example:
-      >>> record = TrainingCell.of(network="mlp", depth=2, train_size=64, epochs=1).run()
+      >>> record = TrainingRun.of(network="mlp", depth=2, train_size=64, epochs=1).run()
       >>> len(record["test_error"]), record["diverged_step"]
       (1, 0)
     """
@@ -48,7 +48,7 @@ class TrainingCell(Configuration):
         (row,) = (columns for _, columns in self.run_together([self], scratch))
         return row
 
-    def fits(self, other: "TrainingCell") -> bool:
+    def fits(self, other: "TrainingRun") -> bool:
         """Return True if ``other`` can be trained at once with this one, whatever its optimizer."""
         mine, its = (
             (c.program._replace(optimizers=()), c.schedule, c.init_seed) for c in (self, other)
@@ -57,10 +57,10 @@ class TrainingCell(Configuration):
 
     @staticmethod
     def run_together(
-        cells: Sequence["TrainingCell"],
+        cells: Sequence["TrainingRun"],
         scratch: pathlib.Path | None = None,
         deadline: float | None = None,
-    ) -> Iterator[tuple["TrainingCell", dict[str, Any]]]:
+    ) -> Iterator[tuple["TrainingRun", dict[str, Any]]]:
         """Train cells that fit each other at once on all devices, to what `run` gives for each.
 
         Args:
