@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 from IPython.display import Image, Markdown, display
 
 from adamprox.report.plots import COLORS, LABELS, histogram, spread_through_training, style
-from adamprox.sweep import run_key
+from adamprox.sweep import Record, run_key
 from adamprox.training import TrainingRun
 
 ROOT = pathlib.Path.cwd().parent
@@ -110,7 +110,7 @@ from experiments.presets import protocol
 from experiments.protocol import Records
 from experiments.registry import EXPERIMENTS
 
-study = EXPERIMENTS["fig03"].study(protocol("smoke", **GRID), Records.by_key(records))
+study = EXPERIMENTS["fig03"].study(protocol("smoke", **GRID), Records.by_key(map(Record, records)))
 with style():
     for figure in study.figures()[:3]:
         picture = io.BytesIO()
