@@ -50,6 +50,8 @@ def arguments_parser() -> Parser:
     preset = parser.add_argument_group("in place of the preset's value")
     preset.add_argument("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
     preset.add_argument("--epochs", type=integer, metavar="N", help="epochs of a run")
+    preset.add_argument("--evaluate-every", type=integer, metavar="N", help="epochs between tests")
+    preset.add_argument("--compute-dtype", metavar="{float32,bfloat16}", help="of activations")
     preset.add_argument("--seed", type=integer, metavar="N", help="seed of the examples' order")
     preset.add_argument("--validation-size", type=integer, metavar="N", help=_VALIDATION)
     preset.add_argument("--learning-rates", type=number, nargs="*", metavar="α", help="grid of α")
@@ -163,7 +165,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
 
 
-OVERRIDES = ("depth", "epochs", "seed", "validation_size", "learning_rates", "weight_decays")
+OVERRIDES = "depth epochs evaluate_every seed validation_size compute_dtype learning_rates weight_decays".split()
 """Arguments that replace a value of the preset."""
 
 

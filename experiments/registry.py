@@ -34,7 +34,7 @@ _ALL = (
     theorem3.EXPERIMENT,
     fig02_03_accuracy.FIG02,
     fig02_03_accuracy.FIG03,
-    published_runs.EXPERIMENT,
+    *published_runs.EXPERIMENTS,
     fig04_loss_multiplier.FIG04,
     fig05_06_proximal.FIG05,
     fig05_06_proximal.FIG06,

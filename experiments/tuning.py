@@ -1,7 +1,9 @@
 """Tuned methods: an optimizer, the records of its grid, its best run and the repetitions of it."""
 
+import copy
 import dataclasses
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 
 from adamprox.report.claims import best
 from adamprox.report.plots import LABELS
@@ -9,6 +11,9 @@ from adamprox.sweep import Record
 from adamprox.training import TrainingRun
 from experiments.grid import Grid, extend
 from experiments.protocol import Network, Options, Protocol, Records
+
+LAST_VISITS = 10
+"""Visits of the test set that `late` averages."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +81,10 @@ class Tuned:
         self.tried = records.of(runs)
         self.best = best(self.tried)
         self.untuned = len(runs) - len(self.tried)
-        repeated = self._repeated() if self.best else []
+        repeated = self._repeated(runs)
         self.seeds = records.of(repeated)
-        self.runs = runs if self.untuned else [*runs, *repeated[1:]]
+        waiting = self.untuned and len(runs) > 1
+        self.runs = runs if waiting else [*runs, *repeated[1:]]
         self.missing = records.missing(self.runs)
 
     @property
@@ -136,10 +142,36 @@ class Tuned:
             )
         return self._made[alpha, weight_decay]
 
-    def _repeated(self) -> list[TrainingRun]:
-        assert self.best
-        first = self._run(self.best.learning_rate, self.best.weight_decay)
-        return with_seeds(first, self.method.seeds or self.protocol.seeds)
+    def _repeated(self, runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+        """Return the runs at the best point, one a seed; a single point is the best from the start."""
+        if self.best:
+            runs = [self._run(self.best.learning_rate, self.best.weight_decay)]
+        count = self.method.seeds or self.protocol.seeds
+        return with_seeds(runs[0], count) if len(runs) == 1 else []
+
+
+def at_common_seeds(one: Tuned, other: Tuned) -> tuple[Tuned, Tuned]:
+    """Return both methods with the seeds that both have, each error a mean of its last visits.
+
+    α is constant, so errors vary from one visit of the test set to the next; `LAST_VISITS` count.
+    """
+    seeds = {record.seed for record in one.seeds} & {record.seed for record in other.seeds}
+    return _restricted(one, seeds), _restricted(other, seeds)
+
+
+def _restricted(method: Tuned, seeds: set[int]) -> Tuned:
+    result = copy.copy(method)
+    result.seeds = [late(record) for record in method.seeds if record.seed in seeds]
+    result.missing = method.missing if not seeds else 0
+    result.best = best(result.seeds)
+    return result
+
+
+def late(record: Record) -> Record:
+    """Return the record with the mean error of the last visits in place of the final error."""
+    visits = [error for error in record["test_error"] if error is not None][-LAST_VISITS:]
+    error = None if record.error is None else statistics.fmean(visits)
+    return Record({**record, "final_test_error": error})
 
 
 def with_seeds(run: TrainingRun, count: int) -> list[TrainingRun]:

@@ -1,5 +1,6 @@
 """Claims on test errors of tuned methods: which is lower, by how much, with which margin of error."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,7 +79,10 @@ def _compare(
 
     def measure() -> Finding:
         need_runs(one, other)
-        need_judged(one.protocol, one.seeds, other.seeds)
+        need_judged(one.protocol, one.seeds, other.seeds, one.finished or other.finished)
+        if not (one.finished and other.finished):
+            ahead, lost = (1.0, other.name) if one.finished else (-1.0, one.name)
+            return Finding(f"{lost} diverged", verdict(Gap(ahead, 0.0)))
         lead = gap(other.seeds, one.seeds)
         measured = f"{estimate(one.seeds)} vs {estimate(other.seeds)}"
         notes = [
@@ -124,6 +128,30 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
         return Finding(measured, verdict, note)
 
     return claim(section, "AdamW's lead over Adam-ℓ2 grows with depth.", criterion, measure)
+
+
+def reaches(method: Tuned, section: str, network: str, epochs: int, share: float) -> Claim:
+    """Return the claim that a run gets a ``share`` of the test images right after ``epochs``."""
+    statement = f"{network}: {method.name} gets {percent(share)} of the test images right after {epochs} epochs."
+    criterion = f"at least {percent(share)}; less within the margin of the test set: inconclusive"
+
+    def measure() -> Finding:
+        need_runs(method)
+        record = method.best
+        need_judged(method.protocol, record)
+        error = (
+            record["test_error"][epochs - 1] if record and len(record.epochs) >= epochs else None
+        )
+        if record is None or error is None:
+            raise NotTested(f"The test set was not visited after {epochs} epochs.")
+        lacking = share - (1 - error)
+        margin = 2 * math.sqrt(error * (1 - error) / record["test_examples"])
+        verdict = Verdict.INCONCLUSIVE if lacking <= margin else Verdict.NOT_REPRODUCED
+        return Finding(
+            f"{percent(1 - error)} (1 seed)", Verdict.REPRODUCED if lacking <= 0 else verdict
+        )
+
+    return claim(section, statement, criterion, measure)
 
 
 def _validated(*methods: Tuned) -> str:

@@ -1,161 +1,197 @@
-"""The authors' best runs without BatchNorm, at their own hyperparameters.
+"""The authors' nineteen published commands: their best (α, λ), network by network.
 
-Claim (§4.1, Fig. 3): at the (α, λ) that the authors found best for each, AdamW's test error is lower than
-Adam-ℓ2's, and its updates spread less. No errors are published. An independent run of ResNet-20 with
-AdamW at α = 1e-3 ended its 100 epochs with 84 to 85 % of the test images right.
-Command: python -m experiments published_runs --preset paper --depth 20 --epochs 100
-Cost: 3 to 4 min a run of it on an H100 that two runs share.
+Claims: at these points AdamW's test error is lower than Adam-ℓ2's without BatchNorm, the more the deeper
+the network, and its updates spread less (§4.1, Fig. 3); with BatchNorm the two agree (Fig. 2). A loss
+multiplier leaves AdamW's error as it is, and Adam-ℓ2 keeps its error at a larger λ (§4.2, Fig. 4). The
+authors publish no errors. An independent run of ResNet-20 with AdamW at α = 1e-3 got 84 to 85 % of the
+test images right after 100 epochs.
+Commands: python -m experiments published_runs --preset paper (all), or one of its parts by name:
+python -m experiments published_resnet_110 --preset paper --epochs 100 --evaluate-every 10
 Expect: at 20 layers errors that one seed cannot tell apart, and a spread of updates that it can.
 """
 
 import dataclasses
-import math
+import functools
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import noise, percent, points
-from adamprox.sweep import Record
+from adamprox.report import Claim, Figure
+from adamprox.report.plots import LABELS
 from experiments import figures
-from experiments.claims import Finding, NotTested, by_margin, claim, need_judged, need_runs, spread
+from experiments.claims import accuracy, spread
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Protocol, Records, Study
-from experiments.tuning import Method, Tuned, wanted
+from experiments.tuning import Method, Tuned, at_common_seeds, wanted
 
-SECTION = "§4.1, Fig. 3"
-ADAM_L2_AND_ADAMW = {
-    "ResNet-20": ((1e-3, 5e-4), (1e-3, 5e-5)),
-    "ResNet-44": ((5e-4, 5e-4), (5e-4, 5e-5)),
-    "ResNet-56": ((5e-4, 5e-4), (5e-4, 5e-5)),
-    "ResNet-110": ((1e-3, 5e-4), (5e-4, 1e-4)),
-    "ResNet-218": ((5e-4, 5e-3), (5e-4, 5e-5)),
-    "DenseNet": ((5e-4, 1e-3), (1e-3, 5e-5)),
-}
-"""Network without BatchNorm to the authors' best (α, λ) of Adam-ℓ2 and of AdamW.
+Point = tuple[float, float]
 
-The README of their repository has these twelve commands and seven more: three with BatchNorm, four with
-the loss multiplied."""
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """Published commands for one network and loss.
+
+    Attributes:
+      network: Name of the network.
+      adam_l2: (α, λ) of Adam-ℓ2.
+      adamw: (α, λ) of AdamW; None where the authors give none.
+      batch_norm: True for BatchNorm.
+      multiplier: Multiplier of the loss.
+    """
+
+    network: str
+    adam_l2: Point
+    adamw: Point | None
+    batch_norm: bool = False
+    multiplier: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Name in claims."""
+        norm = " with BatchNorm" if self.batch_norm else ""
+        times = f", loss × {self.multiplier:g}" if self.multiplier != 1 else ""
+        return f"{self.network}{norm}{times}"
+
+    @property
+    def file(self) -> str:
+        """Name in file names and, after ``published_``, on the command line."""
+        norm = "_batch_norm" if self.batch_norm else ""
+        times = f"_loss_{self.multiplier:g}" if self.multiplier != 1 else ""
+        return f"{self.network.lower().replace('-', '_')}{norm}{times}"
+
+
+PUBLISHED = (
+    Published("ResNet-20", (1e-3, 5e-4), (1e-3, 5e-5)),
+    Published("ResNet-44", (5e-4, 5e-4), (5e-4, 5e-5)),
+    Published("ResNet-56", (5e-4, 5e-4), (5e-4, 5e-5)),
+    Published("ResNet-110", (1e-3, 5e-4), (5e-4, 1e-4)),
+    Published("ResNet-218", (5e-4, 5e-3), (5e-4, 5e-5)),
+    Published("DenseNet", (5e-4, 1e-3), (1e-3, 5e-5)),
+    Published("ResNet-110", (1e-3, 5e-3), (5e-4, 1e-4), multiplier=10.0),
+    Published("ResNet-110", (1e-4, 0.1), (5e-4, 1e-4), multiplier=100.0),
+    Published("ResNet-110", (5e-3, 0.0), (5e-3, 0.0), batch_norm=True),
+    Published("DenseNet", (5e-3, 0.0), None, batch_norm=True),
+)
+"""The nineteen commands in the README of the authors' repository."""
+
+PREDICTED = dataclasses.replace(PUBLISHED[7], adam_l2=(1e-3, 5e-2))
+"""Adam-ℓ2's best at loss × 100 by the identity: the α of × 1, and its λ times 100."""
 
 INDEPENDENT = ("ResNet-20", 100, 0.84)
 """Network, epochs, and share of test images that AdamW got right elsewhere."""
 
-_LAST = 10
-"""Visits of the test set that are averaged: α is constant, so errors vary from one to the next."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Networks whose runs are as long as the authors', by name: none but at their size."""
+    """Number of seeds by network, of networks whose runs are as long as the authors'.
 
-    networks: tuple[str, ...] = ()
+    None is by default: the authors' λ suits runs of their length.
+    """
+
+    seeds: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class PublishedRuns(Study):
-    """Adam-ℓ2 and AdamW, one run each a network."""
+    """Adam-ℓ2 and AdamW at the published points; nothing is tuned."""
 
-    def __init__(self, protocol: Protocol, records: Records):
-        """Find the runs; nothing is tuned."""
+    def __init__(self, chosen: Sequence[Published], protocol: Protocol, records: Records):
+        """Find the runs of the chosen commands, and of the identity's prediction if all are chosen."""
         self.protocol = protocol
-        single = protocol.without_repetitions()
-        chosen = protocol.settings_of("published_runs", Settings).networks
-        self.pairs = {
-            name: [
-                Method(optimizer, options=network.options, grid=Grid((at[0],), (at[1],))).tuned_on(
-                    single, records
-                )
-                for optimizer, at in zip(("adam_l2", "adamw"), ADAM_L2_AND_ADAMW[name], strict=True)
-            ]
-            for name, network in protocol.networks.items()
-            if name in chosen
-        }
-        self.runs = wanted(method for pair in self.pairs.values() for method in pair)
+        seeds = protocol.settings_of("published_runs", Settings).seeds
+        there = [its for its in chosen if its.network in protocol.networks and its.network in seeds]
+        self.pairs = {its: _tuned(its, protocol, records, seeds[its.network]) for its in there}
+        whole = len(there) == len(PUBLISHED)
+        self.predicted = (
+            _tuned(PREDICTED, protocol, records, seeds["ResNet-110"])["adam_l2"] if whole else None
+        )
+        methods = [method for pair in self.pairs.values() for method in pair.values()]
+        self.runs = wanted([*methods, *([self.predicted] if self.predicted else [])])
 
     def figures(self) -> list[Figure]:
-        """Draw curves and update histograms of the two, a figure each a network."""
+        """Draw learning curves and update histograms, two figures for each network and loss."""
         drawn = []
-        for name, pair in self.pairs.items():
-            file = f"published_runs_{name.lower().replace('-', '_')}"
-            trained_on = self.protocol.trained_on(self.protocol.networks[name])
-            title = f"The authors' best runs: {trained_on}."
-            drawn += figures.best_curves(pair, f"{file}_curves")
-            drawn += figures.best_histograms(pair, f"{file}_histograms", title)
+        for its, pair in self.pairs.items():
+            file, title = f"published_runs_{its.file}", f"{its.name}: the authors' best (α, λ)."
+            drawn += figures.best_curves(list(pair.values()), f"{file}_curves")
+            drawn += figures.best_histograms(list(pair.values()), f"{file}_histograms", title)
         return drawn
 
     def claims(self) -> list[Claim]:
-        """Judge error and spread, and AdamW's error against the independent run."""
+        """Judge error and spread of every pair, their growth with depth, and the loss multipliers."""
         judged = []
-        for name, (l2, adamw) in self.pairs.items():
-            where = f"{name} at the authors' (α, λ): "
+        for its, pair in self.pairs.items():
+            if "adamw" not in pair:
+                continue
+            l2, adamw = at_common_seeds(pair["adam_l2"], pair["adamw"])
+            where = f"{its.name}, published (α, λ): "
+            if its.batch_norm:
+                judged.append(accuracy.equal_error(l2, adamw, "§4.1, Fig. 2", where))
+                continue
             judged += [
-                _lower_error(adamw, l2, where),
-                spread.smaller_spread(adamw, l2, SECTION, where),
+                accuracy.lower_error(adamw, l2, _section(its), where),
+                spread.smaller_spread(adamw, l2, _section(its), where),
             ]
-            if name == INDEPENDENT[0]:
-                judged.append(_reaches(adamw, *INDEPENDENT))
-        return judged
+            if its.name == INDEPENDENT[0]:
+                judged.append(accuracy.reaches(adamw, _section(its), *INDEPENDENT))
+        return [*judged, *self._across()]
+
+    def _across(self) -> list[Claim]:
+        """Judge what needs several networks or losses; nothing for a single command."""
+        if not self.predicted:
+            return []
+        plain = {its: pair for its, pair in self.pairs.items() if not its.batch_norm}
+        resnets = [
+            at_common_seeds(pair["adamw"], pair["adam_l2"])
+            for its, pair in plain.items()
+            if its.network.startswith("ResNet") and its.multiplier == 1
+        ]
+        judged = [accuracy.lead_grows(resnets, "§4.1, Fig. 3")]
+        base = plain[PUBLISHED[3]]
+        for its in PUBLISHED[6:8]:
+            where = f"{its.name}: "
+            for name in ("adamw", "adam_l2"):
+                pair = at_common_seeds(plain[its][name], base[name])
+                judged.append(accuracy.equal_error(*pair, _section(its), where))
+        pair = at_common_seeds(plain[PUBLISHED[7]]["adam_l2"], self.predicted)
+        return [*judged, accuracy.equal_error(*pair, _section(PREDICTED), "Identity, loss × 100: ")]
 
 
-def _lower_error(better: Tuned, worse: Tuned, where: str) -> Claim:
-    """Return the claim that one run ends with a lower test error than another."""
-    statement = f"{where}{better.name}'s test error is lower than {worse.name}'s."
-    criterion = (
-        f"mean of the last {_LAST} visits lower by more than the margin of test set and visits"
-    )
+def _section(its: Published) -> str:
+    return "§4.1, Fig. 3" if its.multiplier == 1 else "§4.2, Fig. 4"
 
-    def measure() -> Finding:
-        need_runs(better, worse)
-        low, high = better.tried[0], worse.tried[0]
-        need_judged(better.protocol, low.error is not None or high.error is not None)
-        if low.error is None:
-            return Finding(f"{better.name} diverged", Verdict.NOT_REPRODUCED, "One seed each.")
-        if high.error is None:
-            return Finding(f"{worse.name} diverged", Verdict.REPRODUCED, "One seed each.")
-        visits = [_late(record) for record in (low, high)]
-        means = [float(np.mean(errors)) for errors in visits]
-        variance = sum(float(np.var(errors)) / len(errors) for errors in visits)
-        margin = math.hypot(noise(low, high), 2 * math.sqrt(variance))
-        note = (
-            f"Means of the last {len(visits[0])} visits; the last alone: {percent(low.error)} vs "
-            f"{percent(high.error)}. One seed each. Margin of test set and visits: {points(margin)}; "
-            "another seed may change more."
+
+def _tuned(its: Published, protocol: Protocol, records: Records, seeds: int) -> dict[str, Tuned]:
+    """Return optimizer to its method at the published point."""
+    options = protocol.networks[its.network].options
+    options = {**options, "batch_norm": True} if its.batch_norm else options
+    points = {"adam_l2": its.adam_l2, "adamw": its.adamw}
+    times = f", loss × {its.multiplier:g}" if its.multiplier != 1 else ""
+    return {
+        name: Method(
+            name,
+            its.multiplier,
+            options,
+            Grid((at[0],), (at[1],)),
+            f"{LABELS[name]} at ({at[0]:g}, {at[1]:g}){times}" if times else "",
+            seeds=seeds,
+        ).tuned_on(protocol, records)
+        for name, at in points.items()
+        if at
+    }
+
+
+EXPERIMENTS = [
+    Experiment(
+        name="published_runs",
+        title="Published runs · The authors' nineteen commands",
+        claim="At the authors' (α, λ) AdamW errs less than Adam-ℓ2, the more the deeper the network.",
+        study=functools.partial(PublishedRuns, PUBLISHED),
+    ),
+    *(
+        Experiment(
+            name=f"published_{its.file}",
+            title=f"Published runs · {its.name}",
+            claim=f"The authors' best (α, λ) on {its.name}.",
+            study=functools.partial(PublishedRuns, (its,)),
         )
-        measured = f"{percent(means[0])} vs {percent(means[1])} (1 seed each)"
-        return Finding(measured, by_margin(means[1] - means[0], margin), note)
-
-    return claim(SECTION, statement, criterion, measure)
-
-
-def _reaches(method: Tuned, network: str, epochs: int, share: float) -> Claim:
-    """Return the claim that a run gets a ``share`` of the test images right after ``epochs``."""
-    statement = f"{network}: {method.name} gets {percent(share)} of the test images right after {epochs} epochs."
-    criterion = f"at least {percent(share)}; less within the margin of the test set: inconclusive"
-
-    def measure() -> Finding:
-        need_runs(method)
-        record = method.best
-        need_judged(method.protocol, record)
-        error = (
-            record["test_error"][epochs - 1] if record and len(record.epochs) >= epochs else None
-        )
-        if record is None or error is None:
-            raise NotTested(f"The test set was not visited after {epochs} epochs.")
-        lacking = share - (1 - error)
-        margin = 2 * math.sqrt(error * (1 - error) / record["test_examples"])
-        verdict = Verdict.INCONCLUSIVE if lacking <= margin else Verdict.NOT_REPRODUCED
-        return Finding(
-            f"{percent(1 - error)} (1 seed)", Verdict.REPRODUCED if lacking <= 0 else verdict
-        )
-
-    return claim(SECTION, statement, criterion, measure)
-
-
-def _late(record: Record) -> list[float]:
-    return [error for error in record["test_error"] if error is not None][-_LAST:]
-
-
-EXPERIMENT = Experiment(
-    name="published_runs",
-    title="Published runs · Without BatchNorm, at the authors' (α, λ)",
-    claim="At the authors' (α, λ) AdamW errs less than Adam-ℓ2, and its updates spread less.",
-    study=PublishedRuns,
-)
+        for its in PUBLISHED
+    ),
+]

@@ -34,5 +34,16 @@ PAPER = Protocol(
         "DenseNet": Network(options={"network": "densenet", "depth": 100, "dataset": "cifar100"}),
     },
     deep=Network(options={"depth": 110}),
-    settings={"published_runs": {"networks": (*RESNETS, "DenseNet")}},
+    settings={
+        "published_runs": {
+            "seeds": {
+                "ResNet-20": 8,
+                "ResNet-44": 4,
+                "ResNet-56": 4,
+                "ResNet-110": 4,
+                "ResNet-218": 1,
+                "DenseNet": 1,
+            },
+        },
+    },
 )

@@ -19,7 +19,7 @@ SMOKE = Protocol(
     deep=Network(options=_TINY),
     judged=False,
     settings={
-        "published_runs": {"networks": ("ResNet-20",)},
+        "published_runs": {"seeds": {"ResNet-20": 1}},
         "scale_freeness": {"epsilons": (0.0, 1e-8)},
         "theorem3": {"longer": (1,)},
         "sgd_divergence": {"depth": 8, "learning_rates": (1e-10, 1e-1)},
