@@ -58,7 +58,7 @@ class Crew(Protocol):
         """Start a worker at a place from 0 to ``size`` - 1; return it and a handle."""
         ...
 
-    def submit(self, worker: Any, cell: Run, scratch: pathlib.Path) -> Hashable:
+    def submit(self, worker: Any, run: Run, scratch: pathlib.Path) -> Hashable:
         """Make ``worker`` execute `compute`; return the handle."""
         ...
 
@@ -67,7 +67,7 @@ class Crew(Protocol):
         ...
 
     def result(self, handle: Any) -> Any:
-        """Return the result of a handle; raise WorkerDiedError if its worker died before."""
+        """Return the result of a handle; raise WorkerDiedError if its worker died first."""
         ...
 
     def stop(self, worker: Any) -> None:
@@ -75,26 +75,26 @@ class Crew(Protocol):
         ...
 
 
-def compute(cell: Run, scratch: pathlib.Path | None) -> tuple[Columns, Columns]:
-    """What a worker does: the columns of the record, and their provenance."""
-    return cell.run(scratch), provenance()
+def compute(run: Run, scratch: pathlib.Path | None) -> tuple[Columns, Columns]:
+    """Execute a run in a worker; return the columns of its record and their provenance."""
+    return run.run(scratch), provenance()
 
 
 class _Job(NamedTuple):
-    """Current work of a worker; ``cell`` is None while the worker starts."""
+    """Current work of a worker; ``run`` is None while the worker starts."""
 
     place: int
-    cell: Run | None = None
+    run: Run | None = None
     claim: contextlib.ExitStack = contextlib.ExitStack()
     compiles: bool = False
     began: float = 0.0
 
 
 class _Sweep:
-    """The state of one sweep."""
+    """State of one sweep."""
 
-    def __init__(self, cells: Sequence[Run], results: Results, crew: Crew):
-        self.waiting, self.elsewhere = list(cells), []
+    def __init__(self, runs: Sequence[Run], results: Results, crew: Crew):
+        self.waiting, self.elsewhere = list(runs), []
         self.results, self.crew = results, crew
         self.workers: dict[int, Any] = {}
         self.compiled: dict[int, set[Hashable]] = {}
@@ -112,7 +112,7 @@ class _Sweep:
     ) -> Iterator[Record]:
         for place in range(self.crew.size):
             self.start(place)
-        while self.waiting or self.elsewhere or any(job.cell for job in self.jobs.values()):
+        while self.waiting or self.elsewhere or any(job.run for job in self.jobs.values()):
             yield from self.hand_out()
             for handle in self.finished():
                 yield from self.collect(handle)
@@ -133,21 +133,21 @@ class _Sweep:
         resting = []
         while self.free and self.waiting:
             place = self.free.pop(0)
-            cell = self.choose(place)
-            if cell is None:  # idle until a program becomes free, or compiling one pays
+            run = self.choose(place)
+            if run is None:  # idle until a program becomes free, or compiling one pays
                 resting.append(place)
                 continue
-            self.waiting.remove(cell)
+            self.waiting.remove(run)
             claim = contextlib.ExitStack()
-            if not claim.enter_context(self.results.claim(cell)):
-                self.elsewhere.append(cell)
+            if not claim.enter_context(self.results.claim(run)):
+                self.elsewhere.append(run)
                 self.free.insert(0, place)
-            elif (record := self.results.read(cell)) is not None:
+            elif (record := self.results.read(run)) is not None:
                 claim.close()
                 self.free.insert(0, place)
                 yield record
             else:
-                self.submit(place, cell, claim)
+                self.submit(place, run, claim)
         self.free += resting
 
     def choose(self, place: int) -> Run | None:
@@ -158,21 +158,21 @@ class _Sweep:
         worker that compiles it would finish after the first.
         """
         owners = collections.Counter(p for own in self.compiled.values() for p in own)
-        many = collections.Counter(cell.program for cell in self.waiting)
-        ours = (cell for cell in self.waiting if cell.program in self.compiled[place])
-        fresh = (cell for cell in self.waiting if not owners[cell.program])
+        many = collections.Counter(run.program for run in self.waiting)
+        ours = (run for run in self.waiting if run.program in self.compiled[place])
+        fresh = (run for run in self.waiting if not owners[run.program])
         paying = (
-            cell
-            for cell in self.waiting
-            if self.pace.pays(cell.program, many[cell.program], owners[cell.program])
+            run
+            for run in self.waiting
+            if self.pace.pays(run.program, many[run.program], owners[run.program])
         )
         return next(ours, None) or next(fresh, None) or next(paying, None)
 
-    def submit(self, place: int, cell: Run, claim: contextlib.ExitStack) -> None:
-        compiles = cell.program not in self.compiled[place]
-        self.compiled[place].add(cell.program)
-        handle = self.crew.submit(self.workers[place], cell, self.results.scratch(cell))
-        self.jobs[handle] = _Job(place, cell, claim, compiles, time.monotonic())
+    def submit(self, place: int, run: Run, claim: contextlib.ExitStack) -> None:
+        compiles = run.program not in self.compiled[place]
+        self.compiled[place].add(run.program)
+        handle = self.crew.submit(self.workers[place], run, self.results.scratch(run))
+        self.jobs[handle] = _Job(place, run, claim, compiles, time.monotonic())
 
     def finished(self) -> Sequence[Hashable]:
         if not self.jobs:  # another sweep executes all remaining runs
@@ -186,40 +186,38 @@ class _Sweep:
         return done
 
     def collect(self, handle: Hashable) -> Iterator[Record]:
-        place, cell, claim, compiles, began = self.jobs.pop(handle)
+        place, run, claim, compiles, began = self.jobs.pop(handle)
         with claim:
             try:
                 result = self.crew.result(handle)
             except WorkerDiedError:
-                self.replace(place, cell)
+                self.replace(place, run)
                 return
             except Exception as error:
-                if cell is not None:
-                    error.add_note(f"in {describe(cell)}")
+                if run is not None:
+                    error.add_note(f"in {describe(run)}")
                 raise
             self.free.append(place)
-            if cell is not None:
-                self.pace.note(cell.program, time.monotonic() - began, compiled=compiles)
+            if run is not None:
+                self.pace.note(run.program, time.monotonic() - began, compiled=compiles)
             self.false_starts = 0
             self.allowed_false_starts = _PERSISTENCE * self.crew.size  # workers can start here
-            record = None if cell is None else self.results.finish(cell, *result)
+            record = None if run is None else self.results.finish(run, *result)
         if record is not None:
             yield record
 
-    def replace(self, place: int, cell: Run | None) -> None:
+    def replace(self, place: int, run: Run | None) -> None:
         """Replace a dead worker, and queue its run again after the others."""
         self.crew.stop(self.workers.pop(place))
-        if cell is None:
+        if run is None:
             self.false_starts += 1
             if self.false_starts >= self.allowed_false_starts:
                 raise LostRunsError(CANNOT_START)
         else:
-            self.deaths[run_key(cell)] += 1
-            final = self.deaths[run_key(cell)] >= _TRIES
-            (self.lost if final else self.waiting).append(cell)
-            _log.warning(
-                "a worker died during %s%s", describe(cell), "" if final else "; run again"
-            )
+            self.deaths[run_key(run)] += 1
+            final = self.deaths[run_key(run)] >= _TRIES
+            (self.lost if final else self.waiting).append(run)
+            _log.warning("a worker died during %s%s", describe(run), "" if final else "; run again")
         self.start(place)
 
     def end(self) -> None:
@@ -230,9 +228,9 @@ class _Sweep:
 
 
 def dispatch(
-    cells: Sequence[Run], results: Results, crew: Crew, deadline: float | None = None
+    runs: Sequence[Run], results: Results, crew: Crew, deadline: float | None = None
 ) -> Iterator[Record]:
-    """Execute ``cells`` on a crew and yield their records, each after it is on disk.
+    """Execute ``runs`` on a crew and yield their records, each after it is on disk.
 
     Raises:
       OutOfTimeError: The deadline, by `time.monotonic`, has passed; the next sweep continues
@@ -240,7 +238,7 @@ def dispatch(
       KeyboardInterrupt: Ctrl-C or SIGTERM arrived; the workers are stopped.
       LostRunsError: The workers of a run died three times; all other runs are done.
     """
-    sweep = _Sweep(cells, results, crew)
+    sweep = _Sweep(runs, results, crew)
     try:
         with _interruption() as interrupted:
             yield from sweep.records(interrupted, deadline)

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Batchable(Protocol):
-    """A cell that devices can run at once with others of its kind."""
+    """A run that a device can execute together with others of its kind."""
 
     @property
     def optimizer(self) -> str:
@@ -45,7 +45,7 @@ class Batchable(Protocol):
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> Self:
-        """Return the cell of a `config`."""
+        """Return the run whose `config` is given."""
         ...
 
     def fits(self, other: Any) -> bool:
@@ -58,16 +58,16 @@ class Batchable(Protocol):
 
     @staticmethod
     def run_together(
-        cells: Sequence[Any], scratch: pathlib.Path | None, deadline: float | None
+        runs: Sequence[Any], scratch: pathlib.Path | None, deadline: float | None
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield each run and the columns of its record, as soon as the run ends."""
         ...
 
 
 def run_on_device(
-    cells: Sequence[Run], results: Results, deadline: float | None = None
+    runs: Sequence[Run], results: Results, deadline: float | None = None
 ) -> Iterator[Record]:
-    """Execute ``cells`` on all devices of this process; yield each record when it is on disk.
+    """Execute ``runs`` on all devices of this process; yield each record when it is on disk.
 
     The function skips runs that another sweep executes, and waits for their records. It first
     continues groups that an interrupted sweep left unfinished.
@@ -76,14 +76,14 @@ def run_on_device(
       OutOfTimeError: Some runs are not done at the ``deadline``; unfinished groups have
         checkpoints.
     """
-    waiting, has_waited, groups = list(cells), False, _Groups(results)
+    waiting, has_waited, groups = list(runs), False, _Groups(results)
     while waiting:
         group = groups.next(waiting)
-        keys = {run_key(cell) for cell in group}
-        asked = [cell for cell in waiting if run_key(cell) in keys]
+        keys = {run_key(run) for run in group}
+        asked = [run for run in waiting if run_key(run) in keys]
         waiting = _without(waiting, asked)
         with contextlib.ExitStack() as stack:
-            ours = [cell for cell in asked if stack.enter_context(results.claim(cell))]
+            ours = [run for run in asked if stack.enter_context(results.claim(run))]
             found = results.read_all(ours)
             if len(ours) == len(asked) and not found:
                 waiting = [*(yield from groups.run(group, deadline)), *waiting]
@@ -94,9 +94,9 @@ def run_on_device(
                 _log.warning(waiting_for(len(group), results))
             has_waited = True
             time.sleep(_PATIENCE)
-        # What is left of the group makes a new one: another size is another program.
+        # The rest forms a new group, because the program depends on the size of the group.
         done = {record.key for record in found}
-        mine = [cell for cell in ours if run_key(cell) not in done]
+        mine = [run for run in ours if run_key(run) not in done]
         waiting = [*mine, *waiting, *_without(asked, ours)]
 
 
@@ -106,7 +106,7 @@ class _Groups:
     def __init__(self, results: Results):
         self.results = results
         self.devices = jax.local_device_count()
-        self.most: list[tuple[Batchable, int]] = []  # limits after a device was out of memory
+        self.most: list[tuple[Batchable, int]] = []  # limits of devices that ran out of memory
         self.compiled: list[tuple[Batchable, Composition]] = []
 
     def next(self, waiting: Sequence[Run]) -> Sequence[Run]:
@@ -120,14 +120,14 @@ class _Groups:
         if left := self._unfinished(first, waiting):
             return left
         fitting = [c for c in waiting if type(c) is type(first) and first.fits(c)]
-        known = [composition for cell, composition in self.compiled if cell.fits(first)]
+        known = [composition for run, composition in self.compiled if run.fits(first)]
         group = next_group(fitting, self._size(first), self.devices, known)
         self.compiled.append((first, composition(group)))
         return group
 
-    def _size(self, cell: Any) -> int:
-        limits = [size for other, size in self.most if other.fits(cell)]
-        return min(limits) if limits else cell.at_once(self.results.directory)
+    def _size(self, run: Any) -> int:
+        limits = [size for other, size in self.most if other.fits(run)]
+        return min(limits) if limits else run.at_once(self.results.directory)
 
     def run(
         self, group: Sequence[Any], deadline: float | None
@@ -139,9 +139,9 @@ class _Groups:
             return []
         files = _Files(self.results, group)
         try:
-            for cell, columns in type(group[0]).run_together(group, files.begin(), deadline):
-                if self.results.read(cell) is None:
-                    yield self.results.write(cell, columns, provenance())
+            for run, columns in type(group[0]).run_together(group, files.begin(), deadline):
+                if self.results.read(run) is None:
+                    yield self.results.write(run, columns, provenance())
         except jax.errors.JaxRuntimeError as error:
             each = len(group) // self.devices
             if each < 2 or "RESOURCE_EXHAUSTED" not in str(error):
@@ -149,21 +149,21 @@ class _Groups:
             _log.warning("no memory for %d runs at once: %d from now on", each, each // 2)
             self.most.append((group[0], each // 2))
             files.end()
-            return [cell for cell in group if self.results.read(cell) is None]
+            return [run for run in group if self.results.read(run) is None]
         files.end()
         return []
 
     def _unfinished(self, like: Any, waiting: Sequence[Run]) -> list[Any]:
-        """Return an interrupted group in which every run waits or is done, or []."""
-        keys = {run_key(cell): cell for cell in waiting}
+        """Return an interrupted group whose runs all wait or are done, or []."""
+        keys = {run_key(run): run for run in waiting}
         for path in sorted(self.results.unfinished.glob("group-*.json")):
-            cells = _listed(path, like)
-            missing = [cell for cell in cells if self.results.read(cell) is None]
-            if cells and not missing:
+            runs = _listed(path, like)
+            missing = [run for run in runs if self.results.read(run) is None]
+            if runs and not missing:
                 # The process was killed right after the last record.
-                _Files(self.results, cells).end()
-            elif cells and all(run_key(cell) in keys for cell in missing):
-                return cells
+                _Files(self.results, runs).end()
+            elif runs and all(run_key(run) in keys for run in missing):
+                return runs
         return []
 
 
@@ -173,7 +173,7 @@ Composition = collections.Counter[str]
 
 def composition(group: Sequence[Any]) -> Composition:
     """Return the composition of a group."""
-    return collections.Counter(cell.optimizer for cell in group)
+    return collections.Counter(run.optimizer for run in group)
 
 
 def next_group(
@@ -191,20 +191,20 @@ def next_group(
       devices: Number of devices.
       known: Compiled compositions.
     """
-    own = [cell for cell in fitting if cell.optimizer == fitting[0].optimizer]
+    own = [run for run in fitting if run.optimizer == fitting[0].optimizer]
     if devices > 1:
         each = min(size, -(-len(own) // devices))
         chosen = own[: each * devices]
         return [*chosen, *[chosen[-1]] * (each * devices - len(chosen))]
-    alike = [cell for cell in fitting if cell.seed == fitting[0].seed]  # share images
+    alike = [run for run in fitting if run.seed == fitting[0].seed]  # share images
     fitting = alike if len(alike) >= size else fitting
     counts = composition(fitting)
     full = [c for c in known if c.total() == size and c <= counts]
     chosen = full[0] if full else _balanced(counts, size)
     return [
-        cell
+        run
         for name, count in chosen.items()
-        for cell in [c for c in fitting if c.optimizer == name][:count]
+        for run in [c for c in fitting if c.optimizer == name][:count]
     ]
 
 
@@ -221,7 +221,7 @@ class _Files:
     """Checkpoints of a group, and the list of its runs."""
 
     def __init__(self, results: Results, group: Sequence[Any]):
-        keys = [run_key(cell) for cell in group]
+        keys = [run_key(run) for run in group]
         name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:20]
         self.group = group
         self.scratch = results.unfinished / f"group-{name}"
@@ -231,7 +231,7 @@ class _Files:
 
     def begin(self) -> pathlib.Path:
         if len(self.group) > 1:
-            options = [cell.config() for cell in self.group]
+            options = [run.config() for run in self.group]
             write_atomically(self.list, json.dumps(options))
         return self.scratch
 
@@ -244,7 +244,7 @@ def _listed(path: pathlib.Path, like: Any) -> list[Any]:
     """Return the runs of a list file, or [] if it has no runs of the kind of ``like``."""
     try:
         options = json.loads(read_file(path, _LARGEST))
-        cells = [like.from_columns(one) for one in options]
+        runs = [like.from_columns(one) for one in options]
     except (
         FileNotFoundError,
         NotAFileError,
@@ -254,10 +254,10 @@ def _listed(path: pathlib.Path, like: Any) -> list[Any]:
         RecursionError,
     ):
         return []
-    same = [cell.config() for cell in cells] == options
-    return cells if same and all(like.fits(cell) for cell in cells) else []
+    same = [run.config() for run in runs] == options
+    return runs if same and all(like.fits(run) for run in runs) else []
 
 
-def _without(cells: Sequence[Run], taken: Sequence[Run]) -> list[Run]:
-    gone = {id(cell) for cell in taken}
-    return [cell for cell in cells if id(cell) not in gone]
+def _without(runs: Sequence[Run], taken: Sequence[Run]) -> list[Run]:
+    gone = {id(run) for run in taken}
+    return [run for run in runs if id(run) not in gone]

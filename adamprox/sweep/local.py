@@ -28,16 +28,16 @@ _log = logging.getLogger(__name__)
 
 
 def run_local(
-    cells: Sequence[Run],
+    runs: Sequence[Run],
     results: Results,
     workers: int | None = None,
     address: str | None = None,
     deadline: float | None = None,
 ) -> Iterator[Record]:
-    """Execute ``cells`` and yield their records as they finish, each after it is on disk.
+    """Execute ``runs`` and yield their records as they finish, each after it is on disk.
 
     Args:
-      cells: Runs to execute, in order of preference.
+      runs: Runs to execute, in order of preference.
       results: Store of the records.
       workers: Number of worker processes, at most the number of cores; 0 means this process, on all
         its devices. None means one per core on a CPU, and 0 on an accelerator.
@@ -56,12 +56,12 @@ def run_local(
     if workers is None:
         workers = len(cores()) if jax.default_backend() == "cpu" else 0
     if workers == 0:
-        yield from run_on_device(cells, results, deadline)
+        yield from run_on_device(runs, results, deadline)
     else:
         if workers > len(cores()):
             _log.warning("%s workers are too many: %s cores", workers, len(cores()))
-        size = min(workers, len(cells), len(cores()))
-        yield from dispatch(cells, results, _Processes(size), deadline)
+        size = min(workers, len(runs), len(cores()))
+        yield from dispatch(runs, results, _Processes(size), deadline)
 
 
 class _Processes:
@@ -78,9 +78,9 @@ class _Processes:
         except BrokenPipeError:  # the process ended before its first task
             raise LostRunsError(CANNOT_START) from None
 
-    def submit(self, worker: ProcessPoolExecutor, cell: Run, scratch: pathlib.Path) -> Future:
+    def submit(self, worker: ProcessPoolExecutor, run: Run, scratch: pathlib.Path) -> Future:
         try:
-            return worker.submit(compute, cell, scratch)
+            return worker.submit(compute, run, scratch)
         except BrokenProcessPool as error:  # the process died while idle
             handle = Future()
             handle.set_exception(error)

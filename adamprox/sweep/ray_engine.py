@@ -19,19 +19,19 @@ from adamprox.sweep.runs import Run, run_key
 
 
 def run_ray(
-    cells: Sequence[Run],
+    runs: Sequence[Run],
     results: Results,
     workers: int | None = None,
     address: str | None = None,
     deadline: float | None = None,
 ) -> Iterator[Record]:
-    """Execute ``cells`` on a Ray cluster and yield their records, each after it is on disk.
+    """Execute ``runs`` on a Ray cluster and yield their records, each after it is on disk.
 
     Every node needs the package and the data sets. A node with access to the directory of
     ``results`` writes checkpoints there. On other nodes, a run whose worker died starts again.
 
     Args:
-      cells: Runs to execute, in order of preference.
+      runs: Runs to execute, in order of preference.
       results: Store of the records; this process, the driver, writes them.
       workers: Number of actors of one CPU each, at most and by default the CPUs of the cluster.
       address: Address of the cluster. None or ``local`` starts a private cluster on this machine
@@ -47,16 +47,16 @@ def run_ray(
 
     Source: P. Moritz et al., Ray: a distributed framework for emerging AI applications, OSDI 2018.
     """
-    return _run(load(), cells, results, workers, address, deadline)  # raise at once
+    return _run(load(), runs, results, workers, address, deadline)  # raise at once
 
 
-def _run(ray: Any, cells, results: Results, workers, address, deadline) -> Iterator[Record]:
+def _run(ray: Any, runs, results: Results, workers, address, deadline) -> Iterator[Record]:
     with connected(ray, workers, address):
         available = int(ray.cluster_resources().get("CPU", 0))
         if available < 1:
             raise ValueError("the Ray cluster must have CPUs, it has none")
         yield from dispatch(
-            cells, results, _Actors(ray, min(workers or available, available, len(cells)))
+            runs, results, _Actors(ray, min(workers or available, available, len(runs)))
         )
 
 
@@ -72,8 +72,8 @@ class _Actors:
         actor = self._actor.remote()
         return actor, actor.ready.remote()
 
-    def submit(self, worker: Any, cell: Run, scratch: pathlib.Path) -> Any:
-        return worker.compute.remote(cell, run_key(cell), scratch)
+    def submit(self, worker: Any, run: Run, scratch: pathlib.Path) -> Any:
+        return worker.compute.remote(run, run_key(run), scratch)
 
     def wait(self, handles: Sequence[Any], timeout: float) -> Sequence[Any]:
         return self._ray.wait(handles, num_returns=1, timeout=timeout)[0]
@@ -99,9 +99,9 @@ class _Actor:
     def ready(self) -> None:
         """Do nothing: the return shows that this actor has a CPU."""
 
-    def compute(self, cell: Run, key: str, scratch: pathlib.Path) -> tuple[Columns, Columns]:
-        if run_key(cell) != key:
+    def compute(self, run: Run, key: str, scratch: pathlib.Path) -> tuple[Columns, Columns]:
+        if run_key(run) != key:
             raise ValueError(
                 f"data and package must be the same on all nodes, those of {platform.node()} differ"
             )
-        return compute(cell, scratch if scratch.parent.is_dir() else None)
+        return compute(run, scratch if scratch.parent.is_dir() else None)

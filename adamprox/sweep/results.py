@@ -1,4 +1,4 @@
-"""Records on disk: one small Parquet file a cell, written atomically, addressed by its key."""
+"""Records on disk: one small Parquet file per run, written atomically and named by the run's key."""
 
 import contextlib
 import hashlib
@@ -20,14 +20,14 @@ Columns = dict[str, Any]
 
 
 class UnreadableRecordError(OSError):
-    """A record that was just written does not read back."""
+    """A record that was just written cannot be read back."""
 
 
 class Results:
     """The records under a directory, ``<directory>/<kind>/<key>.parquet``.
 
     Args:
-      directory: Of one run; made when the first record is written.
+      directory: Directory of the records; the first write creates it.
 
     Example:
       >>> from adamprox.training import TrainingRun
@@ -36,113 +36,119 @@ class Results:
     """
 
     def __init__(self, directory: str | os.PathLike[str]):
-        """Name the directory."""
+        """Store the directory."""
         self.directory = pathlib.Path(directory)
 
-    def path(self, cell: Run) -> pathlib.Path:
-        """Where the record of ``cell`` is, or would be."""
-        return self.directory / cell.kind / f"{run_key(cell)}.parquet"
+    def path(self, run: Run) -> pathlib.Path:
+        """Return the path of the record of ``run``, which need not exist."""
+        return self.directory / run.kind / f"{run_key(run)}.parquet"
 
-    def write(self, cell: Run, columns: Columns, provenance: Columns) -> Record:
-        """Write the record of a finished cell as a whole, and read it back.
+    def write(self, run: Run, columns: Columns, provenance: Columns) -> Record:
+        """Write the record of a finished run atomically, and read it back.
 
         Args:
-          cell: The cell.
-          columns: Its result: numbers, texts, booleans, None, and lists and dictionaries of them.
-          provenance: Versions, machine and time, as `adamprox.sweep.provenance.provenance` has them.
+          run: Finished run.
+          columns: Results of the run: numbers, texts, booleans, None, and lists and dictionaries of them.
+          provenance: Versions, machine and time; see `adamprox.sweep.provenance.provenance`.
 
         Returns:
-          The record as `read` gives it.
+          The record, as `read` returns it.
 
         Raises:
           ValueError: Parquet cannot hold the columns; nothing is written.
-          UnreadableRecordError: The file does not read back.
+          UnreadableRecordError: The written file cannot be read back.
         """
         record = {
-            "key": run_key(cell),
-            "kind": cell.kind,
-            **cell.config(),
+            "key": run_key(run),
+            "kind": run.kind,
+            **run.config(),
             **columns,
             "provenance": json.dumps(provenance, sort_keys=True),
         }
         try:
-            row = decode(encode(record))  # Parquet makes 1.0 of a 1 beside a 2.5
+            row = decode(encode(record))  # Parquet turns the 1 of [1, 2.5] into 1.0
             data = encode({**row, "digest": _digest(row)})
             decode(data)
         except NotARowError as error:
-            raise ValueError(f"the record of {describe(cell)} cannot be stored: {error}") from None
-        path = self.path(cell)
+            raise ValueError(f"the record of {describe(run)} cannot be stored: {error}") from None
+        path = self.path(run)
         write_atomically(path, data)
-        found = self.read(cell)
+        found = self.read(run)
         if found is None:
             raise UnreadableRecordError(f"{path} was written, but does not read back")
         return found
 
-    def read(self, cell: Run) -> Record | None:
-        """Return the record of ``cell``, or None where there is none that can be trusted.
+    def read(self, run: Run) -> Record | None:
+        """Return the record of ``run``, or None if there is no valid record.
 
-        A damaged file counts as absent, and so does one with the record of another cell or without a
-        column that the cell's ``accepts`` asks for: the cell runs again and replaces it.
+        A record is valid if its file is intact, it belongs to this run, and it has all columns that
+        the run's ``accepts`` requires. A sweep repeats a run without a valid record and replaces
+        the file.
 
         Raises:
-          OSError: There is a file that this process may not, or cannot, read.
+          OSError: The file exists, and this process cannot read it.
         """
-        found = _load(self.path(cell))
+        found = _load(self.path(run))
         if found is None:
             return None
-        address, known = self._address(cell), defaults(cell)
-        # An option that is younger than the record had what is its default now.
+        address, known = self._address(run), defaults(run)
+        # A record from before an option existed has the default of that option.
         record = Record({name: known.get(name) for name in address} | found)
         ours = all(_same(record[name], value) for name, value in address.items())
         ours = ours and isinstance(record.get("provenance"), str)
-        accepts = getattr(cell, "accepts", None)
+        accepts = getattr(run, "accepts", None)
         return record if ours and (accepts is None or accepts(record)) else None
 
-    def scratch(self, cell: Run) -> pathlib.Path:
-        """Where an unfinished run of ``cell`` may keep what lets it go on; absolute."""
-        return self.unfinished / run_key(cell)
+    def scratch(self, run: Run) -> pathlib.Path:
+        """Return the absolute path of the folder for the state of ``run`` while it is unfinished."""
+        return self.unfinished / run_key(run)
 
     @property
     def unfinished(self) -> pathlib.Path:
-        """Folder of what unfinished cells keep, and of their locks; absolute."""
+        """Absolute path of the folder with the state and the locks of unfinished runs."""
         return self.directory.absolute() / "unfinished"
 
     @contextlib.contextmanager
-    def claim(self, cell: Run) -> Iterator[bool]:
-        """Whether this process alone runs ``cell`` until the end of the context.
+    def claim(self, run: Run) -> Iterator[bool]:
+        """Claim ``run`` for this process until the end of the context.
 
-        False where another sweep into this directory runs it. The claim of a process that is killed
-        ends with it.
+        The claim of a killed process ends with the process.
+
+        Yields:
+          True with the claim, False if another sweep into this directory has it.
         """
-        with locked(self.scratch(cell).with_suffix(".lock")) as ours:
+        with locked(self.scratch(run).with_suffix(".lock")) as ours:
             yield ours
 
-    def finish(self, cell: Run, columns: Columns, provenance: Columns) -> Record:
-        """`write`, then remove what the unfinished cell kept."""
-        record = self.write(cell, columns, provenance)
-        shutil.rmtree(self.scratch(cell), ignore_errors=True)
+    def finish(self, run: Run, columns: Columns, provenance: Columns) -> Record:
+        """Write the record, then delete the state of the unfinished run."""
+        record = self.write(run, columns, provenance)
+        shutil.rmtree(self.scratch(run), ignore_errors=True)
         return record
 
-    def clear_leftovers(self, cells: Iterable[Run]) -> None:
-        """Remove what a process kept of ``cells`` that have a record, killed right after `write`."""
-        for cell in cells:
-            scratch = self.scratch(cell)
+    def clear_leftovers(self, runs: Iterable[Run]) -> None:
+        """Delete the state of those ``runs`` that have a record.
+
+        A process that is killed right after `write` does not delete it.
+        """
+        for run in runs:
+            scratch = self.scratch(run)
             left = scratch.exists() or scratch.with_suffix(".lock").exists()
-            if left and self.read(cell) is not None:
-                # On a disk that cannot be written they do no harm.
-                with contextlib.suppress(OSError), self.claim(cell) as ours:
+            if left and self.read(run) is not None:
+                # Leftovers on a read-only disk do no harm.
+                with contextlib.suppress(OSError), self.claim(run) as ours:
                     if ours:
                         shutil.rmtree(scratch, ignore_errors=True)
 
-    def read_all(self, cells: Iterable[Run]) -> list[Record]:
-        """The records of those ``cells`` that have one, in their order."""
-        return [record for cell in cells if (record := self.read(cell)) is not None]
+    def read_all(self, runs: Iterable[Run]) -> list[Record]:
+        """Return the records of those ``runs`` that have one, in their order."""
+        return [record for run in runs if (record := self.read(run)) is not None]
 
-    def distrusted(self, cells: Iterable[Run]) -> list[pathlib.Path]:
-        """The files of those ``cells`` whose record is there but cannot be trusted."""
-        # In this order: another sweep may write one between the two questions.
-        there = [cell for cell in cells if os.path.lexists(self.path(cell))]
-        return [self.path(cell) for cell in there if self.read(cell) is None]
+    def distrusted(self, runs: Iterable[Run]) -> list[pathlib.Path]:
+        """Return the files of those ``runs`` whose record exists and is not valid."""
+        # Look for files first: another sweep may write a record in between.
+        there = [run for run in runs if os.path.lexists(self.path(run))]
+        return [self.path(run) for run in there if self.read(run) is None]
 
     def each(self, kind: str) -> Iterator[Record]:
         """Yield the intact records of a kind, one file at a time."""
@@ -156,12 +162,12 @@ class Results:
         return list(self.each(kind))
 
     @staticmethod
-    def _address(cell: Run) -> Columns:
-        return {"key": run_key(cell), "kind": cell.kind, **cell.config()}
+    def _address(run: Run) -> Columns:
+        return {"key": run_key(run), "kind": run.kind, **run.config()}
 
 
 def _load(path: pathlib.Path) -> Columns | None:
-    """Return the record in a file, None where there is none or it is not what was written."""
+    """Return the record in a file, None if the file is missing or damaged."""
     try:
         record = decode(read_file(path, LARGEST))
     except (FileNotFoundError, NotADirectoryError, NotAFileError, NotARowError):
@@ -177,5 +183,5 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _digest(record: Columns) -> str:
-    """Return a hash of every column, so that a file with a flipped bit does not pass for a record."""
+    """Return a hash of all columns, which detects a flipped bit."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -21,7 +21,7 @@ from adamprox.sweep.results import Results
 from adamprox.sweep.runs import Run, check_data, run_key
 
 Engine = Callable[[Sequence[Run], Results, int | None, str | None, float | None], Iterator[Record]]
-"""Function (cells, results, workers, address, deadline) -> records, each after it is on disk."""
+"""Function (runs, results, workers, address, deadline) -> records, each after it is on disk."""
 
 View = Callable[[Sequence[Run], Sequence[Record]], RenderableType]
 
@@ -30,7 +30,7 @@ ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_ray}
 
 
 def run_sweep(
-    cells: Sequence[Run],
+    runs: Sequence[Run],
     results: Results,
     *,
     workers: int | None = None,
@@ -46,7 +46,7 @@ def run_sweep(
     Two simultaneous sweeps with one directory divide the runs.
 
     Args:
-      cells: Configurations of the runs; duplicates count once.
+      runs: Configurations of the runs; duplicates count once.
       results: Store of the records.
       workers: Number of runs at once, 0 for this process itself, None for a default of the engine.
       engine: Key of `ENGINES`: ``local`` or ``ray``.
@@ -57,15 +57,15 @@ def run_sweep(
       console: Console for progress; standard error by default.
 
     Returns:
-      One record per distinct run, in the order of ``cells``.
+      One record per distinct run, in the order of ``runs``.
 
     Raises:
-      ValueError: There is no such engine, or not here, or no such number of workers, or a cell
-        cannot be run on its data; nothing has been run.
-      OutOfTimeError: The deadline has come; finished cells have records, and the rest goes on with
-        the next call.
-      LostRunsError: A cell ended its worker every time it was tried; all others have been run.
-      KeyboardInterrupt: On Ctrl-C, after the workers have been stopped.
+      ValueError: The engine is unknown or not available, the number of workers is invalid, or the
+        data of a run do not allow it. No run has started.
+      OutOfTimeError: Some runs are not done at the deadline; finished runs have records, and
+        another call continues the rest.
+      LostRunsError: The workers of a run died at every attempt; all other runs are done.
+      KeyboardInterrupt: Ctrl-C arrived; the workers are stopped.
 
     Example:
       >>> import tempfile
@@ -81,8 +81,8 @@ def run_sweep(
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     console = console or Console(stderr=True, markup=False, emoji=False)
-    wanted = list({run_key(cell): cell for cell in cells}.values())
-    missing = [cell for cell in wanted if results.read(cell) is None]
+    wanted = list({run_key(run): run for run in runs}.values())
+    missing = [run for run in wanted if results.read(run) is None]
     check_data(missing)
     results.clear_leftovers(wanted)
     for path in results.distrusted(missing):

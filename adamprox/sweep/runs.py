@@ -60,54 +60,54 @@ class PlainRun:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
 
 
-def run_key(cell: Run) -> str:
+def run_key(run: Run) -> str:
     """Return the key of a run: a hash of everything that determines its result.
 
     Args:
-      cell: Any run.
+      run: Any run.
 
     Returns:
-      20 hexadecimal digits of the SHA-256 of kind, version and what is not a default.
+      20 hexadecimal digits of the SHA-256 of kind, version and non-default options.
 
     Example:
       >>> from adamprox.training import TrainingRun
-      >>> cell = TrainingRun.of(depth=8, weight_decay=1e-3)
-      >>> same, other = (cell.with_options(weight_decay=w) for w in (0.001, 2e-3))
-      >>> run_key(cell) == run_key(same), run_key(cell) == run_key(other)
+      >>> run = TrainingRun.of(depth=8, weight_decay=1e-3)
+      >>> same, other = (run.with_options(weight_decay=w) for w in (0.001, 2e-3))
+      >>> run_key(run) == run_key(same), run_key(run) == run_key(other)
       (True, False)
     """
-    chosen = [cell.kind, cell.version, _non_default(cell)]
+    chosen = [run.kind, run.version, _non_default(run)]
     text = json.dumps(chosen, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def describe(cell: Run) -> str:
-    """Return a run in one line: kind, key, and what is not a default."""
-    options = ", ".join(f"{name}={value}" for name, value in _non_default(cell).items())
-    return f"{cell.kind} {run_key(cell)} ({options})"
+def describe(run: Run) -> str:
+    """Return a description in one line: kind, key and non-default options."""
+    options = ", ".join(f"{name}={value}" for name, value in _non_default(run).items())
+    return f"{run.kind} {run_key(run)} ({options})"
 
 
-def _non_default(cell: Run) -> dict[str, Any]:
-    """Return what of the configuration is not a default: a new option keeps old keys."""
-    known = defaults(cell)
-    return {k: v for k, v in cell.config().items() if k not in known or v != known[k]}
+def _non_default(run: Run) -> dict[str, Any]:
+    """Return the non-default options; a new option with a default does not change old keys."""
+    known = defaults(run)
+    return {k: v for k, v in run.config().items() if k not in known or v != known[k]}
 
 
-def defaults(cell: Run) -> Mapping[str, Any]:
-    """Return the defaults of those options that have one."""
-    own = getattr(cell, "defaults", None)
+def defaults(run: Run) -> Mapping[str, Any]:
+    """Return the defaults of the options that have one."""
+    own = getattr(run, "defaults", None)
     if own is not None:
         return own()
-    names = [name for name in cell.config() if hasattr(type(cell), name)]
-    return {name: getattr(type(cell), name) for name in names}
+    names = [name for name in run.config() if hasattr(type(run), name)]
+    return {name: getattr(type(run), name) for name in names}
 
 
-def check_data(cells: Iterable[Run]) -> None:
+def check_data(runs: Iterable[Run]) -> None:
     """Refuse runs that their data do not allow, before anything is written.
 
     Raises:
-      ValueError: A data set is missing, or does not have what a run asks for.
+      ValueError: A data set is missing, or too small for a run.
     """
-    for cell in cells:
-        if check := getattr(cell, "check", None):
+    for run in runs:
+        if check := getattr(run, "check", None):
             check()

@@ -1,4 +1,4 @@
-"""What a run will cost, from finished cells of the same program, or else from operations."""
+"""Estimated cost of runs, from finished runs of the same program or from operation counts."""
 
 import functools
 import math
@@ -14,39 +14,39 @@ from adamprox.sweep import Record, Run
 from adamprox.training import TrainingRun, throughput
 from adamprox.training.specs import Program
 
-# Of one core, forward and backward, as ResNet-20 was measured; an accelerator does some thousands.
+# Measured on one core with ResNet-20, forward and backward; an accelerator reaches some thousands.
 _GFLOPS_A_CORE = 50.0
 _OTHER_KINDS = 5.0  # seconds: experiments without a network
 
 
 def estimate(
-    cells: Sequence[Run], records: Sequence[Record], folder: pathlib.Path | None = None
+    runs: Sequence[Run], records: Sequence[Record], folder: pathlib.Path | None = None
 ) -> float:
-    """Return the seconds of one core, or of one accelerator, that ``cells`` will take.
+    """Return the seconds of one core, or of one accelerator, that ``runs`` will take.
 
-    Compilation is left out.
+    The estimate does not include compilation.
 
     Args:
-      cells: Cells that have not been run.
-      records: Finished cells, perhaps of the same programs.
-      folder: Place of the throughput that was measured on this accelerator; it is what counts then.
+      runs: Runs without a record.
+      records: Records of finished runs, which may have the same programs.
+      folder: Directory of the throughput on this accelerator, which takes precedence if measured.
     """
     known = _measured(records)
     return sum(
-        _seconds(cell, known, folder) if isinstance(cell, TrainingRun) else _OTHER_KINDS
-        for cell in cells
+        _seconds(run, known, folder) if isinstance(run, TrainingRun) else _OTHER_KINDS
+        for run in runs
     )
 
 
-def at_once(cells: Sequence[Run], folder: pathlib.Path) -> list[str]:
+def at_once(runs: Sequence[Run], folder: pathlib.Path) -> list[str]:
     """Return a line for every network whose throughput was measured on this device."""
     programs = {
-        c.program._replace(optimizers=("adamw",)) for c in cells if isinstance(c, TrainingRun)
+        c.program._replace(optimizers=("adamw",)) for c in runs if isinstance(c, TrainingRun)
     }
     lines = []
     for program in sorted(programs, key=repr):
         if rates := throughput.rates_of(program, folder):
-            best = max(rates, key=lambda runs: rates[runs])
+            best = max(rates, key=lambda count: rates[count])
             dtype = getattr(program.network, "compute_dtype", "float32")
             name = f"{program.network.family}-{program.network.depth}, {dtype}"
             lines.append(
@@ -56,13 +56,13 @@ def at_once(cells: Sequence[Run], folder: pathlib.Path) -> list[str]:
     return lines
 
 
-def reckoned(cell: TrainingRun) -> float:
-    """Seconds of one core that a cell takes by its operations alone, whatever has been measured."""
-    return _seconds(cell, {})
+def reckoned(run: TrainingRun) -> float:
+    """Return the seconds of one core for a run, from its operation count alone."""
+    return _seconds(run, {})
 
 
 def _measured(records: Sequence[Record]) -> dict[tuple, float]:
-    """Return median seconds an epoch of every network, data set and length there are records of."""
+    """Return the median seconds per epoch, by network and data set."""
     times: dict[tuple, list[float]] = {}
     for record in records:
         if record.kind == TrainingRun.kind and not record.diverged:
@@ -78,26 +78,26 @@ def _like(record: Mapping[str, Any]) -> tuple:
 
 
 def _seconds(
-    cell: TrainingRun, known: dict[tuple, float], folder: pathlib.Path | None = None
+    run: TrainingRun, known: dict[tuple, float], folder: pathlib.Path | None = None
 ) -> float:
-    if folder and (rates := throughput.rates_of(cell.program, folder)):
-        return _passes(cell) / 3 / max(rates.values())
-    if measured := known.get(_like(cell.config())):
-        return measured * cell.schedule.epochs
-    return _passes(cell) * _forward_flops(cell.program) / (1e9 * _GFLOPS_A_CORE)
+    if folder and (rates := throughput.rates_of(run.program, folder)):
+        return _passes(run) / 3 / max(rates.values())
+    if measured := known.get(_like(run.config())):
+        return measured * run.schedule.epochs
+    return _passes(run) * _forward_flops(run.program) / (1e9 * _GFLOPS_A_CORE)
 
 
-def _passes(cell: TrainingRun) -> int:
+def _passes(run: TrainingRun) -> int:
     """Return the number of forward passes of an image; a backward pass costs two of them."""
-    data, schedule = cell.images.expected, cell.schedule
+    data, schedule = run.images.expected, run.schedule
     visits = -(-schedule.epochs // schedule.evaluate_every)
-    visited = data.test + cell.images.validation_size + schedule.evaluate_train * data.train
+    visited = data.test + run.images.validation_size + schedule.evaluate_train * data.train
     return 3 * data.train * schedule.epochs + visited * visits
 
 
 @functools.cache
 def _forward_flops(program: Program) -> float:
-    """Operations of the network's matrix products on one image, before anything is compiled."""
+    """Return the operations of the network's matrix products on one image, without compilation."""
     data = program.images.expected
     model = program.network.build(data.num_classes)
     image = jax.ShapeDtypeStruct((1, *data.image_shape), jnp.float32)
@@ -107,13 +107,13 @@ def _forward_flops(program: Program) -> float:
 
 
 def _flops(jaxpr) -> float:
-    """XLA's own count knows a repeated block once only; this one multiplies by its length."""
+    """Return the operations of a program, each loop times its length; XLA counts a loop once."""
     total = 0.0
     for equation in jaxpr.eqns:
         if equation.primitive.name in ("dot_general", "conv_general_dilated"):
             total += _product_flops(equation)
         inside = [_flops(inner) for inner in _inner(equation.params)]
-        # The last is a loop's body, or what is written for any platform beside one for CPUs.
+        # The last one is the body of a loop, or the version for all platforms other than CPUs.
         total += inside[-1] * equation.params.get("length", 1) if inside else 0.0
     return total
 
@@ -135,7 +135,7 @@ def _inner(params):
 
 
 def in_words(seconds: float) -> str:
-    """A time as people say it.
+    """Return a time in a readable unit.
 
     Example:
       >>> in_words(42.0), in_words(5400.0), in_words(2e6)

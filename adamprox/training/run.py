@@ -1,4 +1,4 @@
-"""A cell: one training run, described by everything that determines its result."""
+"""A training run, described by everything that determines its result."""
 
 import dataclasses
 import pathlib
@@ -20,9 +20,9 @@ from adamprox.training.sparsity import zero_shares
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingRun(Configuration):
-    """One network trained once; the unit of every sweep.
+    """One training of one network, the unit of every sweep.
 
-    `TrainingRun.of` makes one of flat options; its specs are those of
+    `TrainingRun.of` makes a run from flat options. The fields are those of
     `adamprox.training.configuration.Configuration`.
 
     Example:
@@ -32,24 +32,24 @@ class TrainingRun(Configuration):
     """
 
     kind: ClassVar[str] = "training"
-    # Part of every key: raise it when a change of the code changes what a cell computes.
+    # Part of every key: raise it when a change of the code changes the result of a run.
     version: ClassVar[int] = 2
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
-        """Train, and return the columns of this cell's record.
+        """Train the network, and return the columns of the record.
 
         Args:
-          scratch: A directory for checkpoints: an interrupted run that is given the same one again
-            goes on where it was. Remove it when the record is safe.
+          scratch: Directory for checkpoints. An interrupted run continues from the checkpoints in
+            its directory. Delete the directory when the record is written.
 
         Returns:
-          One list an epoch-wise column, and the outcome.
+          Columns with one entry per epoch, and the final results.
         """
         (row,) = (columns for _, columns in self.run_together([self], scratch))
         return row
 
     def fits(self, other: "TrainingRun") -> bool:
-        """Return True if ``other`` can be trained at once with this one, whatever its optimizer."""
+        """Return True if ``other`` can be trained at once with this run; optimizers may differ."""
         mine, its = (
             (c.program._replace(optimizers=()), c.schedule, c.init_seed) for c in (self, other)
         )
@@ -57,61 +57,62 @@ class TrainingRun(Configuration):
 
     @staticmethod
     def run_together(
-        cells: Sequence["TrainingRun"],
+        runs: Sequence["TrainingRun"],
         scratch: pathlib.Path | None = None,
         deadline: float | None = None,
     ) -> Iterator[tuple["TrainingRun", dict[str, Any]]]:
-        """Train cells that fit each other at once on all devices, to what `run` gives for each.
+        """Train runs that fit each other at once on all devices; the results equal those of `run`.
 
         Args:
-          cells: Cells, those of one optimizer next to each other; with several devices, first those
-            of one device, then those of the next with the same optimizers.
-          scratch: Directory for checkpoints of all of them; see `run`.
-          deadline: `time.monotonic` at which training has to be over; None for no limit.
+          runs: Runs in which those of one optimizer are adjacent. With several devices, the runs
+            are ordered by device, and every device has the same optimizers.
+          scratch: Directory for the checkpoints of all runs; see `run`.
+          deadline: Time of `time.monotonic` at which training must end; None for no limit.
 
         Yields:
-          A cell and its columns as soon as it ends; its time is its share of that of all.
+          A run and its columns, as soon as the run ends. ``seconds`` is the time of all runs
+          divided by their number.
 
         Raises:
-          OutOfTimeError: Not all have ended in time; ``scratch`` has their state.
+          OutOfTimeError: Some runs are not done at the deadline; ``scratch`` has their state.
         """
-        first, devices = cells[0], jax.local_devices() if len(cells) > 1 else [None]
-        each = len(cells) // len(devices)
+        first, devices = runs[0], jax.local_devices() if len(runs) > 1 else [None]
+        each = len(runs) // len(devices)
         program = first.program._replace(
-            optimizers=tuple(cell.method.optimizer for cell in cells[:each]),
-            one_order=len({cell.seed for cell in cells}) == 1,
+            optimizers=tuple(run.method.optimizer for run in runs[:each]),
+            one_order=len({run.seed for run in runs}) == 1,
         )
-        kept = Checkpoints(scratch, repr(list(cells))) if scratch else None
-        clock, running = time.perf_counter(), dict(enumerate(cells))
+        kept = Checkpoints(scratch, repr(list(runs))) if scratch else None
+        clock, running = time.perf_counter(), dict(enumerate(runs))
         trainings = epochs(
             program,
-            [cell.hyperparameters for cell in cells],
+            [run.hyperparameters for run in runs],
             first.schedule,
-            seeds=[cell.seed for cell in cells],
+            seeds=[run.seed for run in runs],
             init_seed=first.init_seed,
             checkpoints=kept,
             mesh=run_mesh(devices) if len(devices) > 1 else None,
             deadline=deadline,
         )
         while running:
-            with jax.enable_x64(False):  # a key has one result
+            with jax.enable_x64(False):  # one precision, because a key has one result
                 training = next(trainings)
-            for k, cell in list(running.items()):
+            for k, run in list(running.items()):
                 if training.has_ended(k, first.schedule):
                     del running[k]
                     seconds = kept.seconds if kept else time.perf_counter() - clock
-                    yield cell, cell.columns(training.run(k)) | {"seconds": seconds / len(cells)}
+                    yield run, run.columns(training.run(k)) | {"seconds": seconds / len(runs)}
 
     def at_once(self, folder: pathlib.Path) -> int:
-        """Return how many runs of this network one device should train at once.
+        """Return the number of runs of this network that one device should train at once.
 
         Args:
-          folder: Place of the measurement; it is made where there is none of this device and network.
+          folder: Directory of the measurements; a missing measurement is made and stored.
         """
         return throughput.runs_at_once(self.program, folder)
 
     def accepts(self, record: Mapping[str, Any]) -> bool:
-        """Return True if a record has what `run` returns: one list entry an epoch, and the outcome."""
+        """Return True if a record has all columns of `run`, with one entry per epoch."""
         epochs = record.get("epoch")
         count = len(epochs) if isinstance(epochs, list) else 0
         kinds = get_type_hints(EpochResult)
@@ -122,7 +123,7 @@ class TrainingRun(Configuration):
         return whole and 1 <= count <= self.schedule.epochs and record["test_examples"] > 0
 
     def columns(self, trained: Trained) -> dict[str, Any]:
-        """The columns of the record, but for the time it took."""
+        """Return the columns of the record except ``seconds``."""
         history = trained.history
         rows = {
             name: [getattr(epoch, name) for epoch in history]

@@ -1,6 +1,6 @@
-"""The losses of one training run whose batches are divided over 1, 2, 4, … devices.
+"""Losses of one training run whose batches are divided over 1, 2, 4, … devices.
 
-Run as a program, in a process that sees so many devices, it prints them as JSON.
+The module is also a program: in a process with enough devices, it prints the losses as JSON.
 """
 
 import dataclasses
@@ -28,12 +28,12 @@ class ShardedRun(PlainRun):
     """A small network without BatchNorm, trained by AdamW on forced CPU devices.
 
     Attributes:
-      devices: How many, one run each; the largest divides the batch.
-      network: A key of `adamprox.training.specs.FAMILIES`.
-      depth: Of the network.
-      train_size: Digits.
-      batch_size: Over all devices.
-      epochs: Of every run.
+      devices: Numbers of devices, one training each; the largest divides the batch size.
+      network: Key of `adamprox.training.specs.FAMILIES`.
+      depth: Depth of the network.
+      train_size: Number of training images, from the digits.
+      batch_size: Number of images in a batch, over all devices.
+      epochs: Number of epochs of every training.
     """
 
     kind: ClassVar[str] = "sharded"
@@ -50,7 +50,7 @@ class ShardedRun(PlainRun):
         return {**super().config(), "data_fingerprint": expected("digits").fingerprint}
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
-        """Training losses of every epoch and test errors, one row a number of devices."""
+        """Return training losses of every epoch and test errors, one row per number of devices."""
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count="
         environment = {
             **os.environ,
@@ -74,7 +74,7 @@ class ShardedRun(PlainRun):
         return fits(record, losses | {"test_errors": ((count,), float | None)})
 
     def losses(self) -> dict[str, Any]:
-        """What `run` returns, in a process that sees enough devices."""
+        """Return the columns of `run`, in a process that has enough devices."""
         program = Program(
             ImageSpec("digits", train_size=self.train_size, batch_size=self.batch_size),
             FAMILIES[self.network](depth=self.depth),
@@ -93,7 +93,7 @@ class ShardedRun(PlainRun):
 
 
 def _mesh(count: int):
-    """None for one device: the program that all other cells run."""
+    """Return the mesh, None for one device, which uses the same program as every other run."""
     return batch_mesh(jax.devices()[:count]) if count > 1 else None
 
 
