@@ -31,20 +31,20 @@ def arguments_parser() -> Parser:
         prog="python -m benchmarks.engines", description="Time one sweep on every engine."
     )
     add = functools.partial(parser.add_argument, type=integer, metavar="N")
-    add("--cells", default=16, help="runs of a sweep, of one network and as many λ (16)")
+    add("--cells", default=16, help="runs of a sweep, of one network, each with its own λ (16)")
     add("--epochs", default=40, help="epochs of a run on the digits (40)")
     add("--depth", default=8, metavar="6n+2", help="depth of the ResNet (8)")
-    add("--workers", default=len(cores()), help="workers, one a core by default")
-    add("--rounds", default=3, help="sweeps of every engine, whose median is reported (3)")
+    add("--workers", default=len(cores()), help="workers (one per core)")
+    add("--rounds", default=3, help="sweeps per engine; the table shows medians (3)")
     parser.add_argument(
-        "--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)"
+        "--address", metavar="HOST:PORT", help="Ray cluster, or auto (default: start Ray here)"
     )
     return parser
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """Seconds of one sweep: wall time, and sum over its runs."""
+    """Wall time of one sweep and total time of its runs, in seconds."""
 
     wall: float
     cells: float
@@ -70,7 +70,7 @@ def sweep(arguments: argparse.Namespace, engine: str) -> Sweep:
 
 
 def table(found: dict[str, list[Sweep]], workers: int) -> str:
-    """Return a Markdown table of medians over rounds: runs' own seconds, and wall time."""
+    """Return a Markdown table of medians over rounds: time of the runs, and wall time."""
     first = statistics.median(s.wall for s in next(iter(found.values())))
     rows = [
         "| engine | s of the runs / workers | wall time in s | ratio to local |",
@@ -84,7 +84,7 @@ def table(found: dict[str, list[Sweep]], workers: int) -> str:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Compile once, time all engines in turn, and print."""
+    """Compile once, time all engines in turn, and print the table."""
     sweep(
         argparse.Namespace(**{**vars(arguments), "cells": 1, "epochs": 1}), "local"
     )  # fills the compilation cache

@@ -1,4 +1,4 @@
-"""Cost of the whole paper on this device: measured seconds per step times steps, over all runs.
+"""Predict the cost of the paper on this device: seconds per step times steps, over all runs.
 
 Command: python -m benchmarks.paper_cost [--preset P] [--devices 1 8] [--records DIR] [--markdown]
 Cost: compilation and a few steps of every network of the preset. For the preset paper this takes
@@ -46,7 +46,7 @@ def arguments_parser() -> Parser:
         nargs="*",
         default=(1, 8),
         metavar="N",
-        help="numbers of devices like this one, each training runs of its own (1 8)",
+        help="numbers of devices like this one, which divide the runs (1 8)",
     )
     add(
         "--only",
@@ -70,7 +70,7 @@ def training_cells(preset: str) -> list[TrainingRun]:
 
 
 def measured_program(cell: TrainingRun) -> Program:
-    """What is timed for a cell: its network on some batches; the optimizer's share is small."""
+    """Return the program to time for a run: its network on a few batches, with AdamW."""
     data = cell.images.expected
     size = min(BATCHES * cell.images.batch_size, data.train)
     images = dataclasses.replace(cell.images, train_size=size)
@@ -78,7 +78,7 @@ def measured_program(cell: TrainingRun) -> Program:
 
 
 def steps(cell: TrainingRun) -> float:
-    """Training steps of a cell, evaluation included as thirds of steps."""
+    """Return the training steps of a run; evaluation of a batch counts as a third of a step."""
     data, schedule, batch = cell.images.expected, cell.schedule, cell.images.batch_size
     visits = sum(schedule.visits(number) for number in range(1, schedule.epochs + 1))
     visited = data.test + cell.images.validation_size + data.train * schedule.evaluate_train
@@ -103,7 +103,7 @@ def network_name(program: Program) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """All runs of one network: their number, total steps, and seconds per step."""
+    """Number of runs of one network, their total steps, and the seconds per step."""
 
     program: Program
     cells: int
@@ -141,8 +141,8 @@ def comparison(cells: Iterable[TrainingRun], rows: list[Row], records: pathlib.P
 
 
 def lines(rows: list[Row], devices: Sequence[int]) -> list[list[str]]:
-    """Header, rows and total, as text."""
-    header = ["network", "cells", "steps", "ms a step"]
+    """Return header, rows and total as text."""
+    header = ["network", "runs", "steps", "ms a step"]
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [
         [network_name(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
@@ -156,7 +156,7 @@ def lines(rows: list[Row], devices: Sequence[int]) -> list[list[str]]:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Measure and print."""
+    """Measure the networks and print the table."""
     cells = training_cells(arguments.preset)
     if arguments.only:
         names = {cell: network_name(cell.program) for cell in cells}

@@ -22,7 +22,7 @@ _GIB = 2**30
 
 
 class Check(NamedTuple):
-    """Result of one check: its name, a status, the value found, and the command that mends it."""
+    """Result of one check: its name, its status, the value found, and a command that fixes it."""
 
     name: str
     status: str
@@ -31,7 +31,7 @@ class Check(NamedTuple):
 
 
 def packages(distribution: str = "adamprox") -> Check:
-    """Return the packages that are missing or too old; other extras than ``experiments`` do not count."""
+    """Return the missing and outdated packages; of the extras only ``experiments`` counts."""
     wrong = []
     for requirement in importlib.metadata.requires(distribution) or ():
         needed, _, marker = requirement.partition(";")
@@ -41,7 +41,7 @@ def packages(distribution: str = "adamprox") -> Check:
         try:
             version = importlib.metadata.version(name)
             requirements = importlib.import_module("packaging.requirements")
-        except ImportError:  # a missing distribution's error is one, too
+        except ImportError:  # PackageNotFoundError is an ImportError
             wrong.append(f"{name} is missing")
             continue
         if not requirements.Requirement(needed).specifier.contains(version, prereleases=True):
@@ -53,7 +53,7 @@ def packages(distribution: str = "adamprox") -> Check:
 
 
 def devices() -> Check:
-    """Return the devices of JAX, with a warning where an NVIDIA GPU is not used."""
+    """Return the devices of JAX, with a warning if JAX does not use an NVIDIA GPU."""
     found = importlib.import_module("jax").devices()
     value = f"{len(found)} × {found[0].device_kind} ({found[0].platform}), {os.cpu_count()} cores"
     if found[0].platform == "cpu" and pathlib.Path("/proc/driver/nvidia/gpus").exists():
@@ -62,7 +62,7 @@ def devices() -> Check:
 
 
 def disk(out: pathlib.Path) -> Check:
-    """Return the room for records and checkpoints, and a failure where no file can be made."""
+    """Return the free space for records and checkpoints; raise OSError if no file can be made."""
     place = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     with tempfile.TemporaryFile(dir=place):
         free = shutil.disk_usage(place).free
@@ -71,7 +71,7 @@ def disk(out: pathlib.Path) -> Check:
 
 
 def data_set(name: str, data_dir: pathlib.Path | None = None) -> Check:
-    """Return a data set's sizes after every image was verified; smoke and demo need none prepared."""
+    """Verify every image of a data set, and return its sizes; smoke and demo need no CIFAR."""
     data = importlib.import_module("adamprox.data")
     try:
         found = data.load(name, data_dir)
@@ -83,7 +83,7 @@ def data_set(name: str, data_dir: pathlib.Path | None = None) -> Check:
 
 
 def examine(out: pathlib.Path, data_dir: pathlib.Path | None = None) -> Iterator[Check]:
-    """Yield every check; one that raises has failed."""
+    """Yield the result of every check; a check that raises an error has failed."""
     yield Check("python", OK if sys.version_info >= (3, 11) else FAILED, platform.python_version())
     checks: dict[str, Callable[[], Check]] = {
         "packages": packages,
@@ -101,7 +101,7 @@ def examine(out: pathlib.Path, data_dir: pathlib.Path | None = None) -> Iterator
 
 
 def main(out: pathlib.Path | None = None, data_dir: pathlib.Path | None = None) -> int:
-    """Print one line for each check; the exit code is 1 where one failed."""
+    """Print one line per check; return 1 if one failed, else 0."""
     checks = list(examine(out or pathlib.Path("runs"), data_dir))
     for name, status, value, remedy in checks:
         print(f"{status:8}{name:10}{value}{'; run: ' * bool(remedy)}{remedy}")
@@ -109,6 +109,6 @@ def main(out: pathlib.Path | None = None, data_dir: pathlib.Path | None = None) 
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):  # as `adamprox.output`, which imports JAX, does
+    for stream in (sys.stdout, sys.stderr):  # `adamprox.output` does this too, but imports JAX
         stream.reconfigure(errors="backslashreplace")  # pyright: ignore
     sys.exit(main(*map(pathlib.Path, sys.argv[1:2])))

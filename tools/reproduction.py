@@ -1,7 +1,7 @@
 """Draw every figure and table of README, docs and results/ from the committed records.
 
 Command: make report, or python -m tools.reproduction
-It needs no data set. The tests compare the documentation with the committed records.
+The program needs no data set. The tests compare the documentation with the committed records.
 """
 
 import pathlib
@@ -36,13 +36,13 @@ SCALE = ROOT / "docs" / "scale.md"
 
 
 class Run(NamedTuple):
-    """A run in results/ that the documentation shows.
+    """A run directory in results/ that the documentation shows.
 
     Attributes:
       preset: Name of its preset and of its directory.
-      options: Options that differ from the preset.
+      options: Options that differ from the preset's.
       name: Name of its experiment, or ``all`` for those that the preset lists.
-      figures: File names of its figures, to their names in docs/figures.
+      figures: File names of its figures to their names in docs/figures.
     """
 
     preset: str
@@ -62,7 +62,7 @@ class Run(NamedTuple):
 
     @property
     def experiments(self) -> list[Experiment]:
-        """Experiments that are drawn, with or without records."""
+        """Experiments to draw, with or without records."""
         return find(self.name, self.protocol)
 
     @property
@@ -72,7 +72,7 @@ class Run(NamedTuple):
 
     @property
     def claims(self) -> list[tuple[str, Claim]]:
-        """Claims as they were last drawn, each after the name of its experiment."""
+        """Committed claims as (name of the experiment, claim)."""
         return (read_claims(self.directory) or {"claims": []})["claims"]
 
 
@@ -92,7 +92,7 @@ REDUCED = Run(
         "stale_second_moment_resnet_110.png": "stale_second_moment_resnet_110.png",
         "data_size.png": "data_size.png",
         "tuning_budget.png": "tuning_budget.png",
-    },  # the demo's Fig. 4 lies there too
+    },  # docs/figures also has the demo's Fig. 4
 )
 PAPER = Run(
     "paper",
@@ -107,7 +107,7 @@ RUNS = (REDUCED, PAPER)
 
 
 def tables() -> dict[str, str]:
-    """Return all tables except that of costs, from runs that have been drawn."""
+    """Return all tables except the cost table, from the claims and records of `RUNS`."""
     order = list(EXPERIMENTS)
     claims = sorted((c for run in RUNS for c in run.claims), key=lambda c: order.index(c[0]))
     return {

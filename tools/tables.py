@@ -19,7 +19,7 @@ SPOKEN = (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE)
 
 
 def claims_table(claims: Sequence[Claim]) -> str:
-    """Return a Markdown table of verdicts, with the number of claims that are not run below it."""
+    """Return a Markdown table of verdicts, followed by the number of claims that are not run."""
     judged = [claim for claim in claims if claim.verdict is not Verdict.NOT_RUN]
     rows = ["| paper | claim | measured | verdict |", "| --- | --- | --- | --- |"]
     for claim in judged:
@@ -51,7 +51,7 @@ def summary_table(claims: Sequence[tuple[str, Claim]]) -> str:
 def trained_table(records: Sequence[Record]) -> str:
     """Return a Markdown table of all runs, by network and optimizer.
 
-    The best is among runs of the first seed, initialization and loss.
+    The best run is chosen among runs of seed 0, initialization 0 and loss multiplier 1.
     """
     rows = ["| network | optimizer | runs | diverged | best (α, λ) | time |", "| --- " * 6 + "|"]
     kinds: dict[tuple[str, str], list[Record]] = {}
@@ -83,11 +83,11 @@ def trained_table(records: Sequence[Record]) -> str:
 def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
     """Return a Markdown table of Adam-ℓ2 against AdamW on ResNets without BatchNorm.
 
-    Each optimizer is at its best grid point and has the seeds that both have there.
+    Each optimizer is shown at its best grid point, with the seeds that both have there.
 
     Args:
-      paper: Runs at the paper's own size.
-      reduced: Runs at the preset ``reduced``; those with augmentation are left out.
+      paper: Runs at the size of the paper.
+      reduced: Runs at the preset ``reduced``; runs with augmentation do not count.
     """
     rows = [
         "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | seeds | AdamW's error is lower |",
@@ -105,7 +105,7 @@ def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
 
 
 def _best_runs(runs: Sequence[Record]) -> list[Record]:
-    """Return the runs of every seed at the grid point where the first seed's error is lowest."""
+    """Return the runs of every seed at the grid point with the lowest error of seed 0."""
     winner = best(select(runs, seed=0))
     if winner is None:
         return []
@@ -130,7 +130,7 @@ def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
 
 
 def runs_table(records: Sequence[Record]) -> str:
-    """Return a Markdown table of single runs, longer ones last; times are of the device named."""
+    """Return a Markdown table of single runs, ordered by depth and epochs."""
     rows = [
         "| network | optimizer | (α, λ) | epochs | test error | training error | time | device |",
         "| --- | --- | --- | --: | --: | --: | --: | --- |",

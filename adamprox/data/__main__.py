@@ -1,4 +1,4 @@
-"""The command line: ``python -m adamprox.data {prepare NAME | list} [--data-dir DIR]``."""
+"""Command line: ``python -m adamprox.data {prepare NAME | list} [--data-dir DIR]``."""
 
 import argparse
 import pathlib
@@ -27,15 +27,18 @@ def arguments_parser() -> Parser:
     """Return the parser of this command."""
     parser = Parser(prog="python -m adamprox.data", description="Prepare and list data sets.")
     commands = parser.add_subparsers(dest="command", metavar="{prepare,list}", required=True)
-    make = commands.add_parser("prepare", help="make a data set ready for adamprox.data.load")
+    make = commands.add_parser("prepare", help="prepare a data set for adamprox.data.load")
     make.set_defaults(run=prepare_one)
     make.add_argument("name", metavar="{cifar10,cifar100}", help="name of the data set")
     make.add_argument(
-        "--archive", type=path, metavar="FILE", help="official archive (.tar.gz), else downloaded"
+        "--archive",
+        type=path,
+        metavar="FILE",
+        help="official archive (.tar.gz); downloaded by default",
     )
     make.add_argument("--data-dir", type=path, metavar="DIR", help=_DATA_DIR)
     make.add_argument("--force", action="store_true", help="replace a prepared data set")
-    show = commands.add_parser("list", help="verify every image of what is prepared")
+    show = commands.add_parser("list", help="list the prepared data sets and verify every image")
     show.set_defaults(run=list_all)
     show.add_argument("--data-dir", type=path, metavar="DIR", help=_DATA_DIR)
     return parser
@@ -57,7 +60,7 @@ def prepare_one(arguments: argparse.Namespace) -> None:
     if warnings:
         command = prepare_command(layout, data_dir, "--force")
         print(
-            "the data set can be used, and records name its fingerprint; to download the "
+            "the data set can be used, and records contain its fingerprint; to download the "
             f"published archive instead, run: {command}",
             file=sys.stderr,
         )
@@ -68,7 +71,7 @@ def prepare_one(arguments: argparse.Namespace) -> None:
 
 
 def list_all(arguments: argparse.Namespace) -> None:
-    """Print a table of the prepared data sets; every image and label of them is verified."""
+    """Verify every image and label of the prepared data sets, and print a table."""
     data_dir = arguments.data_dir
     root = resolve_data_dir(data_dir)
     if data_dir is not None and not root.is_dir():

@@ -1,4 +1,4 @@
-"""From records to figures, claims and the page."""
+"""Figures, claims and the report page, from records."""
 
 from adamprox.report.claims import Claim as Claim
 from adamprox.report.claims import Verdict as Verdict

@@ -15,7 +15,7 @@ def expected_best(records: Sequence[Record]) -> np.ndarray:
       records: Records of n runs; a run that diverged counts as an error of 100 %.
 
     Returns:
-      float[n], for k = 1 … n: with errors e₁ ≤ … ≤ eₙ, Σ eᵢ C(n−i, k−1) / C(n, k).
+      float[n] for k = 1 … n. With errors e₁ ≤ … ≤ eₙ, it is Σ eᵢ C(n−i, k−1) / C(n, k).
 
     Example:
       >>> expected_best([{"final_test_error": e} for e in (0.1, 0.3)]).round(3).tolist()

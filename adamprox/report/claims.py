@@ -1,4 +1,4 @@
-"""Claims of the paper, their verdicts, and the statistics behind them."""
+"""Claims of the paper, their verdicts, and their statistics."""
 
 import enum
 import math
@@ -22,7 +22,7 @@ class Verdict(enum.Enum):
 
 
 class Claim(NamedTuple):
-    """A statement of the paper beside its measurement.
+    """A statement of the paper with its measurement.
 
     Attributes:
       section: Section or figure of the paper that makes the claim.
@@ -56,7 +56,7 @@ def select(records: Sequence[Record], **where: object) -> list[Record]:
 
 
 def best(records: Sequence[Record]) -> Record | None:
-    """Return the first record of the lowest final test error, None if all diverged."""
+    """Return the first record with the lowest final test error, None if all diverged."""
     finished = [r for r in records if r["final_test_error"] is not None]
     return min(finished, key=lambda r: r["final_test_error"], default=None)
 
@@ -116,7 +116,7 @@ class Gap(NamedTuple):
 
 
 def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
-    """Return by how much the mean test error of ``first`` exceeds that of ``second``.
+    """Return the mean test error of ``first`` minus that of ``second``, with its margin of error.
 
     With two seeds or more on both sides the margin is the half-width of Welch's 95 % interval.
     With one seed on a side it is the `noise` of the test set, which leaves out the variation
@@ -146,10 +146,10 @@ def noise(*records: Record) -> float:
     """Return two standard errors of the difference of two test errors.
 
     Args:
-      records: Two records, whose test errors are taken as independent binomial samples.
+      records: Two records; their test errors count as independent binomial samples.
 
     Returns:
-      A fraction. The test set is too small to show a smaller difference.
+      A fraction, the minimum detectable difference on a test set of this size.
 
     Example:
       >>> round(noise(*2 * [{"final_test_error": 0.5, "test_examples": 100}]), 3)

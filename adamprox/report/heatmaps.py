@@ -1,4 +1,4 @@
-"""Heatmaps of test errors over (λ, α): their data, and their drawing with Matplotlib."""
+"""Data of heatmaps of test errors over (λ, α), and their drawing with Matplotlib."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from adamprox.sweep.results import Record
 _UPRIGHT = 8
 """Largest number of columns whose labels fit side by side."""
 _DIGITS = 9.0
-"""Size of the digits in points: 9 px where a figure of `WIDEST` inches is shown 736 px wide."""
+"""Size of the digits in points, which is 9 px for a figure of `WIDEST` inches at 736 px."""
 WIDEST = 10.0
 """Largest width of a figure, in inches."""
 
@@ -50,7 +50,7 @@ class Heatmaps(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[Heatmap]]) -> "Heatmaps | None":
-        """Return the heatmaps that have a record, with the axes of all; None if none has one."""
+        """Return the heatmaps with records, with common axes; None if there are no records."""
         kept = [found for row in rows if (found := [m for m in row if m.records])]
         records = [record for row in kept for heatmap in row for record in heatmap.records]
         if not records:

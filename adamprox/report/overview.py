@@ -9,7 +9,7 @@ from adamprox.report import Claim
 from adamprox.report.page import Section, write_page
 from adamprox.report.tables import read_claims
 
-LEAD = "All runs below this directory with the verdicts of their claims. A heading links to the page of its run."
+LEAD = "All run directories in this directory, with the verdicts of their claims. A heading links to a report."
 
 
 def write_overview(root: pathlib.Path) -> pathlib.Path:
@@ -40,7 +40,7 @@ def write_overview(root: pathlib.Path) -> pathlib.Path:
     sections = [
         Section(
             _title(run, page),
-            f"Preset {preset}, last run finished {finished}.",
+            f"Preset {preset}; the last run finished at {finished}.",
             figures=[],
             claims=claims,
             link=f"{run}/{page}",

@@ -49,7 +49,7 @@ def save_figures(figures: Sequence[Figure], directory: pathlib.Path) -> None:
 
 @functools.lru_cache(maxsize=128)
 def _drawn(canvas: Canvas, kind: str) -> bytes:
-    """Return the picture; file and page share one drawing."""
+    """Return the picture; the cache lets file and page share one drawing."""
     buffer = io.BytesIO()
     if kind == "png":
         canvas.savefig(buffer, format=kind, dpi=150)
@@ -65,7 +65,7 @@ def write_page(
     sections: Sequence[Section],
     facts: Sequence[tuple[str, str]],
 ) -> None:
-    """Write the page atomically. It refers to no other file, except by links of sections.
+    """Write the page atomically. Except for the links of sections, it refers to no other file.
 
     Args:
       path: Path of the page.
@@ -147,7 +147,7 @@ def _figure(figure: Figure) -> str:
 def _picture(figure: Figure, title: str) -> str:
     """Return the drawing as an image in a box that scrolls on narrow screens."""
     svg = _drawn(figure.canvas, "svg").decode().replace("\n", " ").replace('"', "'")
-    # Hundredths of a point are enough, and take half the space.
+    # Two decimals of a point are enough, and halve the size.
     svg = re.sub(r" d='[^']*'", lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
     data = urllib.parse.quote(svg, safe=" '<>=/:;,()!?.-")
     wide = f"{100 * figure.canvas.get_figwidth():.0f}px"

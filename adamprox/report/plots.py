@@ -94,13 +94,13 @@ def style() -> contextlib.AbstractContextManager[None]:
 def heatmap_figure(
     name: str, title: str, caption: str, rows: Sequence[Sequence[Heatmap]]
 ) -> list[Figure]:
-    """Return a figure of heatmaps with common axes and colors, nothing if none has a record.
+    """Return a figure of heatmaps with common axes and colors, [] if there are no records.
 
     Args:
       name: File name without its suffix.
       title: Headline of the figure.
       caption: Text under the figure.
-      rows: Rows of heatmaps. A heatmap without records is left out.
+      rows: Rows of heatmaps; those without records are not drawn.
     """
     heatmaps = Heatmaps.of(rows)
     if heatmaps is None:
@@ -119,9 +119,9 @@ def plain_ticks(*logarithmic: Axis) -> None:
 
 
 def curves(loss_axes: Axes, error_axes: Axes, record: Record) -> None:
-    """Draw training loss (log) and test error in percent against the epoch, of one run.
+    """Draw training loss (log) and test error in percent of one run against the epoch.
 
-    The loss axis ends at `HIGHEST_LOSS` and its title says where it is cut off.
+    The loss axis ends at `HIGHEST_LOSS`; the title of a cut axis says so.
     """
     name = record["optimizer"]
     label = _described(record)
@@ -161,7 +161,7 @@ def histogram(axes: Axes, record: Record) -> None:
     edges = LOWEST_LOG2 + np.arange(NUM_BINS + 1)
     counts = np.asarray(record["update_histogram"], float)
     shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    # At the first step every update is ±α; its bin would flatten all others.
+    # At the first step every update is ±α; that single bin would dwarf all others.
     first = min(1, len(shares) - 1)
     shown = np.unique(np.linspace(first, len(shares) - 1, 5).round().astype(int))
     for rank, epoch in enumerate(shown):

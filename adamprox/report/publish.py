@@ -1,4 +1,4 @@
-"""All outputs of a run directory: page, figures, verdicts and tables."""
+"""Outputs of a run directory: page, figures, verdicts and tables."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def publish(
     for section in sections.values():
         save_figures(section.figures, out / "figures")
     write_page(page, title, lead, list(sections.values()), _facts(list(sections), every, facts))
-    # The time is that of the last run, not of the drawing: figures drawn again are the same files.
+    # The time of the last run instead of the present time keeps redrawn files identical.
     about = {"preset": str(facts["preset"]), "page": page.name, "finished": _finished(every)[-1]}
     write_claims(out, {name: section.claims for name, section in sections.items()}, about)
     for name, rows in records.items():
@@ -40,7 +40,7 @@ def publish(
 
 
 def check_output(page: pathlib.Path) -> None:
-    """Refuse a path at which `publish` could not write; nothing is left there.
+    """Refuse a path at which `publish` could not write, without creating a file there.
 
     Raises:
       ValueError: The message names the folder or file, and the reason.
@@ -52,7 +52,7 @@ def check_output(page: pathlib.Path) -> None:
 
 
 def make_writable(page: pathlib.Path) -> None:
-    """Make the folder of the records, or raise as `check_output`, before anything is computed."""
+    """Check the page's path with `check_output`, and make the folder of the records."""
     check_output(page)
     try:
         (page.parent / "records").mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _distinct(records: Mapping[str, Sequence[Record]]) -> list[Record]:
 
 
 def _finished(records: Sequence[Record]) -> list[str]:
-    return sorted(record.origin["finished"] for record in records)  # UTC: sorted as text
+    return sorted(record.origin["finished"] for record in records)  # UTC sorts as text
 
 
 def _facts(

@@ -1,4 +1,4 @@
-"""Numbers behind a page, as files for other programs."""
+"""Records and claims of a page as files for other programs."""
 
 import csv
 import hashlib
@@ -28,17 +28,17 @@ _OLD_VERDICTS = {
     "does not hold": "not reproduced",
     "undecided": "inconclusive",
 }
-"""Verdicts as older files spell them, and their present words."""
+"""Verdicts of older files, to the present words."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_records(directory: pathlib.Path, name: str, records: Sequence[Record]) -> None:
-    """Write all columns of ``records`` to ``<name>.parquet``, the plain ones also to ``<name>.csv``.
+    """Write ``records`` to ``<name>.parquet``, and their scalar columns to ``<name>.csv``.
 
     Args:
       directory: Folder of the files; created if missing.
       name: Name of the experiment.
-      records: Records in the order of their runs; a column that a record lacks stays empty.
+      records: Records in the order of their runs; missing columns of a record stay empty.
     """
     if not records:
         return
@@ -63,7 +63,7 @@ def _plain(records: Sequence[Record], column: str) -> bool:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows as CSV whose texts no spreadsheet evaluates as formulas."""
+    """Return rows as CSV in which a spreadsheet evaluates no text as a formula."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow(map(_inert, columns))
@@ -86,7 +86,7 @@ def write_claims(
     Args:
       out: Directory of a run.
       claims: Claims by the name of their experiment.
-      about: Preset, page and time of these claims, for an overview.
+      about: Preset, page and time of these claims, for the overview page.
 
     Raises:
       OSError: A file cannot be written, or the present one cannot be read.
@@ -143,7 +143,7 @@ def _digest(contents: Mapping[str, Any]) -> str:
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:
-    """Return the claim of a row, which may be of a file with the old words."""
+    """Return the claim of a row; rows of older files use other words."""
     if "bar" in row:
         row = {**row, "criterion": row["bar"]}
     texts = _texts({column: row[column] for column in ("experiment", *Claim._fields)})

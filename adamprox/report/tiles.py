@@ -1,4 +1,4 @@
-"""Heatmaps as HTML tables whose tiles carry the data of their run."""
+"""Heatmaps as HTML tables; every tile contains the data of its run."""
 
 import html
 import json
@@ -19,7 +19,7 @@ _POINTS = 40
 
 
 def tables(heatmaps: Heatmaps) -> str:
-    """Return the heatmaps as HTML, a table for each method, in the rows of the figure."""
+    """Return the heatmaps as HTML tables, one per method, in the rows of the figure."""
     columns = len(heatmaps.weight_decays)
     widths = f"--wide:{2.5 + 1.55 * columns:.1f}rem;--least:{2.4 + 1.5 * columns:.1f}rem"
     many = " many" if columns > 7 else ""  # labels are then upright
@@ -52,7 +52,7 @@ def _tile(
     winner: Record | None,
     focus: Record,
 ) -> str:
-    """Return one tile; of each table only the tile of ``focus`` is a stop of the Tab key."""
+    """Return one tile; in each table the Tab key stops only at the tile of ``focus``."""
     if record is None:
         return "<td></td>"
     data = json.dumps(_data(record, heatmap), ensure_ascii=False, separators=(",", ":"))
@@ -71,7 +71,7 @@ def _tile(
 
 
 def _data(record: Record, heatmap: Heatmap) -> dict[str, Any]:
-    """Return error, seeds, spread of updates and learning curve of a run, as the page shows them."""
+    """Return error, seeds, spread of updates and learning curve of a run for the page."""
     point = record["learning_rate"], record["weight_decay"]
     runs = [r for r in heatmap.repeated if (r["learning_rate"], r["weight_decay"]) == point]
     error = record["final_test_error"]

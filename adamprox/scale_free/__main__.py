@@ -1,4 +1,4 @@
-"""``python -m adamprox.scale_free [--out FILE]``: print the scorecard and write it as Markdown."""
+"""Print the scorecard and write it as Markdown: ``python -m adamprox.scale_free [--out FILE]``."""
 
 import logging
 import os
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _problem(out: pathlib.Path) -> str | None:
-    """Return the reason why the file cannot be written, None if it can, before a minute of work."""
+    """Return the reason why the file cannot be written, None if it can be."""
     try:
         out.lstat()
     except OSError as error:
