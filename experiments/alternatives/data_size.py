@@ -1,8 +1,8 @@
-"""An alternative reading of the spread of updates at ``reduced``: it shows the same few images.
+"""An alternative explanation of the spread of updates at ``reduced``: few, unchanged images.
 
-Claim (of this project): at the reduced protocol AdamW's updates spread more than Adam-ℓ2's, at the paper's
-size less. If few, unchanged images are the reason, then AdamW's spread less than Adam-ℓ2's where images are
-more and are flipped and shifted.
+Claim (of this project): AdamW's updates spread more than Adam-ℓ2's at the reduced protocol, and less at the
+paper's size. If few, unchanged images are the reason, AdamW's updates spread less than Adam-ℓ2's with four
+times as many images that are flipped and shifted.
 Command: python -m experiments data_size --preset reduced
 Expect: AdamW's curve above Adam-ℓ2's in the first row of panels, below it in the second.
 """
@@ -23,7 +23,7 @@ SECTION = "Data size"
 ALPHA = 1e-3
 MORE = 4
 DECAYS = (5e-4, 2.5e-3, 5e-3, 1e-2, 2.5e-2)
-"""λ with few images: those of the reduced protocol's grid, and one more for the five that a claim needs."""
+"""λ with few images: those of the reduced protocol, and one more, because a claim needs five."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Settings:
 
 
 class DataSize(Study):
-    """AdamW and Adam-ℓ2 at equal α and λ, with few images and with more; nothing where all are used."""
+    """AdamW and Adam-ℓ2 at equal α and λ, with few images and with more; no runs without ``train_size``."""
 
     def __init__(self, protocol: Protocol, records: Records):
         """Find the runs; nothing is tuned."""
@@ -43,7 +43,7 @@ class DataSize(Study):
         more = {"train_size": MORE * (size or 0), "augment": True}
         conditions = {
             "few images": (DECAYS, options),
-            # Runs are longer: λ · T stays.
+            # An epoch has more steps; λ · T stays the same.
             f"{MORE} times as many, flipped and shifted": (
                 tuple(float(f"{decay / MORE:.3g}") for decay in DECAYS), {**options, **more},
             ),
@@ -61,7 +61,7 @@ class DataSize(Study):
         self.runs = wanted(method for row in self.rows.values() for method in row)
 
     def figures(self) -> list[Figure]:
-        """Draw the spread of updates through training, a row a condition, a column a λ."""
+        """Draw the spread of updates through training, one row per condition, one column per λ."""
         if not self.rows:
             return []
         columns, rows = len(DECAYS), len(self.rows)
@@ -90,7 +90,7 @@ class DataSize(Study):
                 ax.plot(own[decay].epochs, spread_through_training(own[decay]), **style)
 
     def claims(self) -> list[Claim]:
-        """Judge the spread under either condition, and its change against Adam-ℓ2's."""
+        """Judge the spread under both conditions, and its change relative to Adam-ℓ2's."""
         if not self.rows:
             return []
         each = [

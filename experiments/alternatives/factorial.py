@@ -1,11 +1,11 @@
-"""A factorial experiment: Adam-ℓ2 scales its decay and mixes it into the moments; which costs accuracy?
+"""A factorial experiment on the two differences between Adam-ℓ2 and AdamW: mixing and scaling.
 
-Adam-ℓ2 does two things to λx: it mixes λx into the moments, and it divides λx by √v̂ (scaling). AdamW does
-neither. ProxGen only scales, scale-free Adam-ℓ2 only mixes. If scale-freeness causes AdamW's lead,
-scale-free Adam-ℓ2 performs like AdamW, and ProxGen like Adam-ℓ2.
+Adam-ℓ2 mixes λx into the moments, and it divides λx by √v̂ (scaling). AdamW does neither. ProxGen only
+scales, scale-free Adam-ℓ2 only mixes. If scale-freeness causes AdamW's lead, scale-free Adam-ℓ2 performs like
+AdamW, and ProxGen like Adam-ℓ2.
 Command: python -m experiments factorial --preset reduced
-Expect: a large effect of scaling and none of mixing if scale-freeness is the reason; the reverse if the
-moments are.
+Expect: if scale-freeness is the reason, a large effect of scaling and none of mixing; the reverse if the
+moments are the reason.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ OPTIMIZERS = {
     "proxgen": "adam_l2",
     "adam_l2": "adam_l2",
 }
-"""λx neither mixed nor scaled, mixed, scaled, both; to the optimizer whose grid it takes."""
+"""Optimizers (λx neither mixed nor scaled, mixed, scaled, both) to the optimizers of their grids."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """α of the grids, where the network's have them, and networks; without any, the deep one."""
+    """Values of α for grids that have them, and names of networks; the deep network if empty."""
 
     learning_rates: tuple[float, ...] = (5e-4, 1e-3)
     networks: tuple[str, ...] = ("ResNet-20", "ResNet-56", "ResNet-110")
@@ -46,7 +46,7 @@ class Factorial(Study):
     """The four combinations on every network."""
 
     def __init__(self, protocol: Protocol, records: Records):
-        """Tune the four."""
+        """Tune the four optimizers."""
         settings = protocol.settings_of("factorial", Settings)
         chosen = {n: protocol.networks[n] for n in settings.networks if n in protocol.networks}
         self.rows = {
@@ -59,7 +59,7 @@ class Factorial(Study):
         self.runs = wanted(method for row in self.rows.values() for method in row)
 
     def figures(self) -> list[Figure]:
-        """Draw a row of heatmaps a network."""
+        """Draw one row of heatmaps per network."""
         caption = (
             "Final test error in percent, the best run of each grid ringed. From left to right: λx neither "
             "mixed nor scaled, mixed, scaled, both."
@@ -68,7 +68,7 @@ class Factorial(Study):
         return figures.heatmaps(list(self.rows.values()), "factorial", title, caption)
 
     def claims(self) -> list[Claim]:
-        """Judge the two predictions of scale-freeness, and both effects, network by network."""
+        """Judge the two predictions of scale-freeness and both effects on every network."""
         judged = []
         for name, row in self.rows.items():
             adamw, mixing, scaling, l2 = row
@@ -87,7 +87,7 @@ def _method(
 ) -> Method:
     """Return an optimizer on the grid of AdamW or of Adam-ℓ2.
 
-    λ = 0 is Adam in all four; only AdamW and Adam-ℓ2 run it.
+    With λ = 0 all four are Adam, so that only AdamW and Adam-ℓ2 need these runs.
     """
     like = OPTIMIZERS[optimizer]
     grid = network.grids.get(like) or protocol.grid(like)
@@ -122,9 +122,9 @@ def _effect(statement: str, row: Sequence[Tuned], signs: Sequence[int]) -> Claim
 
 
 def main_effect(errors: Sequence[Sequence[float]], signs: Sequence[int]) -> tuple[float, float]:
-    """Return a main effect of a 2×2 design and the half-width of its 95 % interval.
+    """Return a main effect of a 2×2 design, ½ Σ sᵢ ēᵢ, and its margin of error at 95 %.
 
-    ½ Σ sᵢ ēᵢ, with Welch's degrees of freedom.
+    The margin has Welch's degrees of freedom.
 
     Args:
       errors: Errors over seeds of the four combinations, two or more each.

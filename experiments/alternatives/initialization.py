@@ -1,7 +1,7 @@
-"""An alternative to the protocol: one fixed initialization hides the effect of its draw.
+"""An alternative explanation: the lead depends on the one initialization of the published runs.
 
-Claim (of this project): at depth 110 the gradient at initialization varies tenfold from one draw of the
-parameters to the next. A comparison at one initialization, as published, may be luck.
+Claim (of this project): at depth 110 the gradient at initialization varies tenfold between draws of the
+parameters. The published comparison at one initialization may depend on that draw.
 Command: python -m experiments initialization --preset reduced
 Expect: AdamW ahead at every initialization, or a verdict of Fig. 3 that depends on a single draw.
 """
@@ -22,10 +22,10 @@ INITIALIZATIONS = 5
 
 
 class Initialization(Study):
-    """The best runs of Adam-ℓ2 and AdamW, tuned at the published initialization, from others."""
+    """Adam-ℓ2 and AdamW, tuned at the published initialization, and their best runs from others."""
 
     def __init__(self, protocol: Protocol, records: Records):
-        """Tune both, and find the repetitions; none before the best is known."""
+        """Tune both; once the best runs are known, find their repetitions."""
         self.protocol, self.records = protocol, records
         self.methods = [
             Method(name, options=protocol.deep.options).tuned_on(protocol, records)
@@ -46,7 +46,7 @@ class Initialization(Study):
 
     @property
     def errors(self) -> np.ndarray:
-        """Test errors, float[2, initializations]; NaN where a run diverged or is not there."""
+        """Test errors, float[2, initializations]; NaN for a diverged or missing run."""
         rows = [
             [next((r.error for r in self.records.of([run])), None) for run in runs]
             for runs in self.repeated
@@ -54,7 +54,7 @@ class Initialization(Study):
         return np.array([row or [None] * INITIALIZATIONS for row in rows], float)
 
     def figures(self) -> list[Figure]:
-        """Draw a line an optimizer over the initializations."""
+        """Draw test errors over the initializations, one line per optimizer."""
         figure, axes = canvas(1, 1, 6.5, 3.2)
         places = range(INITIALIZATIONS)
         for method, row in zip(self.methods, self.errors, strict=True):
@@ -79,7 +79,7 @@ class Initialization(Study):
         need_records(self.records, [run for runs in self.repeated for run in runs])
         rows = self.errors
         need_judged(self.protocol, bool(np.isfinite(rows).any(axis=1).all()))
-        l2, adamw = np.where(np.isfinite(rows), rows, 1.0)  # a diverged run errs on everything
+        l2, adamw = np.where(np.isfinite(rows), rows, 1.0)  # a diverged run has an error of 100 %
         leads, examples = l2 - adamw, self.methods[0].tried[0]["test_examples"]
         margin = 2 * np.sqrt((l2 * (1 - l2) + adamw * (1 - adamw)) / examples)
         verdict = Verdict.NOT_REPRODUCED if (leads < -margin).any() else Verdict.INCONCLUSIVE

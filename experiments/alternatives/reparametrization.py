@@ -1,7 +1,7 @@
 """An alternative reading of Fig. 5: AdamProx is AdamW at hyperparameters that differ by a factor of 1 + λ.
 
-Claim (of this project): at η = 1, AdamProx(α, λ) is AdamW(α/(1+λ), λ/(1+λ)). Fig. 5 compares AdamW with
-itself, and its difference must be smaller than that of another order of the examples.
+Claim (of this project): at η = 1, AdamProx(α, λ) is AdamW(α/(1+λ), λ/(1+λ)). Therefore Fig. 5 compares AdamW
+with itself, and its difference must be smaller than the difference between seeds.
 Command: python -m experiments reparametrization --preset demo
 Expect: three columns of dots at equal height and of equal width.
 """
@@ -23,7 +23,7 @@ class Reparametrization(Study):
     """AdamW's best run of λ > 0, AdamProx there, and AdamW at the hyperparameters of the identity."""
 
     def __init__(self, protocol: Protocol, records: Records):
-        """Tune AdamW, and find the repetitions of the three; none before its best is known."""
+        """Tune AdamW; once its best run is known, find the repetitions of the three."""
         self.protocol = protocol
         self.adamw = Method("adamw", options=protocol.deep.options).tuned_on(protocol, records)
         top = best([record for record in self.adamw.tried if record.weight_decay])
@@ -45,7 +45,7 @@ class Reparametrization(Study):
         ]
 
     def figures(self) -> list[Figure]:
-        """Draw a dot a seed."""
+        """Draw one dot per seed."""
         if not self.finished:
             return []
         figure, axes = canvas(1, 1, 6.5, 3.2)

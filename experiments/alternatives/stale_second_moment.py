@@ -1,9 +1,10 @@
-"""An alternative explanation: not scale-freeness, but a second moment that decays slowly.
+"""An alternative explanation: a second moment that decays slowly, instead of scale-freeness.
 
 Claim (of this project): a deep network without BatchNorm starts with gradients far above all later ones.
-Adam's √v decays from them as e^(−t/2000). Until then λx is invisible to Adam-ℓ2, while AdamW decays all
-along. If AdamW leads for this reason, its lead vanishes where the second moment decays faster or never
-sees such gradients: β₂ = 0.99, moments restarted after 20 steps, gradients clipped to norm 1, or SkipInit.
+Adam's √v decays from them as e^(−t/2000). While √v is large, λx hardly changes the weights of Adam-ℓ2, but
+AdamW's decay has its full effect. If AdamW leads for this reason, its lead vanishes where the second moment
+decays faster or never contains such gradients: with β₂ = 0.99, moments restarted after 20 steps, gradients
+clipped to norm 1, or SkipInit.
 Command: python -m experiments stale_second_moment --preset reduced
 Expect: a lead that stays if scale-freeness is the reason, and vanishes if the second moment is.
 """
@@ -27,11 +28,11 @@ CHANGES: Mapping[str, tuple[str, Options]] = {
     "gradients clipped": ("_clipped", {}),
     "SkipInit": ("", {"skip_init": True}),
 }
-"""Change to a suffix of the recipe's name and options of the runs."""
+"""Change to a suffix of the recipe's name and to options of the runs."""
 
 OPTIMIZERS = ("adam_l2", "adamw")
 DEEPER = ("as published", "β₂ = 0.99")
-"""Changes on networks that are deeper than the deep one, where a run takes minutes."""
+"""Changes on networks that are deeper than the deep network; a run takes minutes there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ class StaleSecondMoment(Study):
         self.runs = wanted(m for its in self.changed for row in its.rows.values() for m in row)
 
     def figures(self) -> list[Figure]:
-        """Draw a row of heatmaps a change, a figure a network."""
+        """Draw one figure per network, with one row of heatmaps per change."""
         caption = (
             "Final test error in percent, the best run of each grid ringed. The first row is the paper's "
             "comparison; in the others no huge first gradient stays in the second moment."
@@ -90,7 +91,7 @@ _UNDERSCORES = str.maketrans(" -", "__")
 
 
 def _deep(protocol: Protocol) -> dict[str, list[Method]]:
-    """Return every change that the deep network allows: SkipInit needs residual branches."""
+    """Return the methods under every change; SkipInit requires residual branches."""
     options = {**protocol.training, **protocol.deep.options}
     residual = options.get("network", "resnet") == "resnet"
     return {
@@ -110,7 +111,7 @@ def _deep(protocol: Protocol) -> dict[str, list[Method]]:
 
 
 def _deeper(name: str, network: Network) -> dict[str, list[Method]]:
-    """Return the same grids in every row, which makes the change the only difference."""
+    """Return the methods under every change, on equal grids."""
     return {
         change: [
             Method(
@@ -128,7 +129,7 @@ def _deeper(name: str, network: Network) -> dict[str, list[Method]]:
 
 
 def _grid(protocol: Protocol, name: str) -> Grid:
-    """Return a grid on which AdamW is also tried at Adam-ℓ2's α: a change may move the best α."""
+    """Return a grid with Adam-ℓ2's α added, because a change may move the best α of AdamW."""
     own, other = protocol.deep_grid(name), protocol.deep_grid("adam_l2")
     return own._replace(learning_rates=tuple(sorted({*own.learning_rates, *other.learning_rates})))
 

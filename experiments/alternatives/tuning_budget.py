@@ -1,10 +1,11 @@
-"""An alternative reading of Fig. 3: AdamW is not better, only easier to tune.
+"""An alternative explanation of Fig. 3: AdamW is easier to tune, and not better when tuned.
 
-Claim (of this project): on a grid that ends where the paper's does, λ is too small to affect Adam-ℓ2 at any
-grid point. A lead that vanishes once every grid goes on until its best run lies inside is one of tuning.
+Claim (of this project): on the paper's grid, every λ is too small to affect Adam-ℓ2. If the lead vanishes on
+grids that are extended until the best run lies inside, tuning is the reason.
 Command: python -m experiments tuning_budget --preset reduced
 Cost: none beyond the grids of Fig. 3 on the deep network.
-Expect: AdamW's curve below Adam-ℓ2's on the shared grid; the question is where the two end on their own.
+Expect: AdamW's curve below Adam-ℓ2's on the shared grid; the right ends of the curves on the extended grids
+decide.
 """
 
 from adamprox.report import Claim, Figure
@@ -18,11 +19,11 @@ from experiments.tuning import Method, Tuned, wanted
 
 SECTION = "Tuning budget"
 TRIALS = 4
-"""Number of tries of somebody with little time."""
+"""Number of runs of a small tuning budget."""
 
 
 class TuningBudget(Study):
-    """Adam-ℓ2 and AdamW, both tuned until their best runs lie inside."""
+    """Adam-ℓ2 and AdamW, both tuned until their best runs lie inside their grids."""
 
     def __init__(self, protocol: Protocol, records: Records):
         """Tune both."""
@@ -34,12 +35,12 @@ class TuningBudget(Study):
         self.runs = wanted([self.l2, self.adamw])
 
     def _shared(self, method: Tuned) -> list[Record]:
-        """Return the records of the grid that both have before any is extended."""
+        """Return the records of the common grid, without extensions."""
         rates, decays = self.protocol.learning_rates, self.protocol.weight_decays
         return [r for r in method.tried if r.learning_rate in rates and r.weight_decay in decays]
 
     def figures(self) -> list[Figure]:
-        """Draw the expected best error against the number of runs tried, on both kinds of grid."""
+        """Draw the expected best error against the number of runs, on both kinds of grid."""
         figure, axes = canvas(1, 2, 10, 3.6, sharey=True)
         for method in (self.l2, self.adamw):
             style = {"color": COLORS[method.optimizer], "label": LABELS[method.optimizer]}
@@ -60,7 +61,7 @@ class TuningBudget(Study):
         return [Figure("tuning_budget", "Better, or easier to tune?", caption, figure)]
 
     def claims(self) -> list[Claim]:
-        """Judge the lead after a few tries, and in the end."""
+        """Judge the lead after `TRIALS` runs, and after all runs."""
         statement = (
             f"On the grid that both share, {TRIALS} random runs of AdamW find a lower error."
         )

@@ -1,7 +1,7 @@
 """Claims on tuned methods: a statement, its criterion, and a function that measures it.
 
-A measurement ends early by an exception: `NotRun` where records are missing, `NotTested` where the
-records cannot decide. `claim` turns either into a verdict.
+A measurement raises `NotRun` if records are missing, and `NotTested` if the records cannot decide the claim.
+`claim` turns both exceptions into verdicts.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from experiments.protocol import Protocol, Records
 from experiments.tuning import Tuned
 
 FEWEST = 5
-"""Smallest number of pairs of runs that a claim on their share is judged on."""
+"""Minimum number of pairs of runs for a claim on a share of pairs."""
 
 LEARNED = "gets 1.5 times as many images right as guessing"
 """Condition of `learned`, in words."""
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
 
 def claim(section: str, statement: str, criterion: str, measure: Callable[[], Finding]) -> Claim:
-    """Return a claim with the verdict that ``measure`` gives or raises.
+    """Return a claim with the verdict that ``measure`` returns or raises.
 
     Args:
       section: Place in the paper.
@@ -63,7 +63,7 @@ def claim(section: str, statement: str, criterion: str, measure: Callable[[], Fi
 
 
 def need_runs(*methods: Tuned) -> None:
-    """Raise `NotRun` if a run of a method is missing: it may be its best."""
+    """Raise `NotRun` if a run of a method has no record; the missing run may be the best."""
     _need([(method.name, method.missing) for method in methods])
 
 

@@ -1,4 +1,4 @@
-"""Claims on test errors of tuned methods: which is lower, by how much, with which margin of error."""
+"""Claims on the test errors of tuned methods and their differences, with margins of error."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from experiments.claims import (
 from experiments.tuning import Tuned
 
 DETECTABLE = 0.03
-"""Largest margin of error at which no difference counts as evidence of none: 3 points."""
+"""Largest margin of error at which two errors can count as equal: 3 points."""
 
 
 def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> Claim:
@@ -33,7 +33,7 @@ def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> C
 
 
 def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
-    """Return the claim that a method, however tuned, does not lead another: it is behind."""
+    """Return the claim that the best test error of one method is higher than that of another."""
     statement = f"{one.name} has no lead over {other.name}."
     criterion = "behind by more than the margin of error (95 %); within it: inconclusive"
     return _compare(
@@ -98,7 +98,7 @@ def _compare(
 
 
 def lead(better: Tuned, worse: Tuned) -> Gap:
-    """Return the lead of one method over another, or raise where it cannot be measured."""
+    """Return the lead of one method over another; raise NotRun or NotTested without enough runs."""
     need_runs(better, worse)
     need_judged(better.protocol, better.finished, worse.finished)
     return gap(worse.seeds, better.seeds)
@@ -155,7 +155,7 @@ def reaches(method: Tuned, section: str, network: str, epochs: int, share: float
 
 
 def _validated(*methods: Tuned) -> str:
-    """Return the test errors of the runs that a validation split would have chosen."""
+    """Return a note with the test errors of the runs of lowest validation error."""
     chosen = [method.validated for method in methods]
     errors = [percent(record["final_test_error"]) for record in chosen if record]
     if len(errors) < len(methods):
@@ -164,7 +164,7 @@ def _validated(*methods: Tuned) -> str:
 
 
 def _single_rates(*methods: Tuned) -> list[str]:
-    """Return a note on methods whose α was not tuned until the best one lay inside."""
+    """Return a note on methods whose α was not tuned, or not beyond the first grid."""
     fixed = [
         f"α = {' or '.join(map(compact, method.grid.learning_rates))} ({method.name})"
         for method in methods
@@ -174,7 +174,7 @@ def _single_rates(*methods: Tuned) -> list[str]:
 
 
 def _edges(method: Tuned) -> list[str]:
-    """Return a warning for every axis whose edge holds the best run."""
+    """Return a warning for every axis with the best run on an edge."""
     if method.best is None:
         return []
     found = (

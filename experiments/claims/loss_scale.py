@@ -1,6 +1,6 @@
-"""Claims on a grid of (α, λ) under a loss multiplier: it stays where it is, or it moves with λ.
+"""Claims on a grid of (α, λ) under a loss multiplier: the grid stays, or it moves along λ.
 
-They compare runs of one seed; repetitions of the best run are neither needed nor used.
+The claims compare runs of one seed; repetitions of the best run are not used.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class Row:
     """One optimizer at every loss multiplier.
 
     Attributes:
-      moves: True if the optimizer weighs λ against the size of the gradient, as Adam-ℓ2 does.
+      moves: True if the effect of λ depends on the size of the gradient, as for Adam-ℓ2.
       methods: Method at each multiplier, the first at 1.
     """
 
@@ -43,7 +43,7 @@ class Row:
         return LABELS[self.methods[0].optimizer]
 
     def pairs(self, moved: bool) -> list[tuple[Record, Record]]:
-        """Return run at × 1 and counterpart at × m for every λ > 0, unless both are at chance."""
+        """Return pairs of a run at × 1 and its counterpart at × m, for λ > 0, unless both are at chance."""
         return [
             pair
             for method in self.methods[1:]
@@ -63,8 +63,8 @@ def claims(rows: Sequence[Row], section: str) -> list[Claim]:
 def whole_grid(row: Row, section: str) -> Claim:
     """Return the claim that every run at × 1 equals its counterpart at × m.
 
-    The counterpart has λ · m where the grid moves, λ where it stays. The other pairing is measured too:
-    a criterion that both meet decides nothing.
+    The counterpart has λ · m if the grid moves, and λ if it stays. The other pairing is measured as well:
+    the claim is inconclusive if its pairs are not closer than the others.
     """
     if row.moves:
         statement = (
@@ -100,7 +100,7 @@ def whole_grid(row: Row, section: str) -> Claim:
 
 
 def best_run(row: Row, section: str) -> Claim:
-    """Return the claim that the best run at × 1, moved as predicted, is as good as the best at × m."""
+    """Return the claim that the counterpart of the best run at × 1 is as good as the best run at × m."""
     if row.moves:
         statement = f"{row.name}'s best λ moves with the loss multiplier."
     else:

@@ -1,4 +1,4 @@
-"""Claims on AdamW's lead, and on Adam-ℓ2's λ, where the second moment decays faster."""
+"""Claims on AdamW's lead and on Adam-ℓ2's best λ if the second moment decays faster."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def _leads(pairs: Pairs) -> list[Gap]:
 
 
 def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
-    """Return the claim that the lead is gone under every change, where there is one."""
+    """Return the claim that AdamW leads as published, and under no change."""
 
     def measure() -> Finding:
         leads = _leads(pairs)
@@ -75,7 +75,7 @@ def shrinks(where: str, pairs: Pairs) -> Claim:
 
 
 def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:
-    """Return the claim that Adam-ℓ2 responds to a λ to which it does not respond as published."""
+    """Return the claim that Adam-ℓ2's best λ is lower under every change than as published."""
 
     def measure() -> Finding:
         try:
@@ -100,7 +100,7 @@ def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) ->
 
 
 def _best_decays(records: Sequence[Record]) -> list[float]:
-    """Return every λ with a run within the margin of the best; nothing where all diverged."""
+    """Return every λ with a run within the margin of the best; [] if all diverged."""
     winner = best(records)
     if winner is None or winner.error is None:
         return []

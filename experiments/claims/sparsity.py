@@ -1,4 +1,4 @@
-"""Claims on exact zeros along a line over λ."""
+"""Claims on exact zeros as a function of λ."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ SECTION = "§5"
 
 @dataclasses.dataclass(frozen=True)
 class Zeros:
-    """Zeros that count.
+    """Kind of zeros, and the share that makes a network sparse.
 
     Attributes:
-      column: Column of the record with their share.
-      share: Share that a network must reach.
-      things: Name of what is zero.
+      column: Column of the record with the share of zeros.
+      share: Minimum share of a sparse network.
+      things: Name of the entries that are zero, such as ``parameters``.
     """
 
     column: str
@@ -32,18 +32,19 @@ class Zeros:
 
 
 class Line:
-    """One optimizer on one network along λ, from λ = 0.
+    """Runs of one optimizer on one network, from λ = 0 upwards.
 
     Args:
       network: Name of the network.
-      runs: One run a λ, the first of λ = 0.
+      runs: One run per λ, the first with λ = 0.
       zeros: Zeros that make the network sparse; None for an optimizer that makes none.
       protocol: Protocol of the runs.
       records: Records so far.
 
     Attributes:
-      finished: Records of ``runs`` that ended well, by λ.
-      compared: Runs of λ = 0 and runs of the sparse λ, one a seed; empty until all have records.
+      finished: Records of ``runs`` that did not diverge, sorted by λ.
+      compared: Runs with λ = 0 and runs with the sparse λ, one per seed; empty until all ``runs``
+        have records.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Line:
         self.compared: list[list[TrainingRun]] = []
         top = None if records.missing(runs) else self._sparse()
         if top and zeros:
-            # Too few zeros with the first seed decide the claim.
+            # Too few zeros with the first seed decide the claim without more seeds.
             count = protocol.seeds if top[zeros.column] >= zeros.share else 1
             chosen = next(run for run in runs if run.weight_decay == top.weight_decay)
             self.compared = [with_seeds(runs[0], count), with_seeds(chosen, count)]
@@ -69,12 +70,12 @@ class Line:
 
     @property
     def allowed(self) -> list[Record]:
-        """Records whose error is not above that of λ = 0 by more than the margin."""
+        """Records whose error exceeds that of λ = 0 by no more than the margin."""
         dense = self.finished[0]
         return [r for r in self.finished if _error(r) - _error(dense) <= noise(r, dense)]
 
     def _sparse(self) -> Record | None:
-        """Return the allowed record of lowest error with enough zeros, else that of most zeros."""
+        """Return the allowed record of lowest error with enough zeros, or else that with most zeros."""
         if not self.zeros or not self.finished or self.finished[0].weight_decay:
             return None
         column = self.zeros.column
@@ -149,7 +150,7 @@ def no_zeros(lines: Sequence[Line]) -> Claim:
 
 
 def _counted(records: Sequence[Record]) -> list[Record]:
-    """Return the records that finished and have a count of zeros, by λ."""
+    """Return the records that finished and have a count of zeros, sorted by λ."""
     found = [r for r in records if r.error is not None and "zero_share" in r]
     return sorted(found, key=lambda r: r.weight_decay)
 

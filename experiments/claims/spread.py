@@ -1,4 +1,4 @@
-"""Claims on the spread of update magnitudes: that of best runs, and that at every grid point.
+"""Claims on the spread of update magnitudes, of best runs and at every grid point.
 
 The spread is the distance of the 10 % and 90 % quantiles of log2 |update|/α, in powers of two.
 """
@@ -60,7 +60,7 @@ def smaller_spread_at_equal_points(
 ) -> Claim:
     """Return the claim that, at equal α and λ > 0, updates of one method spread less.
 
-    Best runs have different α and λ, which change the spread by themselves. Here both are equal.
+    The best runs of two methods differ in α and λ, which also change the spread.
     """
     statement = (
         f"{where}{narrow.name}'s updates spread less than {wide.name}'s (equal α and λ > 0)."
@@ -83,12 +83,12 @@ def smaller_spread_at_equal_points(
 
 
 def ratios(one: Tuned, other: Tuned) -> dict[float, float]:
-    """Return λ > 0 to the spread of one method's updates over another's, at one α."""
+    """Return the ratio of the spreads of two methods by λ > 0, at one α."""
     return {a.weight_decay: _mean(a) / _mean(b) for a, b in _shared(one, other)}
 
 
 def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
-    """Return the share of a bool[n] in words, and the verdict that it exceeds one half."""
+    """Return the share of True in a bool[n], in words, and the verdict on a share above one half."""
     count, total = int(np.sum(true)), len(true)
     low, high = stats.binomtest(count, total).proportion_ci(method="wilson")
     verdict = (
@@ -103,7 +103,7 @@ def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
 
 
 def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
-    """Return the spread at every grid point against λ, a panel an α; none without records."""
+    """Return a figure of the spread against λ, one panel per α; [] without records."""
     found = {
         (method, r.learning_rate, r.weight_decay): _mean(r)
         for method in methods

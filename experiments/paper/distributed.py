@@ -1,11 +1,11 @@
 """§5: without BatchNorm, training does not depend on the number of devices that share a batch.
 
-Claim (§5): AdamW trains well without BatchNorm. BatchNorm's statistics get noisy when devices that share a
-batch keep them to themselves; training without it suits many devices.
+Claim (§5): AdamW trains well without BatchNorm, which suits many devices. BatchNorm's statistics are noisy if
+every device computes them from its own part of the batch.
 Command: python -m experiments distributed --preset demo
-Expect: flat lines without BatchNorm, AdamW's below Adam-ℓ2's; with BatchNorm a line that bends as each
-device sees fewer images. The flat lines are runs on one device: a run on forced devices measures that
-sharding changes nothing but rounding. Statistics of each device are computed on one device.
+Expect: flat lines without BatchNorm, AdamW's below Adam-ℓ2's; with BatchNorm a test error that changes as
+each device sees fewer images. The flat lines are runs on one device: a separate run on forced CPU devices
+measures that sharding changes only rounding. One device computes the statistics of all devices.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Settings:
 
 
 class Distributed(Study):
-    """Two grids without BatchNorm, AdamW with BatchNorm on 1 to 8 devices, one run on real shards."""
+    """Two grids without BatchNorm, AdamW with BatchNorm on 1 to 8 devices, and a sharded run."""
 
     def __init__(self, protocol: Protocol, records: Records):
         """Tune both methods, and find the other runs."""
@@ -54,7 +54,7 @@ class Distributed(Study):
             for name in ("adamw", "adam_l2")
         ]
         self.sharded = ShardedRun(**settings.sharded)
-        # The authors' best with BatchNorm: a large α, and λ = 0.
+        # The authors' best hyperparameters with BatchNorm are a large α and λ = 0.
         alpha = protocol.learning_rates[-1]
         self.batch_norm = {
             count: with_seeds(
@@ -99,7 +99,7 @@ class Distributed(Study):
         return [Figure("distributed", "One batch, many devices.", caption, figure)]
 
     def claims(self) -> list[Claim]:
-        """Judge sharding, AdamW's error, and the effect of statistics of each device."""
+        """Judge sharding, AdamW's error, and the effect of per-device statistics."""
         independent = claim(
             SECTION,
             "Without BatchNorm the losses do not depend on the number of devices.",

@@ -1,9 +1,10 @@
 """Fig. 1: the condition number changes gradient descent's trajectory, not AdamW's.
 
 Claim (§3, Fig. 1): on two quadratics with the same minimizer and condition numbers 1 and 1e5, tuned
-gradient descent follows different trajectories; tuned AdamW, being scale-free, follows one.
+gradient descent follows two different trajectories. Tuned AdamW is scale-free and follows the same one twice.
 Command: python -m experiments fig01
-Expect: AdamW's two trajectories on top of each other; gradient descent in one step, or nowhere.
+Expect: equal trajectories of AdamW; gradient descent that arrives in one step with condition number 1, and not
+at all with 1e5.
 """
 
 import dataclasses
@@ -37,8 +38,8 @@ METHODS = {
 class QuadraticsRun(PlainRun):
     """Both methods on both quadratics, each with the best step size of a grid.
 
-    The best step size has the path that is nearest to the minimizer on average. Gradient descent
-    runs at a constant step, AdamW with η_t along half a cosine.
+    The best step size minimizes the mean distance of the path from the minimizer. Gradient descent
+    has a constant step size; AdamW's η_t follows a half cosine.
 
     Attributes:
       condition_numbers: Condition numbers κ of the two problems.
@@ -53,7 +54,7 @@ class QuadraticsRun(PlainRun):
     step_sizes: int = 49
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
-        """Return trajectories x_0 … x_T of the tuned runs, one column a method and problem."""
+        """Return trajectories x_0 … x_T of the tuned runs, one column per method and problem."""
         sizes = jnp.asarray(np.geomspace(1e-7, 10.0, self.step_sizes), jnp.float32)
         columns: dict[str, Any] = {}
         for (method, i), run in jax.jit(self._all)(sizes).items():
@@ -100,14 +101,14 @@ def distance(record, method: str) -> float:
 
 
 class Quadratics(Study):
-    """Both methods on both quadratics, at every preset."""
+    """Both methods on both quadratics; equal at every preset."""
 
     def __init__(self, protocol: Protocol, records: Records):
         """Find the run."""
         self.runs, self.records = [QuadraticsRun()], records
 
     def figures(self) -> list[Figure]:
-        """Draw the trajectories on both problems, a panel a method."""
+        """Draw the trajectories on both problems, one panel per method."""
         (record,) = self.records.of(self.runs)
         figure, axes = canvas(1, 2, 9.5, 4.0, sharex=True, sharey=True)
         for ax, method in zip(axes[0], METHODS, strict=True):
@@ -137,7 +138,7 @@ class Quadratics(Study):
         ]
 
     def claims(self) -> list[Claim]:
-        """Judge that AdamW's trajectories agree to rounding and gradient descent's do not."""
+        """Judge that AdamW's trajectories agree up to rounding, and gradient descent's do not."""
         statement = (
             "The condition number of a diagonal quadratic changes gradient descent's trajectory and not "
             "AdamW's (ε = 0, step sizes tuned)."

@@ -1,9 +1,9 @@
 """Figs. 2 and 3: Adam-ℓ2 against AdamW on deep networks, with and without BatchNorm.
 
-Claims (§4.1): with BatchNorm both reach the same test error (Fig. 2). Without it AdamW's is lower, the
-more the deeper the network, and its updates spread less (Fig. 3).
+Claims (§4.1): with BatchNorm both reach the same test error (Fig. 2). Without it AdamW's is
+lower, its lead grows with depth, and its updates spread less (Fig. 3).
 Commands: python -m experiments fig02 --preset reduced; python -m experiments fig03 --preset demo
-Expect: at demo, histograms that differ plainly, and errors within the margin of a small test set.
+Expect: at demo, different histograms, and equal errors within the margin of the small test set.
 """
 
 from adamprox.report import Claim, Figure
@@ -33,7 +33,7 @@ class WithBatchNorm(Study):
         self.runs = wanted(method for row in self.rows for method in row)
 
     def figures(self) -> list[Figure]:
-        """Draw a row of heatmaps a network."""
+        """Draw one row of heatmaps per network."""
         caption = (
             "Final test error in percent with BatchNorm, the best run ringed. With BatchNorm the two "
             "methods of a row should reach the same best error."
@@ -41,7 +41,7 @@ class WithBatchNorm(Study):
         return figures.heatmaps(self.rows, "fig02_heatmaps", "With BatchNorm.", caption)
 
     def claims(self) -> list[Claim]:
-        """Judge the best errors, network by network."""
+        """Judge the best errors on every network."""
         return [accuracy.equal_error(l2, adamw, "§4.1, Fig. 2") for l2, adamw in self.rows]
 
 
@@ -49,7 +49,7 @@ class WithoutBatchNorm(Study):
     """Adam-ℓ2, AdamW and AdamProx on every network, without BatchNorm."""
 
     def __init__(self, protocol: Protocol, records: Records):
-        """Tune the three on every network."""
+        """Tune all three on every network."""
         self.protocol = protocol
         self.rows = {
             name: [
@@ -61,7 +61,7 @@ class WithoutBatchNorm(Study):
         self.runs = wanted(method for row in self.rows.values() for method in row)
 
     def figures(self) -> list[Figure]:
-        """Draw heatmaps, and curves and update histograms of the best runs."""
+        """Draw heatmaps, and learning curves and update histograms of the best runs."""
         caption = (
             "Final test error in percent, the best run ringed; empty tiles were not run. One λ means "
             "different things: AdamW decays weights by it at every step, Adam-ℓ2 adds λx to gradients that "

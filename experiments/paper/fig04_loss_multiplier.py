@@ -1,9 +1,9 @@
-"""Fig. 4: a loss multiplier moves Adam-ℓ2's best λ, not AdamW's; and the prox in Adam's own metric.
+"""Fig. 4: a loss multiplier moves Adam-ℓ2's best λ, not AdamW's; and the prox in Adam's metric.
 
 Claim (§4.2, Fig. 4): with the loss multiplied by 10 and 100 AdamW's best (α, λ) stays the same, while
-Adam-ℓ2's moves. By identity it moves to λ times the multiplier.
-Alternative (this project): the metric M = ηI of its proximal step makes AdamProx robust against a loss
-multiplier. With the step in Adam's diagonal metric, as in ProxGen, the best λ moves.
+Adam-ℓ2's best λ is multiplied, too. For Adam-ℓ2 this is an identity.
+Claim (this project): AdamProx does not depend on the loss multiplier because the metric of its proximal step
+is M = ηI. With the step in Adam's diagonal metric, as in ProxGen, the best λ moves.
 Commands: python -m experiments fig04 --preset demo; python -m experiments adams_metric --preset reduced
 Expect: rows of AdamW and AdamProx that stay the same from left to right; patterns of Adam-ℓ2 and ProxGen
 that move to the right by the multiplier.
@@ -25,8 +25,8 @@ class LossMultipliers(Study):
     Args:
       protocol: Protocol of the runs.
       records: Records so far.
-      grids: Optimizer to the optimizer whose grid it takes.
-      moving: Optimizers that weigh λ against the size of the gradient.
+      grids: Optimizers to the optimizers whose grids they use.
+      moving: Optimizer for which the effect of λ depends on the size of the gradient.
       section: Place of the claims.
       figure: File name, title and caption of the heatmaps.
     """
@@ -64,7 +64,7 @@ class LossMultipliers(Study):
         self.runs = wanted(method for row in self.rows for method in row.methods)
 
     def figures(self) -> list[Figure]:
-        """Draw a row an optimizer, a column a multiplier."""
+        """Draw heatmaps, one row per optimizer, one column per multiplier."""
         return figures.heatmaps([row.methods for row in self.rows], *self.figure)
 
     def claims(self) -> list[Claim]:

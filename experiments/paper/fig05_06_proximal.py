@@ -2,8 +2,8 @@
 
 Claims: AdamProx performs like AdamW (§4.3, Fig. 5). AdamProxL2 does at least as well as AdamW (§5, Fig. 6).
 Commands: python -m experiments fig05 --preset demo; python -m experiments fig06 --preset demo
-Expect: differences as small as the margin of the test set, except where λ is so large that training
-fails; for AdamProxL2 a best λ above AdamW's by about the norm of the weights.
+Expect: differences within the margin of the test set, except where a large λ makes training fail; for
+AdamProxL2 a best λ of AdamW's times the norm of the weights.
 """
 
 from collections.abc import Sequence
@@ -31,15 +31,15 @@ from experiments.claims import (
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, wanted
 
-# The norm of a He-normal ResNet's weights is some tens, and a step of AdamProxL2 shrinks x by λ/‖x‖₂.
+# Approximate norm of a He-normal ResNet's weights. A step of AdamProxL2 shrinks x by λ/‖x‖₂.
 NORM = 30.0
 
 
 class AdamProx(Study):
-    """AdamW and AdamProx on the deep network and, where the preset has one, a DenseNet."""
+    """AdamW and AdamProx on the deep network and, if the preset has one, on DenseNet."""
 
     def __init__(self, protocol: Protocol, records: Records):
-        """Tune both on either network; the DenseNet has a third of the epochs, as published."""
+        """Tune both on every network; DenseNet has a third of the epochs, as published."""
         optimizers = ("adamw", "adamprox")
         deep = [
             Method(name, options=protocol.deep.options, grid=protocol.deep_grid(name))
@@ -59,7 +59,7 @@ class AdamProx(Study):
         self.runs = wanted(method for row in self.rows.values() for method in row)
 
     def figures(self) -> list[Figure]:
-        """Draw both grids, and one optimizer's errors against the other's."""
+        """Draw both grids, and AdamProx's errors against AdamW's."""
         caption = "Final test error in percent at the same grid points, the best run ringed."
         rows = list(self.rows.values())
         return [
@@ -83,7 +83,7 @@ class AdamProx(Study):
         return [Figure("fig05_pairs", "Point by point.", caption, figure)]
 
     def claims(self) -> list[Claim]:
-        """Judge all grid points at which a network trains, one network at a time."""
+        """Judge all grid points at which a network trains, one claim per network."""
         return [_same(where, row) for where, row in self.rows.items()]
 
 
@@ -118,7 +118,7 @@ def _same(where: str, row: Sequence[Tuned]) -> Claim:
 
 
 def _pairs(row: Sequence[Tuned]) -> list[tuple[Record, Record]]:
-    """Return the records of AdamW and AdamProx at the same (α, λ), where both finished."""
+    """Return the records of AdamW and AdamProx at the (α, λ) at which both finished."""
     first, second = (method.at() for method in row)
     return [(first[at], second[at]) for at in first if at in second]
 
@@ -134,7 +134,7 @@ def _described(pair: tuple[Record, Record]) -> str:
 
 
 class AdamProxL2(Study):
-    """AdamW, and AdamProxL2 on a grid that shrinks the initial weights about equally."""
+    """AdamW, and AdamProxL2 on a grid with about the same initial shrinkage."""
 
     def __init__(self, protocol: Protocol, records: Records):
         """Tune both on the deep network."""

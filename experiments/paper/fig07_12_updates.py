@@ -1,10 +1,10 @@
-"""Figs. 7 to 12: the size of the updates through training, network by network.
+"""Figs. 7 to 12: magnitudes of the updates through training, one figure per network.
 
-Claim (appendix): without BatchNorm the magnitudes of AdamW's updates stay concentrated while Adam-ℓ2's
-spread out, on ResNets of 20, 44, 56, 110 and 218 layers and on DenseNet. Fig. 3 judges the best runs;
+Claim (appendix): without BatchNorm the magnitudes of AdamW's updates stay concentrated and Adam-ℓ2's spread
+out, on ResNets of 20, 44, 56, 110 and 218 layers and on DenseNet. Fig. 3 judges the best runs;
 here both have equal α and λ.
 Command: python -m experiments fig07 --preset demo (fig08 to fig12 have no network there)
-Expect: AdamW's peak narrower than Adam-ℓ2's, the more the deeper the network. All runs are those of fig03.
+Expect: a narrower peak of AdamW, by more on deeper networks. All runs are those of fig03.
 """
 
 import functools
@@ -20,7 +20,7 @@ NETWORKS = ("ResNet-20", "ResNet-44", "ResNet-56", "ResNet-110", "ResNet-218", "
 
 
 class Updates(Study):
-    """Adam-ℓ2 and AdamW on one network; no runs where the preset leaves the network out."""
+    """Adam-ℓ2 and AdamW on one network; no runs if the preset does not have the network."""
 
     def __init__(self, file: str, network: str, protocol: Protocol, records: Records):
         """Tune both."""
@@ -34,7 +34,7 @@ class Updates(Study):
         self.runs = wanted(self.methods)
 
     def figures(self) -> list[Figure]:
-        """Draw histograms of the best runs, their spread at every epoch, and that of every run."""
+        """Draw histograms and spread of the best runs through training, and the spread of all runs."""
         if not self.methods:
             return []
         title = f"{self.protocol.trained_on(self.protocol.networks[self.network])}."

@@ -1,10 +1,10 @@
-"""§5: other regularizers. AdamProxL1 and a group variant train sparse networks.
+"""§5: AdamProx with the ℓ1 norm, or with a norm of channels, trains sparse networks.
 
 Claim (§5): with the proximal operator of another regularizer the same step trains sparse networks, fully
-connected and convolutional ones, at little loss of accuracy.
+connected and convolutional, at little loss of accuracy.
 Command: python -m experiments l1_sparsity --preset demo
-Expect: half of the parameters exactly zero before the error rises. Groups are removed as a whole, and whole
-channels cost more. Decay (AdamW) makes weights small and never zero. Nothing is pruned or rounded.
+Expect: with ℓ1, half of the parameters exactly zero before the error rises; with groups, fewer whole channels.
+AdamW's decay makes weights small and never zero. Nothing is pruned or rounded.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ ZEROS = {
     "adamprox_group": Zeros("zero_channel_share", 0.25, "output channels"),
     "adamw": None,
 }
-"""Optimizer to the zeros that it must make."""
+"""Optimizer to the zeros that it should make, None if none."""
 
 NETWORKS: Mapping[str, Options] = {
     "fully connected": {"network": "mlp", "depth": 3, "width": 128},
@@ -35,7 +35,7 @@ NETWORKS: Mapping[str, Options] = {
 class Settings:
     """Values of λ/α, and options by network.
 
-    ℓ1 holds a coordinate that Adam moves by α·u at zero while |u| < λ/α on average.
+    The ℓ1 step keeps a coordinate at zero while Adam's step α·u has |u| < λ/α on average.
     """
 
     ratios: tuple[float, ...] = (0.0, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
@@ -43,10 +43,10 @@ class Settings:
 
 
 class Sparsity(Study):
-    """A line over λ for every optimizer on both networks."""
+    """Runs along λ for every optimizer on both networks."""
 
     def __init__(self, protocol: Protocol, records: Records):
-        """Find the runs; the claims on zeros compare more seeds of two of them."""
+        """Find the runs; the claims on zeros compare two of them with more seeds."""
         settings = protocol.settings_of("l1_sparsity", Settings)
         self.networks = list(settings.networks)
         self.decays = [float(f"{ALPHA * ratio:.6g}") for ratio in settings.ratios]
@@ -64,7 +64,7 @@ class Sparsity(Study):
         self.runs = [run for line in self.lines for run in line.runs]
 
     def figures(self) -> list[Figure]:
-        """Draw test error against the share of exact zeros, along λ, a panel a network."""
+        """Draw test error against the share of exact zeros, one panel per network."""
         figure, axes = canvas(1, len(self.networks), 10.5, 3.8, sharey=True)
         for ax, network in zip(axes[0], self.networks, strict=True):
             for line in self.lines:
@@ -82,7 +82,7 @@ class Sparsity(Study):
         return [Figure("l1_sparsity", "Test error against exact zeros.", caption, figure)]
 
     def claims(self) -> list[Claim]:
-        """Judge the zeros of either operator on either network, and those of decay."""
+        """Judge the zeros of both operators on both networks, and those of AdamW."""
         by_optimizer = [line for name in ZEROS for line in self.lines if line.optimizer == name]
         sparse = [sparsity.sparse(line) for line in by_optimizer if line.zeros]
         decayed = [line for line in self.lines if not line.zeros]

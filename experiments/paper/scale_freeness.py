@@ -1,9 +1,9 @@
-"""§3: scale-free optimizers ignore the scale of a gradient coordinate, bit for bit.
+"""§3: the iterates of scale-free optimizers do not depend on the scale of a gradient coordinate.
 
-Claim (§3): multiply the gradients of each coordinate by its own positive constant. With ε = 0 the iterates
-of AdamW and AdamProx stay the same; those of Adam-ℓ2 do not.
+Claim (§3): with ε = 0, AdamW and AdamProx have the same iterates if the gradients of each coordinate are
+multiplied by a positive constant of that coordinate. Adam-ℓ2 has others.
 Command: python -m experiments scale_freeness
-Expect: deviation exactly 0 at ε = 0, growing with ε as gradients of small scale fall below it.
+Expect: a deviation of exactly 0 at ε = 0, which grows with ε as more scaled gradients are smaller than ε.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ EPSILONS = (0.0, 1e-16, 1e-14, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
 
 @dataclasses.dataclass(frozen=True)
 class ScaleFreenessRun(PlainRun):
-    """Real gradients of a ResNet, as they are and scaled, through every optimizer.
+    """Iterates of every optimizer on gradients of a ResNet, with and without scaling.
 
     Attributes:
       depth: Depth of the network, which has no BatchNorm.
@@ -58,7 +58,7 @@ class ScaleFreenessRun(PlainRun):
         return {**super().config(), "data_fingerprint": expected("digits").fingerprint}
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
-        """Return the largest relative deviation of the parameters, a column an optimizer, an entry an ε."""
+        """Return the largest relative deviation of the parameters by ε, one column per optimizer."""
         start, gradients = jax.jit(self._real_gradients)()
         k = np.random.default_rng(0).integers(-self.log2_range, self.log2_range + 1, start.shape)
         scales = jnp.asarray(np.exp2(k), jnp.float32)
@@ -74,7 +74,7 @@ class ScaleFreenessRun(PlainRun):
         return fits(record, {name: ((len(self.epsilons),), float) for name in OPTIMIZERS})
 
     def _real_gradients(self):
-        """Return flat parameters at the start, float32[d], and the gradients of a run, float32[T, d]."""
+        """Return flat initial parameters float32[d], and the gradients of a run float32[T, d]."""
         data, model = load("digits"), ResNet(self.depth, batch_norm=False)
         variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=False)
         start, unravel = jax.flatten_util.ravel_pytree(variables)
@@ -123,7 +123,7 @@ class ScaleFreeness(Study):
         )
 
     def figures(self) -> list[Figure]:
-        """Draw deviation against ε, a line an optimizer; exact zeros lie at the bottom."""
+        """Draw deviation against ε, one line per optimizer; exact zeros lie at the bottom."""
         (record,), floor = self.records.of(self.runs), 1e-9
         figure, axes = canvas(1, 1, 7.5, 3.8)
         ax = axes[0, 0]

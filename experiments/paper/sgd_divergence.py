@@ -1,10 +1,10 @@
-"""SGD with momentum does not train a deep ResNet without BatchNorm, at any learning rate.
+"""§4.1: SGD with momentum does not train a deep ResNet without BatchNorm at any learning rate.
 
 Claim (§4.1): without BatchNorm, ResNet-110 with SGD of momentum 0.9 and λ = 1e-4 diverges even at a
 learning rate of 1e-10.
 Command: python -m experiments sgd_divergence --preset reduced
-Expect: gradients at the start grow with depth (by 1e9 at 110 layers). A learning rate that is small enough
-not to diverge is then too small to make progress; Adam divides by that scale.
+Expect: no learning rate at which SGD trains. The first gradients grow with depth (by 1e9 at 110 layers), and
+a learning rate that is small enough for them is too small for later ones. Adam divides by their scale.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from experiments.protocol import Experiment, Options, Protocol, Records, Study
 
 WEIGHT_DECAY = 1e-4
 TRAINS = 0.7
-"""Training error below which a network has learned something; guessing among ten classes errs on 0.9."""
+"""Largest training error of a network that trains; guessing among ten classes has 0.9."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SGDDivergence(Study):
         self.adamw = next(iter(records.of([adamw])), None)
 
     def figures(self) -> list[Figure]:
-        """Draw the final training error against the learning rate; hatched where it diverged."""
+        """Draw the final training error against the learning rate; diverged runs are hatched."""
         figure, axes = canvas(1, 1, 7.5, 3.6)
         ax = axes[0, 0]
         for place, record in enumerate(self.sgd):
@@ -74,7 +74,7 @@ class SGDDivergence(Study):
         return [Figure("sgd_divergence", "SGD at every learning rate.", caption, figure)]
 
     def claims(self) -> list[Claim]:
-        """Judge that every run of SGD diverges or stays at chance while AdamW trains."""
+        """Judge that AdamW trains, and that every run of SGD diverges or does not train."""
         statement = (
             f"SGD with momentum does not train ResNet-{self.depth} without BatchNorm at any of "
             f"{len(self.runs) - 1} learning rates."

@@ -1,10 +1,10 @@
 """Theorem 3: AdaGrad with restarts converges at a rate that does not depend on the condition number.
 
-Claim (§3, Theorem 3): being scale-free, Algorithm 3 with T = 128 d gradients a round halves the distance to
-the minimizer of any diagonal quadratic of d variables in every round.
+Claim (§3, Theorem 3): Algorithm 3 is scale-free. With T = 128 d gradients per round, every round halves the
+distance to the minimizer of any diagonal quadratic of d variables.
 Command: python -m experiments theorem3
-Expect: one number of gradients from κ = 1 to 1e8, where tuned gradient descent needs about 2.8 κ. On
-rotated quadratics, which the theorem does not cover, the same rounds stop short of the minimizer.
+Expect: the same number of gradients from κ = 1 to 1e8; tuned gradient descent needs about 2.8 κ. The theorem
+does not cover rotated quadratics, on which the same rounds do not reach the minimizer.
 """
 
 import dataclasses
@@ -37,15 +37,15 @@ LINES = {
 class RestartsRun(PlainRun):
     """Quadratics of many condition numbers, along the axes and rotated, in double precision.
 
-    The start is 0, the minimizer uniform in the hypercube of radius 1 around it, the goal a largest
-    error of 2^-``goal``; gradient descent's step is the best of a grid around 2/(M + μ).
+    The start is 0, and the minimizer is uniform in the hypercube of radius 1 around it. The goal is a
+    largest error of 2^-``goal``. Gradient descent has the best step size of a grid around 2/(M + μ).
 
     Attributes:
       condition_numbers: Condition numbers κ of the problems.
       dimension: Number d of variables.
       rounds: Number of rounds of Algorithm 3.
-      goal: Goal, in halvings of the radius.
-      longer: Multiples of T = 128 d, the lengths of a round on the rotated problems.
+      goal: Number of halvings of the radius to the goal.
+      longer: Lengths of a round on the rotated problems, in multiples of T = 128 d.
     """
 
     kind: ClassVar[str] = "restarts"
@@ -56,7 +56,7 @@ class RestartsRun(PlainRun):
     longer: tuple[int, ...] = (1, 4, 16)
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
-        """Return gradients to the goal, None where it is not kept, and distances after every round."""
+        """Return numbers of gradients to the goal (None if missed) and distances after every round."""
         random = np.random.default_rng(0)
         minimizer = random.uniform(-1, 1, self.dimension)
         rotation = np.linalg.qr(random.normal(size=(self.dimension, self.dimension)))[0]
@@ -104,7 +104,7 @@ class RestartsRun(PlainRun):
         return np.asarray(path(jnp.stack(problems)))
 
     def _calls(self, distances) -> int | None:
-        """Return the number of gradients after which the goal is kept."""
+        """Return the number of gradients after which the error stays within the goal, or None."""
         calls = int(np.flatnonzero(distances > 2.0**-self.goal)[-1]) + 1
         return calls if calls < distances.size else None
 
@@ -117,7 +117,7 @@ class Theorem3(Study):
         self.runs, self.records = [protocol.settings_of("theorem3", RestartsRun)], records
 
     def figures(self) -> list[Figure]:
-        """Draw gradients against κ, and distances after every round under the bound of the theorem."""
+        """Draw the number of gradients against κ, and distances by round with the theorem's bound."""
         (record,) = self.records.of(self.runs)
         kappas = record["condition_numbers"]
         figure, axes = canvas(1, 2, 10.5, 3.8)

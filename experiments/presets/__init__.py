@@ -1,6 +1,6 @@
-"""Presets: what is trained at each, and every departure from the published protocol.
+"""Presets: networks, data and grids, with every departure from the published protocol.
 
-Each module of this folder is one preset, as data. No experiment asks for a preset's name.
+Each module of this folder is one preset, as data. No experiment depends on the name of a preset.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ PRESETS = {preset.preset: preset for preset in (SMOKE, DEMO, REDUCED, PAPER)}
 
 
 def protocol(preset: str, **overrides: object) -> Protocol:
-    """Return the protocol of a preset, with every override that is not None in its place.
+    """Return the protocol of a preset, with all overrides that are not None.
 
     Raises:
-      ValueError: No such preset, or a value that cannot be trained; the message names it.
+      ValueError: The preset is unknown, or a value is invalid; the message names it.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
@@ -30,7 +30,7 @@ def protocol(preset: str, **overrides: object) -> Protocol:
     }
     base = PRESETS[preset]
     replaced: dict[str, Any] = {**grids, "training": {**base.training, **changed}}
-    if grids or "depth" in changed:  # grids of single networks suit neither
+    if grids or "depth" in changed:  # the grids of single networks do not apply
         replaced["networks"] = {n: Network(options=w.options) for n, w in base.networks.items()}
         replaced["deep"] = Network(options=base.deep.options)
     if "depth" in changed:  # one network, in every figure
@@ -43,7 +43,7 @@ def protocol(preset: str, **overrides: object) -> Protocol:
 
 
 def _check(result: Protocol) -> None:
-    """Refuse grids that are not increasing, and values that no run can have."""
+    """Refuse grids that are not increasing, and invalid values."""
     for name in ("learning_rates", "weight_decays"):
         values = getattr(result, name)
         if not values or list(values) != sorted(set(values)):

@@ -1,7 +1,8 @@
 """Minutes on a CPU: 8×8 digits and ResNet-20.
 
-The network memorizes 256 images in half of the epochs; from there on regularization decides. λ is larger
-than the paper's because a decay of λ per step has a memory of 1/λ steps, and a run has 112 of them.
+The network memorizes 256 images in half of the epochs; then regularization determines the test error. A
+decay of λ per step needs about 1/λ steps to take effect, and a run has 112 steps. Therefore λ is larger than
+the paper's.
 """
 
 from experiments.protocol import Network, Protocol

@@ -1,9 +1,9 @@
-"""The published protocol (§4): 300 epochs of 391 steps on all images."""
+"""Published protocol (§4): 300 epochs of 391 steps on all images."""
 
 from experiments.protocol import Network, Protocol
 
 RESNETS = {f"ResNet-{depth}": Network(options={"depth": depth}) for depth in (20, 44, 56, 110, 218)}
-"""The paper's ResNets, as every preset that trains them names them."""
+"""ResNets of the paper, by the names that all presets use."""
 
 EXPERIMENTS = (
     "fig01", "scale_freeness", "theorem3", "fig02", "fig03", "published_runs", "fig04", "fig05",

@@ -1,4 +1,4 @@
-"""Every experiment within seconds, on tiny networks: it shows that everything runs."""
+"""Every experiment within seconds, on tiny networks, as a check that everything runs."""
 
 from experiments.presets.paper import EXPERIMENTS, RESNETS
 from experiments.protocol import Network, Protocol
