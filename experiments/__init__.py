@@ -1,1 +1,1 @@
-"""One script per figure of the paper; ``python -m experiments list`` names them."""
+"""Experiments of the paper, and of this project; ``python -m experiments list`` names them."""

@@ -1,4 +1,4 @@
-"""The command line: ``python -m experiments {list | all | fig01 | …} [--preset …] [--out DIR]``."""
+"""Command line: ``python -m experiments {list | all | fig01 | …} [--preset …] [--out DIR]``."""
 
 import argparse
 import functools
@@ -33,7 +33,7 @@ def arguments_parser() -> Parser:
     )
     add = parser.add_argument
     name = add("experiment", metavar="NAME", help=_NAMES)
-    name.required = False  # its absence is refused in words of our own
+    name.required = False  # _check refuses its absence with a clearer message
     add("--preset", default="demo", metavar=f"{{{','.join(PRESETS)}}}", help=_PRESETS_HELP)
     add("--out", type=path, metavar="DIR", help="records, figures and report (runs/<preset>)")
     add("--dry-run", action="store_true", help="print the runs and their cost; write nothing")
@@ -45,7 +45,7 @@ def arguments_parser() -> Parser:
         "--time-limit",
         type=duration,
         metavar="12m",
-        help="stop after 90s, 12m or 3h; repeat to continue",
+        help="stop after 90s, 12m or 3h; repeat the command to continue",
     )
     preset = parser.add_argument_group("in place of the preset's value")
     preset.add_argument("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
@@ -62,7 +62,7 @@ def arguments_parser() -> Parser:
 _NAMES = "list, all, overview (a page on all runs in --out), doctor (a check of this machine) or an experiment"
 _PRESETS_HELP = "smoke (seconds), demo (minutes; the default), reduced (hours) or paper (the published protocol)"
 _VALIDATION = (
-    "training images held out, on which runs are selected too; reduced has 5000, paper none"
+    "training images for a validation split, which also selects runs; reduced has 5000, paper none"
 )
 _DECAYS = "base grid of λ per step"
 
@@ -128,7 +128,7 @@ def _run(
 
 
 def _explain(error: BaseException) -> int:
-    """Print why the command ended, in one line; return its exit code. Unknown errors are raised again."""
+    """Print the error in one line and return the exit code; raise unknown errors again."""
     prefix = "python -m experiments: "
     if was_interrupted(error):
         code, line = 130, "\ninterrupted; finished runs are kept, the same command goes on"
@@ -145,7 +145,7 @@ def _explain(error: BaseException) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse bad values, even those that the command would not use."""
+    """Refuse invalid values, even of arguments that the command does not use."""
     if arguments.experiment is None:
         raise ValueError("NAME is missing: list, all, overview, doctor or an experiment")
     for name, allowed in (("preset", PRESETS), ("engine", ENGINES)):
@@ -170,7 +170,7 @@ OVERRIDES = "depth epochs evaluate_every seed validation_size compute_dtype lear
 
 
 def _protocol(arguments: argparse.Namespace, experiments: Sequence[Experiment]) -> Protocol:
-    """Return the preset's protocol with its overrides; ValueError for one that changes nothing."""
+    """Return the preset's protocol with its overrides; refuse an override that changes nothing."""
     given = {name: getattr(arguments, name) for name in OVERRIDES}
     for name in ("learning_rates", "weight_decays"):
         given[name] = given[name] if given[name] is None else tuple(given[name])

@@ -9,13 +9,13 @@ from experiments.tuning import Tuned
 
 
 def heatmaps(rows: Sequence[Sequence[Tuned]], file: str, title: str, caption: str) -> list[Figure]:
-    """Return a figure of heatmaps, one a method that has records; nothing if none has."""
+    """Return a figure of heatmaps, one per method with records; [] without records."""
     found = [[Heatmap(m.name, m.tried, m.seeds) for m in row] for row in rows]
     return heatmap_figure(file, title, caption, found)
 
 
 def best_curves(methods: Sequence[Tuned], file: str) -> list[Figure]:
-    """Return training loss and test error of the best runs; nothing if all diverged."""
+    """Return a figure of training loss and test error of the best runs; [] if all diverged."""
     winners = [method.best for method in methods if method.best]
     if not winners:
         return []
@@ -28,7 +28,7 @@ def best_curves(methods: Sequence[Tuned], file: str) -> list[Figure]:
 
 
 def best_histograms(methods: Sequence[Tuned], file: str, title: str) -> list[Figure]:
-    """Return the updates of the best runs through training; nothing if all diverged."""
+    """Return a figure of update histograms of the best runs; [] if all diverged."""
     winners = [method.best for method in methods if method.best]
     if not winners:
         return []

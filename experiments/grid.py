@@ -1,19 +1,19 @@
-"""Grids of hyperparameters, and the rule that a best run on an edge extends them."""
+"""Grids of hyperparameters, and the rule that extends a grid with its best run on an edge."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# The published grids go 1, 5, 10, 50, …; their neighbors go on like that.
+# The published grids have values 1, 5, 10, 50, …; extensions continue this sequence.
 _LADDER = (1.0, 5.0)
 
 
 class Grid(NamedTuple):
-    """Values of two hyperparameters, each increasing; grid points are all pairs.
+    """Values of two hyperparameters; the grid points are all pairs.
 
     Attributes:
-      learning_rates: α > 0.
-      weight_decays: λ ≥ 0 per step.
+      learning_rates: Increasing values of α > 0.
+      weight_decays: Increasing values of λ ≥ 0 per step.
     """
 
     learning_rates: tuple[float, ...]
@@ -21,7 +21,7 @@ class Grid(NamedTuple):
 
 
 def extend(grid: Grid, learning_rate: float, weight_decay: float) -> Grid:
-    """Return the grid with one more value beyond every edge on which its best run lies.
+    """Return the grid with one more value beyond every edge that contains the best run.
 
     Args:
       grid: Grid whose runs have all finished.
@@ -29,8 +29,8 @@ def extend(grid: Grid, learning_rate: float, weight_decay: float) -> Grid:
       weight_decay: λ of its best run.
 
     Returns:
-      A larger grid, or the same one if the best run lies inside. λ = 0 counts as inside, for no λ is
-      smaller. An axis of one value stays.
+      A larger grid, or the same grid if the best run lies inside. λ = 0 counts as inside, because no λ is
+      smaller. An axis with one value does not change.
 
     Example:
       >>> extend(Grid((1e-4, 5e-4), (0.0, 1e-4)), 5e-4, 0.0).learning_rates
@@ -54,15 +54,15 @@ def _extended(values: tuple[float, ...], best: float) -> tuple[float, ...]:
 def neighbor(values: Sequence[float], *, up: bool) -> float:
     """Return the value that continues ``values`` above or below.
 
-    Values of the form 1·10ᵏ and 5·10ᵏ that go up by 5 and by 2 in turn continue so; others by the
-    ratio of the two nearest the edge.
+    Values 1·10ᵏ and 5·10ᵏ continue with factors of 5 and 2 in turn. Other values continue with the
+    ratio of the two values at the edge.
 
     Args:
-      values: Increasing values; zeros do not count.
+      values: Increasing values; zeros are ignored.
       up: True for a value above the largest, False for one below the smallest.
 
     Returns:
-      A value to three digits.
+      A value rounded to three digits.
 
     Example:
       >>> neighbor((0.0, 1e-4, 5e-4), up=True), neighbor((1e-4, 5e-4), up=False)

@@ -1,4 +1,4 @@
-"""What a preset trains, and what an experiment makes of it."""
+"""Types that presets and experiments share: `Protocol`, `Study`, `Experiment` and `Records`."""
 
 import abc
 import dataclasses
@@ -19,7 +19,7 @@ class Records(dict[str, Record]):
 
     @classmethod
     def by_key(cls, records: Iterable[Record]) -> "Records":
-        """Return the collection of some records."""
+        """Return a collection of ``records``."""
         return cls((record.key, record) for record in records)
 
     def of(self, runs: Iterable[Run]) -> list[Record]:
@@ -32,10 +32,10 @@ class Records(dict[str, Record]):
 
 
 class Study(abc.ABC):
-    """An experiment on the records so far.
+    """An experiment with the records of its finished runs.
 
     Attributes:
-      runs: Runs that the experiment needs; a finished record may ask for more of them.
+      runs: Runs that the experiment needs. More records can make more runs necessary.
     """
 
     runs: Sequence[Run]
@@ -77,19 +77,19 @@ class Protocol:
     """Networks, data and grids of all experiments.
 
     Attributes:
-      preset: Name of the preset that this started from.
+      preset: Name of the preset from which the protocol is derived.
       experiments: Names of the experiments that ``all`` runs.
       training: Options of every `TrainingRun`: data, network, length.
-      learning_rates: α of every grid.
+      learning_rates: Values of α of every grid.
       weight_decays: Base grid of λ, which all optimizers share.
-      l2_extension: λ that Adam-ℓ2's grid has in addition: the base grid ends too early for it.
+      l2_extension: Values of λ that only Adam-ℓ2's grid has; its best λ lies beyond the base grid.
       loss_multipliers: Multipliers of Fig. 4; the first is 1.
       extensions: Number of times that a best run on an edge may extend a grid.
       seeds: Number of runs at the best grid point.
-      networks: Name in the paper to network; networks that the preset leaves out are not there.
+      networks: Networks that the preset trains, by their names in the paper.
       deep: Network of Figs. 4 to 6, ResNet-110 in the paper.
-      judged: False where runs are too short for any claim about them.
-      settings: Name of an experiment to its settings that differ from its own defaults.
+      judged: False if runs are too short for any claim about them.
+      settings: Settings of experiments that differ from their defaults, by name of the experiment.
     """
 
     preset: str
@@ -114,7 +114,7 @@ class Protocol:
         multiplier: float = 1.0,
         **options: Any,
     ) -> TrainingRun:
-        """Return one run of this protocol, with ``options`` in place of its own."""
+        """Return one run of this protocol; ``options`` replace the protocol's."""
         return TrainingRun.of(
             **{**self.training, **options},
             optimizer=optimizer,
@@ -124,11 +124,11 @@ class Protocol:
         )
 
     def without_repetitions(self) -> "Protocol":
-        """Return the protocol with grids that nothing extends, and one seed a grid point."""
+        """Return the protocol without extensions of grids, and with one seed per grid point."""
         return dataclasses.replace(self, extensions=0, seeds=1)
 
     def settings_of(self, experiment: str, kind: type[Settings]) -> Settings:
-        """Return the settings of an experiment at this preset; a name it does not have is an error."""
+        """Return the settings of an experiment at this preset; an unknown setting is an error."""
         return kind(**self.settings.get(experiment, {}))
 
     def trained_on(self, network: Network) -> str:
@@ -142,11 +142,11 @@ class Protocol:
         return f"{name}-{depth} {norm} BatchNorm on {count}{size}"
 
     def weight_decays_of(self, optimizer: str, multiplier: float = 1.0) -> tuple[float, ...]:
-        """Return λ of an optimizer's grid; Adam-ℓ2's reaches as far as the multiplier moves its best."""
+        """Return the values of λ of a grid; Adam-ℓ2's has its extension at multipliers up to this one."""
         if optimizer != "adam_l2":
             return self.weight_decays
         extension = {
-            float(f"{m * weight_decay:.6g}")  # 10 · 0.3 must be the 3 of the next column
+            float(f"{m * weight_decay:.6g}")  # 10 · 0.3 must equal the 3 of another multiplier
             for weight_decay in self.l2_extension
             for m in self.loss_multipliers
             if m <= multiplier
@@ -154,7 +154,7 @@ class Protocol:
         return tuple(sorted({*self.weight_decays, *extension}))
 
     def grid(self, optimizer: str, multiplier: float = 1.0) -> Grid:
-        """Return the grid of an optimizer before anything extends it."""
+        """Return the grid of an optimizer without extensions."""
         return Grid(self.learning_rates, self.weight_decays_of(optimizer, multiplier))
 
     def deep_grid(self, optimizer: str, multiplier: float = 1.0) -> Grid:
@@ -176,7 +176,7 @@ class Experiment:
       name: Name on the command line.
       title: Headline on the page.
       claim: Claim of the paper, or the question, in one sentence.
-      study: Function from a protocol and the records so far to the `Study`.
+      study: Function (protocol, records so far) -> `Study`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every experiment, in the order of the page."""
+"""All experiments, in the order of the page."""
 
 from collections.abc import Iterable
 
@@ -52,11 +52,11 @@ _ALL = (
 )
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 COMMANDS = ("list", "all", "overview", "doctor")
-"""Words that may stand on the command line in place of an experiment's name."""
+"""Arguments of the command line that are not names of experiments."""
 
 
 def listing(protocols: Iterable[Protocol]) -> Table:
-    """Return a table of every experiment, its claim, and the presets at which ``all`` runs it."""
+    """Return a table of experiments, their claims, and the presets at which ``all`` runs them."""
     table = Table(Column("experiment", no_wrap=True), "claim", "all, at")
     for name, experiment in EXPERIMENTS.items():
         presets = [its.preset for its in protocols if name in its.experiments]
@@ -66,14 +66,14 @@ def listing(protocols: Iterable[Protocol]) -> Table:
 
 
 def find(name: str, protocol: Protocol) -> list[Experiment]:
-    """Return the experiments that a name on the command line means.
+    """Return the experiments for a name on the command line.
 
     Args:
       name: Name of an experiment, or ``all`` for those that the preset lists.
       protocol: Protocol of the preset.
 
     Raises:
-      ValueError: It means none.
+      ValueError: The name is unknown.
     """
     if name == "all":
         return [EXPERIMENTS[each] for each in protocol.experiments]

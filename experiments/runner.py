@@ -1,4 +1,4 @@
-"""From experiments to a page: run what is missing, judge, draw and publish."""
+"""Execution of experiments: train the missing runs, judge the claims, and write the page."""
 
 import pathlib
 import time
@@ -26,7 +26,7 @@ LEAD = (
 Experiments = Sequence[Experiment]
 Obtain = Callable[[Sequence[Run]], Sequence[Record]]
 Runner = Callable[[Sequence[Run], Results], list[Record]]
-"""Function that makes sure that runs have records: `run_sweep` with an engine."""
+"""Function that executes the runs without a record, such as `run_sweep`."""
 
 
 def run(
@@ -37,13 +37,13 @@ def run(
     runner: Runner,
     console: Console,
 ) -> pathlib.Path:
-    """Run what is missing, draw what there is, and write the page.
+    """Execute the runs without a record, and write figures, claims and page.
 
     Returns:
       The path of the page.
 
     Raises:
-      ValueError: There is nothing to run, or ``out`` cannot be written to; nothing has been run.
+      ValueError: There are no runs, or ``out`` is not writable; no run has started.
     """
     results = Results(out / "records")
     table = plan(experiments, protocol, results, need_data=True)
@@ -59,7 +59,7 @@ def run(
 def draw(
     experiments: Experiments, protocol: Protocol, out: pathlib.Path, *, console: Console
 ) -> pathlib.Path:
-    """Write figures, claims and page from records alone; ValueError if ``out`` has none of them."""
+    """Write figures, claims and page from records; raise ValueError without records."""
     results = Results(out / "records")
     studies = settled(experiments, protocol, results.read_all)
     runs = _distinct(studies)
@@ -77,13 +77,13 @@ def draw(
 def plan(
     experiments: Experiments, protocol: Protocol, results: Results, *, need_data: bool = False
 ) -> Table:
-    """Return a table of runs, finished runs and the cost of the rest, by experiment.
+    """Return a table of runs, finished runs and the cost of the other runs, by experiment.
 
     Args:
       need_data: True to refuse runs whose data set has not been prepared.
 
     Raises:
-      ValueError: There are no runs at all, or one that its data do not allow.
+      ValueError: There are no runs, or the data of a run do not allow it.
     """
     table = Table("experiment", "runs", "done", "left, of one core")
     studies = {e.name: e.study(protocol, Records()) for e in experiments}
@@ -119,13 +119,13 @@ def plan(
 
 
 def settled(experiments: Experiments, protocol: Protocol, obtain: Obtain) -> dict[str, Study]:
-    """Return the studies once no record asks for more runs: a best run on an edge extends its grid.
+    """Return the studies when they need no more runs: a best run on an edge extends its grid.
 
     Args:
       experiments: Experiments that share records.
       protocol: Protocol of their runs.
-      obtain: Function from runs to the records of those that have one, or are run for it. It is
-        called again only while it finds more records than the time before.
+      obtain: Function that returns the records of runs, and may execute the runs first. The loop
+        ends when it finds no more records than before.
     """
     records = Records()
     while True:
@@ -147,10 +147,10 @@ def complete(
     runner: Runner,
     console: Console,
 ) -> dict[str, Study]:
-    """Run until no experiment asks for more, and return the studies on all records.
+    """Execute runs until no experiment needs more, and return the studies on all records.
 
     Raises:
-      OSError: A record that was there before, or was just written, is gone.
+      OSError: A record has disappeared.
     """
     asked = 0
 
@@ -192,7 +192,7 @@ def _publish(
 
 
 def page_name(experiments: Experiments) -> str:
-    """Return the file name of their page; the page of one experiment does not replace that of all."""
+    """Return the file name of the page: ``report.html``, or a name of its own for one experiment."""
     return "report.html" if len(experiments) > 1 else f"{experiments[0].name}.html"
 
 

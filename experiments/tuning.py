@@ -1,4 +1,4 @@
-"""Tuned methods: an optimizer, the records of its grid, its best run and the repetitions of it."""
+"""Tuned methods: an optimizer, the records of its grid, its best run, and repetitions of that run."""
 
 import copy
 import dataclasses
@@ -18,15 +18,15 @@ LAST_VISITS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """An optimizer and what it is tuned over.
+    """An optimizer, its grid, and the options of its runs.
 
     Attributes:
       optimizer: Key of `adamprox.training.recipes.RECIPES`.
       multiplier: Multiplier of the loss.
       options: Options of its runs that differ from the protocol's ``training``.
-      grid: Grid before anything extends it; the protocol's if None.
+      grid: Grid without extensions; the protocol's if None.
       label: Name in figures and claims; the optimizer's by default.
-      more_rates: True if α goes on where the best run lies at its end, as λ always does.
+      more_rates: True if a best run on an edge extends α, too; it always extends λ.
       seeds: Number of runs at the best grid point; the protocol's if None.
     """
 
@@ -60,14 +60,14 @@ class Tuned:
     Args:
       method: The method.
       protocol: Protocol of its runs.
-      records: Records of those runs, among others.
+      records: Records of these runs and others.
 
     Attributes:
-      grid: Grid, as far as the records have extended it.
+      grid: Grid with all extensions by the records.
       tried: Records of the grid.
-      best: Record of lowest test error in ``tried``, as published; None if none finished.
-      seeds: Records at the best grid point, one a seed.
-      runs: Runs that are wanted: the grid, and more seeds of its best point once it is known.
+      best: Record of lowest test error in ``tried``, as published; None if no run finished.
+      seeds: Records at the best grid point, one per seed.
+      runs: Runs of the grid and, if the grid is complete, more seeds at its best point.
       untuned: Number of runs of the grid without a record.
       missing: Number of ``runs`` without a record.
     """
@@ -109,7 +109,7 @@ class Tuned:
         return [record for record in self.seeds if record.error is not None]
 
     def at(self) -> dict[tuple[float, float], Record]:
-        """Return (α, λ) to the record of the grid, for runs that finished."""
+        """Return the records of the grid that finished, by (α, λ)."""
         return {(r.learning_rate, r.weight_decay): r for r in self.tried if r.error is not None}
 
     def _extend(self, left: int) -> list[TrainingRun]:
