@@ -165,7 +165,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
 
 
-OVERRIDES = "depth epochs evaluate_every seed validation_size compute_dtype learning_rates weight_decays".split()
+OVERRIDES = (
+    "depth", "epochs", "evaluate_every", "seed", "validation_size", "compute_dtype",
+    "learning_rates", "weight_decays",
+)  # fmt: skip
 """Arguments that replace a value of the preset."""
 
 
@@ -179,11 +182,8 @@ def _protocol(arguments: argparse.Namespace, experiments: Sequence[Experiment]) 
     for name in OVERRIDES:
         without = protocol(arguments.preset, **{**given, name: None})
         usual = PRESETS[arguments.preset].training.get(name, TrainingRun.defaults().get(name))
-        if (
-            given[name] != usual
-            and without != chosen
-            and _runs(experiments, without).keys() == keys
-        ):
+        changes = without == chosen or _runs(experiments, without).keys() != keys
+        if given[name] != usual and not changes:
             raise ValueError(
                 f"{name} changes nothing in {arguments.experiment}, got {getattr(arguments, name)}"
             )
