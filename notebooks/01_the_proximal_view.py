@@ -14,13 +14,9 @@
 # %% [markdown]
 # # The proximal view
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/adamprox/adamprox/blob/main/notebooks/01_the_proximal_view.ipynb)
-#
 # An optimizer can take a step along the gradient of a regularizer, or it can minimize the regularizer. Weight
 # decay does the first, a proximal step the second. This notebook plots the difference, derives AdamProx, and
 # measures that AdamW is its first-order expansion. It takes a few seconds.
-#
-# On Colab, run `%pip install "adamprox[experiments] @ git+https://github.com/adamprox/adamprox"` first.
 
 # %%
 import functools

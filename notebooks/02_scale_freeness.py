@@ -14,16 +14,12 @@
 # %% [markdown]
 # # Scale-freeness
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/adamprox/adamprox/blob/main/notebooks/02_scale_freeness.ipynb)
-#
 # An optimizer is **scale-free** if multiplying each gradient coordinate by its own positive constant does not change
 # its iterates. The property matters because gradients of different layers can differ by orders of magnitude. It can
 # be *tested* on any optimizer by running it twice.
 #
 # This notebook runs the test by hand and with the certifier, shows the effect of ε, and prints part of the
 # scorecard. It takes about a minute.
-#
-# On Colab, run `%pip install "adamprox[experiments] @ git+https://github.com/adamprox/adamprox"` first.
 
 # %%
 import jax

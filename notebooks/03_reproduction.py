@@ -14,15 +14,11 @@
 # %% [markdown]
 # # The reproduction, from records
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/adamprox/adamprox/blob/main/notebooks/03_reproduction.ipynb)
-#
 # Each training run writes a *record*, a small Parquet file. All figures and claims of the reproduction are computed
 # from records. This notebook makes some records, reads them with pyarrow, draws the experiment's figures and one of
 # your own, and trains a single network. It takes one or two minutes on one core.
 #
-# The notebook needs a checkout of the repository, because the experiments are scripts. On Colab, run
-# `!git clone https://github.com/adamprox/adamprox && pip install -e "adamprox[experiments]"`, then
-# `%cd adamprox/notebooks`.
+# The notebook needs a checkout of the repository, because the experiments are scripts.
 
 # %%
 import io

@@ -14,13 +14,9 @@
 # %% [markdown]
 # # Sparsity in your own chain
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/adamprox/adamprox/blob/main/notebooks/04_sparsity.ipynb)
-#
 # Add `proximal` to an Optax chain, and training sets weights, neurons or input features *exactly* to zero. This
 # notebook compares `proximal` with an ℓ1 term in the loss, plots error against sparsity, and removes dead neurons
 # from the network without changing its outputs. It takes half a minute.
-#
-# On Colab, run `%pip install "adamprox[experiments] @ git+https://github.com/adamprox/adamprox"` first.
 
 # %%
 import functools
