@@ -37,8 +37,8 @@ def best_histograms(methods: Sequence[Tuned], file: str, title: str) -> list[Fig
         histogram(ax, record)
     axes[0, 0].set_ylabel("share of coordinates, %")
     caption = (
-        "|update|/α of every coordinate at the first step of an epoch, from early (pale) to last (filled). "
-        "The decay of AdamW and AdamProx is left out; Adam-ℓ2 has λx in its gradient. In a narrow peak all "
-        "coordinates move at one pace."
+        "|update|/α of every coordinate at the first step of an epoch, from early epochs (pale) to the last "
+        "(filled). AdamW's and AdamProx's decay is left out; Adam-ℓ2's is part of its gradient. In a narrow "
+        "peak all coordinates move by similar amounts."
     )
     return [Figure(file, title, caption, figure)]

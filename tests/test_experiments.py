@@ -204,7 +204,7 @@ def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():
     grids = dict.fromkeys(("adam_l2", "adamw", "adamprox"), Grid((2e-3,), (0.0, 3e-3)))
     short = dataclasses.replace(demo, deep=Network(grids=grids), extensions=0)
     found = claims("fig04", short, records)
-    assert found[4].measured.startswith("2 of 2 pairs") and "pairing none" in found[4].measured
+    assert found[4].measured.startswith("equal in 2 of 2 pairs") and "no pairs" in found[4].measured
     assert found[4].verdict is Verdict.INCONCLUSIVE
     less = [r for r in records if r["loss_multiplier"] == 1 or r["optimizer"] != "adamw"]
     assert claims("fig04", demo, less)[1].verdict is Verdict.NOT_RUN

@@ -166,7 +166,10 @@ def test_of_cells_that_are_sparse_enough_the_best_is_held_up():
         return {"final_test_error": error, "zero_share": zero, "zero_channel_share": zero}
 
     claim = sparse_claim(columns)
-    assert claim.verdict is Verdict.REPRODUCED and "60.0 % at λ = 2e-4" in claim.measured
+    assert (
+        claim.verdict is Verdict.REPRODUCED
+        and "60.0 % of the parameters at λ = 2e-4" in claim.measured
+    )
 
 
 def test_zeros_of_a_network_that_learned_nothing_are_not_free():

@@ -14,7 +14,7 @@ import numpy as np
 from adamprox.report import Claim, Figure
 from adamprox.report.claims import compact
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
-from experiments.claims import LEARNED, Finding, NotTested, claim, need_judged, need_runs, spread
+from experiments.claims import Finding, NotTested, claim, need_judged, need_runs, spread
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Options, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, wanted
@@ -75,10 +75,11 @@ class DataSize(Study):
         for ax in axes[-1]:
             ax.set_xlabel("epoch")
         caption = (
-            "Distance of the 10 % and 90 % quantiles of log2 |update|/α. Columns have equal λ · T. A curve at "
-            "the lower edge belongs to a network that has learned nothing."
+            "Distance between the 10th and the 90th percentile of log2 |update|/α. Panels of a column have "
+            "equal λ · T, where T is the number of steps. A curve at the lower edge belongs to a network "
+            "that is no better than guessing."
         )
-        title = "Spread of updates with few images and with more."
+        title = "Spread of update magnitudes with few images and with more."
         return [Figure("data_size", title, caption, figure)]
 
     def _draw(self, panels, method: Tuned) -> None:
@@ -98,9 +99,9 @@ class DataSize(Study):
             for name, (adamw, l2) in self.rows.items()
         ]
         statement = (
-            "AdamW's spread falls relative to Adam-ℓ2's where images are more, flipped and shifted."
+            "More images, flipped and shifted, lower the ratio of AdamW's spread to Adam-ℓ2's."
         )
-        criterion = "a smaller ratio of spreads at more than half of all λ · T (95 %)"
+        criterion = "ratio lower at more than half of the values of λ · T (95 % confidence)"
         return [*each, claim(SECTION, statement, criterion, self._falls)]
 
     def _falls(self) -> Finding:
@@ -113,17 +114,17 @@ class DataSize(Study):
         )
         pairs = [pair for pair in zip(first, last, strict=True) if None not in pair]
         if not pairs:
-            raise NotTested(f"At no λ · T each of the four networks {LEARNED}.")
+            raise NotTested("At no λ · T are all four networks 1.5 times as accurate as guessing.")
         before, after = np.array(pairs, float).T
-        share, verdict = spread.most(after < before, "of λ · T")
+        share, verdict = spread.most(after < before, "values of λ · T")
         medians = f"{np.median(after):.2f} vs {np.median(before):.2f}"
-        measured = f"smaller at {share}; median ratio {medians}"
-        return Finding(measured, verdict, "One seed a grid point.")
+        measured = f"lower at {share}; median ratio {medians}"
+        return Finding(measured, verdict, "One seed for each grid point.")
 
 
 EXPERIMENT = Experiment(
     name="data_size",
-    title="Data size · The same few images",
+    title="Data size · More images, flipped and shifted",
     claim="With more images, flipped and shifted, AdamW's updates spread less than Adam-ℓ2's.",
     study=DataSize,
 )

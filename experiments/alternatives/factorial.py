@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from adamprox.report import Claim, Figure
-from adamprox.report.claims import percent, points
+from adamprox.report.claims import Gap, percent
 from adamprox.report.plots import LABELS
 from experiments import figures
 from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
@@ -61,10 +61,10 @@ class Factorial(Study):
     def figures(self) -> list[Figure]:
         """Draw one row of heatmaps per network."""
         caption = (
-            "Final test error in percent, the best run of each grid ringed. From left to right: λx neither "
-            "mixed nor scaled, mixed, scaled, both."
+            "Final test error in percent; a ring marks the best run of each grid. From left to right: λx is "
+            "neither mixed into the moments nor scaled by 1/√v̂, mixed, scaled, both."
         )
-        title = "Mixing and scaling, one at a time."
+        title = "λx mixed into the moments and scaled, one at a time."
         return figures.heatmaps(list(self.rows.values()), "factorial", title, caption)
 
     def claims(self) -> list[Claim]:
@@ -76,8 +76,10 @@ class Factorial(Study):
             judged += [
                 accuracy.equal_error(mixing, adamw, SECTION),
                 accuracy.equal_error(scaling, l2, SECTION),
-                _effect(f"{where}scaling raises the test error.", row, (-1, -1, 1, 1)),
-                _effect(f"{where}mixing raises the test error.", row, (-1, 1, -1, 1)),
+                _effect(f"{where}scaling λx by 1/√v̂ raises the test error.", row, (-1, -1, 1, 1)),
+                _effect(
+                    f"{where}mixing λx into the moments raises the test error.", row, (-1, 1, -1, 1)
+                ),
             ]
         return judged
 
@@ -97,7 +99,7 @@ def _method(
         optimizer,
         options=network.options,
         grid=Grid(rates or grid.learning_rates, decays),
-        label=f"{LABELS[optimizer]}{', ' if name else ''}{name}",
+        label=f"{LABELS[optimizer]} ({name})" if name else "",
         more_rates=False,
     )
 
@@ -114,10 +116,10 @@ def _effect(statement: str, row: Sequence[Tuned], signs: Sequence[int]) -> Claim
             f"{percent(float(np.mean(found)))} ({LABELS[method.optimizer]}, {len(found)} seeds)"
             for found, method in zip(errors, row, strict=True)
         )
-        measured = f"{100 * effect:.1f} ± {points(margin)}"
+        measured = str(Gap(effect, margin))
         return Finding(measured, by_margin(effect, margin), f"Means: {means}.")
 
-    criterion = "higher by more than the margin of error (95 %), mean over the other factor"
+    criterion = "higher by more than the margin of error (95 %), averaged over the other factor"
     return claim(SECTION, statement, criterion, measure)
 
 
@@ -150,6 +152,6 @@ def main_effect(errors: Sequence[Sequence[float]], signs: Sequence[int]) -> tupl
 EXPERIMENT = Experiment(
     name="factorial",
     title="Factorial · Mixing and scaling, one at a time",
-    claim="Adam-ℓ2 errs more than AdamW because it divides λx by √v̂, not because it mixes λx into its moments.",
+    claim="Adam-ℓ2's error is higher because it divides λx by √v̂, not because it mixes λx into its moments.",
     study=Factorial,
 )

@@ -54,13 +54,20 @@ class Reparametrization(Study):
             axes[0, 0].plot([place] * len(errors), errors, "o", color=COLORS["adamw"], alpha=0.7)
         axes[0, 0].set(ylabel="test error, %", xlim=(-0.5, len(self.finished) - 0.5))
         axes[0, 0].set_xticks(range(len(self.finished)), NAMES)
-        caption = "A dot a seed. The second and the third are the same optimizer up to rounding."
-        return [Figure("reparametrization", "Three names of one optimizer.", caption, figure)]
+        caption = "One dot for each seed. The second and the third column are the same optimizer up to rounding."
+        return [
+            Figure(
+                "reparametrization",
+                "AdamW, AdamProx, and AdamW at AdamProx's hyperparameters.",
+                caption,
+                figure,
+            )
+        ]
 
     def claims(self) -> list[Claim]:
         """Judge that the difference of means is below the range of seeds."""
-        statement = "AdamProx differs from AdamW by less than one seed from another."
-        criterion = "difference of means below the range of AdamW's seeds"
+        statement = "AdamProx's mean error differs from AdamW's by less than AdamW's seeds differ."
+        criterion = "difference of the means smaller than the range of AdamW's seeds"
         return [claim("§4.3, Fig. 5", statement, criterion, self._measure)]
 
     def _measure(self) -> Finding:
@@ -76,13 +83,13 @@ class Reparametrization(Study):
             f"{estimate(family)} ({name})"
             for family, name in zip(self.finished, NAMES, strict=True)
         )
-        note = f"Means differ by {points(difference)}, seeds of AdamW range over {points(spread)}."
+        note = f"Means differ by {points(difference)}; AdamW's seeds span {points(spread)}."
         return Finding(measured, met(difference < spread), note)
 
 
 EXPERIMENT = Experiment(
     name="reparametrization",
     title="Reparametrization · AdamProx as a change of hyperparameters",
-    claim="Fig. 5 compares AdamW with itself at hyperparameters that differ by a factor of 1 + λ.",
+    claim="Figure 5 compares AdamW with itself: AdamProx at (α, λ) is AdamW at (α, λ)/(1 + λ).",
     study=Reparametrization,
 )

@@ -72,13 +72,13 @@ class StaleSecondMoment(Study):
     def figures(self) -> list[Figure]:
         """Draw one figure per network, with one row of heatmaps per change."""
         caption = (
-            "Final test error in percent, the best run of each grid ringed. The first row is the paper's "
-            "comparison; in the others no huge first gradient stays in the second moment."
+            "Final test error in percent; a ring marks the best run of each grid. The first row is the paper's "
+            "comparison. In the other rows the first gradients decay faster, or are smaller."
         )
         drawn = []
         for its in self.changed:
             file = f"stale_second_moment {its.where}".rstrip(": ").lower().translate(_UNDERSCORES)
-            title = f"Second moments that decay: {self.protocol.trained_on(its.network)}."
+            title = f"Second moments that decay faster: {self.protocol.trained_on(its.network)}."
             drawn += figures.heatmaps(list(its.rows.values()), file, title, caption)
         return drawn
 
@@ -147,7 +147,7 @@ def _claims(its: Changed) -> list[Claim]:
 
 EXPERIMENT = Experiment(
     name="stale_second_moment",
-    title="Stale second moment · Moments that decay slowly",
-    claim="AdamW leads because Adam-ℓ2's second moment keeps the first gradients: where it decays, the lead vanishes.",
+    title="Stale second moment · First gradients that decay slowly",
+    claim="AdamW leads because Adam-ℓ2's second moment keeps the first gradients; if it decays faster, the lead vanishes.",
     study=StaleSecondMoment,
 )

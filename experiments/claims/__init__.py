@@ -16,7 +16,7 @@ from experiments.tuning import Tuned
 FEWEST = 5
 """Minimum number of pairs of runs for a claim on a share of pairs."""
 
-LEARNED = "gets 1.5 times as many images right as guessing"
+LEARNED = "is at least 1.5 times as accurate as guessing"
 """Condition of `learned`, in words."""
 
 _CLASSES = {"digits": 10, **{layout.name: layout.labels["label"] for layout in LAYOUTS.values()}}
@@ -87,7 +87,7 @@ def _need(missing: Iterable[tuple[str, int]]) -> None:
 def need_judged(protocol: Protocol, *needed: object) -> None:
     """Raise `NotTested` if runs of the preset are too short, or if one of ``needed`` is empty."""
     if not protocol.judged:
-        raise NotTested(f"The preset {protocol.preset} only shows that everything runs.")
+        raise NotTested(f"Runs of the preset {protocol.preset} are too short to judge.")
     if not all(needed):
         raise NotTested("One of the methods has no run that finished without diverging.")
 

@@ -25,7 +25,8 @@ DETECTABLE = 0.03
 
 def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> Claim:
     """Return the claim that the best test error of one method is lower than that of another."""
-    statement = f"{where}{better.name}'s test error is lower than {worse.name}'s."
+    first, second, both = _names(better, worse)
+    statement = f"{where}{first}'s test error is lower than {second}'s{both}."
     criterion = "lower by more than the margin of error (95 %)"
     return _compare(
         better, worse, section, statement, criterion, lambda g: by_margin(g.difference, g.margin)
@@ -33,9 +34,10 @@ def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> C
 
 
 def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
-    """Return the claim that the best test error of one method is higher than that of another."""
-    statement = f"{one.name} has no lead over {other.name}."
-    criterion = "behind by more than the margin of error (95 %); within it: inconclusive"
+    """Return the claim that a method, however tuned, does not lead another: it is behind."""
+    first, second, both = _names(one, other)
+    statement = f"{first} has no lead over {second}{both}."
+    criterion = "error higher by more than the margin of error (95 %); within it: inconclusive"
     return _compare(
         one, other, section, statement, criterion, lambda g: by_margin(-g.difference, g.margin)
     )
@@ -47,7 +49,8 @@ def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
     def verdict(lead: Gap) -> Verdict:
         return Verdict.NOT_REPRODUCED if lead.difference < -lead.margin else _detectable(lead)
 
-    statement = f"{new.name}'s test error is not higher than {old.name}'s."
+    first, second, both = _names(new, old)
+    statement = f"{first}'s test error is not higher than {second}'s{both}."
     criterion = "not higher by more than the margin of error (95 %), which must be at most 3 points"
     return _compare(new, old, section, statement, criterion, verdict)
 
@@ -58,9 +61,18 @@ def equal_error(first: Tuned, second: Tuned, section: str, where: str = "") -> C
     def verdict(lead: Gap) -> Verdict:
         return Verdict.NOT_REPRODUCED if abs(lead.difference) > lead.margin else _detectable(lead)
 
-    statement = f"{where}{first.name} and {second.name} reach the same test error."
+    one, other, both = _names(first, second)
+    statement = f"{where}{one} and {other} reach the same test error{both}."
     criterion = "difference within the margin of error (95 %), which must be at most 3 points"
     return _compare(first, second, section, statement, criterion, verdict)
+
+
+def _names(one: Tuned, other: Tuned) -> tuple[str, str, str]:
+    """Return the names of two methods without the parentheses that both share, and these."""
+    (first, _, inside), (second, _, same) = (m.name.partition(" (") for m in (one, other))
+    if inside and inside == same:
+        return first, second, f" ({inside}"
+    return one.name, other.name, ""
 
 
 def _detectable(lead: Gap) -> Verdict:
@@ -106,13 +118,18 @@ def lead(better: Tuned, worse: Tuned) -> Gap:
 
 def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
     """Return the claim that AdamW's lead over Adam-ℓ2 grows from pair to pair, ordered by depth."""
-    criterion = "rank correlation of depth and lead above 0; last lead above the first by more than the margin"
+    criterion = (
+        "rank correlation of depth and lead above 0; the lead at the last depth exceeds that at the first "
+        "by more than the margin of error (95 %)"
+    )
 
     def measure() -> Finding:
         finished = [(b, w) for b, w in pairs if not (b.missing or w.missing)]
         finished = [(b, w) for b, w in finished if b.protocol.judged and b.finished and w.finished]
         if len(finished) < 2:
-            raise NotTested(f"{len(finished)} of {len(pairs)} depths have finished; it takes two.")
+            raise NotTested(
+                f"{len(finished)} of {len(pairs)} depths have finished; two are needed."
+            )
         leads = [lead(*pair) for pair in finished]
         measured = ", ".join(
             f"{points(one.difference)} at {better.seeds[0]['depth']} layers"
@@ -164,13 +181,13 @@ def _validated(*methods: Tuned) -> str:
 
 
 def _single_rates(*methods: Tuned) -> list[str]:
-    """Return a note on methods whose α was not tuned, or not beyond the first grid."""
+    """Return a note on methods whose grid was not extended in α."""
     fixed = [
-        f"α = {' or '.join(map(compact, method.grid.learning_rates))} ({method.name})"
+        f"{method.name.partition(' (')[0]} at α = {' or '.join(map(compact, method.grid.learning_rates))}"
         for method in methods
         if len(method.grid.learning_rates) == 1 or not method.method.more_rates
     ]
-    return [f"Tuned over λ alone, at {', '.join(fixed)}."] if fixed else []
+    return [f"Only λ was tuned to the end: {', '.join(fixed)}."] if fixed else []
 
 
 def _edges(method: Tuned) -> list[str]:
@@ -182,7 +199,7 @@ def _edges(method: Tuned) -> list[str]:
         ("λ", method.grid.weight_decays, method.best.weight_decay),
     )
     return [
-        f"{method.name}'s best {symbol} = {compact(at)} is the last of its grid."
+        f"{method.name.partition(' (')[0]}'s best {symbol} = {compact(at)} is at the edge of its grid."
         for symbol, values, at in found
         if len(values) > 1 and at in (values[0], values[-1]) and at > 0
     ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import compact, noise, percent
+from adamprox.report.claims import compact, noise, percent, points
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from experiments.claims import (
@@ -68,13 +68,14 @@ def whole_grid(row: Row, section: str) -> Claim:
     """
     if row.moves:
         statement = (
-            f"{row.name} on (m · loss, m · λ) equals {row.name} on (loss, λ): its grid moves."
+            f"Multiplying both the loss and λ by m leaves {row.name}'s test errors unchanged."
         )
     else:
-        statement = f"{row.name}'s grid stays the same when the loss is multiplied."
+        statement = f"Multiplying the loss leaves {row.name}'s test errors unchanged."
+    opposite = "with λ unchanged" if row.moves else "with λ multiplied too"
     criterion = (
-        f"counterparts within two standard errors in at least 80 % of at least {FEWEST} pairs, and nearer "
-        f"than those of the grid {'at rest' if row.moves else 'moved by m'}"
+        f"test errors within two standard errors in at least 80 % of at least {FEWEST} pairs of runs; mean "
+        f"difference smaller than {opposite}"
     )
 
     def measure() -> Finding:
@@ -84,29 +85,29 @@ def whole_grid(row: Row, section: str) -> Claim:
         close, mean = _agreement(claimed)
         other_close, other_mean = _agreement(alternative)
         other = (
-            f"{other_close} of {len(alternative)}, {percent(other_mean)}" if alternative else "none"
+            f"{other_close} of {len(alternative)} pairs, {points(other_mean)}"
+            if alternative
+            else "no pairs"
         )
-        measured = f"{close} of {len(claimed)} pairs, mean difference {percent(mean)}; the other pairing {other}"
+        measured = f"equal in {close} of {len(claimed)} pairs, mean difference {points(mean)}; {opposite}: {other}"
         agree = close >= 0.8 * len(claimed)
         verdict = met(agree)
         if (agree and not mean < other_mean) or len(claimed) < FEWEST:
             verdict = Verdict.INCONCLUSIVE
-        note = (
-            "One seed: two runs of one point differ by rounding alone, and a few pairs must differ."
-        )
+        note = "One seed. Rounding alone can make two equal runs differ by more than two standard errors."
         return Finding(measured, verdict, note)
 
     return claim(section, statement, criterion, measure)
 
 
 def best_run(row: Row, section: str) -> Claim:
-    """Return the claim that the counterpart of the best run at × 1 is as good as the best run at × m."""
+    """Return the claim that the best (α, λ) at × 1 predicts that at × m."""
     if row.moves:
-        statement = f"{row.name}'s best λ moves with the loss multiplier."
+        statement = f"Multiplying the loss multiplies {row.name}'s best λ by the same factor."
     else:
-        statement = f"{row.name}'s best (α, λ) stays the same when the loss is multiplied."
-    criterion = "predicted run within two standard errors of the best"
-    criterion += ", the old (α, λ) not" if row.moves else ""
+        statement = f"Multiplying the loss leaves {row.name}'s best (α, λ) unchanged."
+    criterion = "error at the predicted (α, λ) within two standard errors of the lowest"
+    criterion += "; error at the old (α, λ) not" if row.moves else ""
 
     def measure() -> Finding:
         need_grids(*row.methods)
@@ -114,7 +115,7 @@ def best_run(row: Row, section: str) -> Claim:
         need_judged(row.methods[0].protocol, start)
         assert start
         if row.moves and start.weight_decay == 0:
-            raise NotTested(f"The best run of {row.name} has λ = 0, which no multiplier moves.")
+            raise NotTested(f"The best run of {row.name} has λ = 0, which no factor changes.")
         return _judged(row, start)
 
     return claim(section, statement, criterion, measure)
@@ -134,13 +135,11 @@ def _judged(row: Row, start: Record) -> Finding:
     )
     if None in predicted:
         raise NotTested(f"The predicted run is not in the grid. {measured}.")
-    note = (
-        f"At × 1 the best is α = {compact(start.learning_rate)}, λ = {compact(start.weight_decay)}."
-    )
+    note = f"At × 1 the best are α = {compact(start.learning_rate)}, λ = {compact(start.weight_decay)}."
     if not all(map(_as_good, predicted, tops)):
         return Finding(measured, Verdict.NOT_REPRODUCED, note)
     if row.moves and any(map(_as_good, old, tops)):
-        note += " The old (α, λ) is not worse by more than the margin at every multiplier."
+        note += " At some multiplier the old (α, λ) is as good within the margin."
         return Finding(measured, Verdict.INCONCLUSIVE, note)
     return Finding(measured, Verdict.REPRODUCED, note)
 

@@ -36,19 +36,20 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
     def measure() -> Finding:
         leads = _leads(pairs)
         measured = ", ".join(
-            f"{100 * one.difference:.1f} ± {points(one.margin)} ({change})"
-            for change, one in zip(changes, leads, strict=True)
+            f"{one} ({change})" for change, one in zip(changes, leads, strict=True)
         )
         beyond = [one.difference > one.margin for one in leads]
         if not beyond[0]:
-            return Finding(measured, Verdict.INCONCLUSIVE, "There is no lead to explain.")
+            note = "As published, the lead is within its margin of error."
+            return Finding(measured, Verdict.INCONCLUSIVE, note)
         largest = max(one.difference + one.margin for one in leads[1:])
         verdict = Verdict.REPRODUCED if largest < leads[0].difference else Verdict.INCONCLUSIVE
         return Finding(measured, Verdict.NOT_REPRODUCED if any(beyond[1:]) else verdict)
 
     statement = f"{where}AdamW leads because Adam-ℓ2's second moment keeps the first gradients."
     criterion = (
-        "a lead as published; none under any change, and none as large within its margin (95 %)"
+        "a lead as published; under every change none, with a margin of error (95 %) that excludes the "
+        "published lead"
     )
     return claim(SECTION, statement, criterion, measure)
 
@@ -61,15 +62,10 @@ def shrinks(where: str, pairs: Pairs) -> Claim:
         mean = sum(one.difference for one in others) / len(others)
         margin = math.hypot(published.margin, math.hypot(*(g.margin for g in others)) / len(others))
         by = published.difference - mean
-        measured = (
-            f"smaller by {100 * by:.1f} ± {points(margin)}: {points(mean)} vs "
-            f"{points(published.difference)}"
-        )
+        measured = f"smaller by {Gap(by, margin)}: {points(mean)} vs {points(published.difference)}"
         return Finding(measured, by_margin(by, margin))
 
-    statement = (
-        f"{where}AdamW's lead is smaller where the second moment decays (mean of the changes)."
-    )
+    statement = f"{where}AdamW's lead is smaller when the second moment decays faster (mean over the changes)."
     criterion = "smaller by more than the margin of error (95 %)"
     return claim(SECTION, statement, criterion, measure)
 
@@ -92,10 +88,13 @@ def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) ->
         verdict = Verdict.REPRODUCED if lower else Verdict.INCONCLUSIVE
         if any(min(other) >= max(published) for other in others):
             verdict = Verdict.NOT_REPRODUCED
-        return Finding(measured, verdict, "One seed a grid point.")
+        return Finding(measured, verdict, "One seed for each grid point.")
 
-    statement = f"{where}Adam-ℓ2's best λ is lower where its second moment decays."
-    criterion = "every λ within the margin of the best is below every such λ as published, under every change"
+    statement = f"{where}Adam-ℓ2's best λ is lower when its second moment decays faster."
+    criterion = (
+        "under every change, each λ whose error is within the margin of the lowest is below each such λ "
+        "as published"
+    )
     return claim(SECTION, statement, criterion, measure)
 
 

@@ -89,8 +89,9 @@ def sparse(line: Line) -> Claim:
     assert zeros
     statement = f"{LABELS[line.optimizer]} makes the {line.network} network sparse at little loss of accuracy."
     criterion = (
-        f"at least {percent(zeros.share)} of the {zeros.things} exactly zero with every seed, error not "
-        f"above λ = 0 by more than the margin, which must be at most {100 * DETECTABLE:.0f} points"
+        f"at least {percent(zeros.share)} of the {zeros.things} exactly zero with every seed; error not "
+        "higher than at λ = 0 by more than the margin of error (95 %), which must be at most "
+        f"{100 * DETECTABLE:.0f} points"
     )
 
     def measure() -> Finding:
@@ -98,7 +99,7 @@ def sparse(line: Line) -> Claim:
         need_judged(line.protocol)
         if not line.compared or not learned(line.finished[0]):
             raise NotTested(
-                "At λ = 0 the network has learned nothing, or its zeros were not counted."
+                "At λ = 0 the network is no better than guessing, or its zeros were not counted."
             )
         dense, top = (_counted(line.records.of(runs)) for runs in line.compared)
         shares = [record[zeros.column] for record in top]
@@ -107,7 +108,7 @@ def sparse(line: Line) -> Claim:
         if diverged or min(shares) < zeros.share or loss.difference > loss.margin:
             verdict = Verdict.NOT_REPRODUCED
         measured = (
-            f"{_between(shares)} at λ = {compact(top[0].weight_decay)}, test error "
+            f"{_between(shares)} of the {zeros.things} at λ = {compact(top[0].weight_decay)}, test error "
             f"{estimate(top)} vs {estimate(dense)} at λ = 0"
         )
         return Finding(measured, verdict, _note(line, top[0].weight_decay, diverged))
@@ -118,7 +119,7 @@ def sparse(line: Line) -> Claim:
 def _note(line: Line, decay: float, diverged: int) -> str:
     assert line.zeros
     column, count = line.zeros.column, len(line.compared[1])
-    again = ", except the two compared" if count > 1 else ""
+    again = f", {count} seeds at the two compared" if count > 1 else ""
     notes = [f"{len(line.finished)} values of λ, one seed each{again}."]
     farthest = max(line.allowed, key=lambda r: r[column])
     if farthest.weight_decay != decay:
@@ -141,12 +142,12 @@ def no_zeros(lines: Sequence[Line]) -> Claim:
         need_judged(lines[0].protocol, finished)
         worst = max(record["zero_share"] for record in finished)
         left = len(runs) - len(finished)
-        note = f"{left} more diverged, or have no count of zeros." if left else ""
+        note = f"Left out: {left} that diverged or did not count zeros." if left else ""
         verdict = Verdict.NOT_REPRODUCED if worst else Verdict.REPRODUCED
-        return Finding(f"at most {100 * worst:.3g} % in {len(finished)} runs", verdict, note)
+        return Finding(f"at most {100 * worst:.3g} % zero in {len(finished)} runs", verdict, note)
 
-    statement = "At the same λ AdamW makes no parameter exactly zero."
-    return claim(SECTION, statement, "none in any run", measure)
+    statement = "AdamW, at the same values of λ, makes no parameter exactly zero."
+    return claim(SECTION, statement, "no zero in any run", measure)
 
 
 def _counted(records: Sequence[Record]) -> list[Record]:

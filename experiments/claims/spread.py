@@ -1,6 +1,6 @@
 """Claims on the spread of update magnitudes, of best runs and at every grid point.
 
-The spread is the distance of the 10 % and 90 % quantiles of log2 |update|/α, in powers of two.
+The spread is the distance between the 10th and 90th percentile of log2 |update|/α, in powers of two.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,9 @@ from experiments.tuning import Tuned
 def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") -> Claim:
     """Return the claim that the updates of one method's best run spread less than another's."""
     statement = f"{where}{narrow.name}'s updates spread less than {wide.name}'s (best runs)."
-    criterion = "smaller 10–90 % spread in at least 90 % of the last half of the epochs"
+    criterion = (
+        "smaller spread (10th to 90th percentile) in at least 90 % of the epochs of the second half"
+    )
 
     def measure() -> Finding:
         need_runs(narrow, wide)
@@ -43,12 +45,11 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
         share = float(np.mean(first < second))
         means = " vs ".join(_over_seeds(method.seeds, epochs) for method in (narrow, wide))
         measured = (
-            f"{means} powers of two; smaller in {100 * share:.0f} % of epochs of the first seed"
+            f"{means} powers of two; smaller in {100 * share:.0f} % of the epochs (first seed)"
         )
         note = (
             f"At the end {' vs '.join(percent(_still(r)) for r in pair)} of the coordinates move by less "
-            "than 2⁻¹⁶ α. Most belong to dead units, whose gradient is zero; in Adam-ℓ2 λx moves them "
-            "until their weights are nearly zero. If they are a tenth or more, the spread includes them."
+            "than 2⁻¹⁶ α. Where these are 10 % or more, the 10th percentile is one of them."
         )
         return Finding(measured, met(share >= 0.9), note)
 
@@ -65,18 +66,23 @@ def smaller_spread_at_equal_points(
     statement = (
         f"{where}{narrow.name}'s updates spread less than {wide.name}'s (equal α and λ > 0)."
     )
-    criterion = "smaller mean spread over the last half of the epochs at more than half of the points (95 %)"
+    criterion = (
+        "mean spread over the second half of the epochs smaller at more than half of the grid points "
+        "(95 % confidence)"
+    )
 
     def measure() -> Finding:
         need_runs(narrow, wide)
         need_judged(narrow.protocol)
         pairs = _shared(narrow, wide)
         if not pairs:
-            raise NotTested(f"At no α and λ > 0 that both have, each of the two {LEARNED}.")
+            raise NotTested(
+                "At no α and λ > 0 are both networks 1.5 times as accurate as guessing."
+            )
         ratio = np.array([_mean(one) / _mean(other) for one, other in pairs])
-        share, verdict = most(ratio < 1, "of grid points")
+        share, verdict = most(ratio < 1, "grid points")
         measured = f"smaller at {share}; median ratio of spreads {np.median(ratio):.2f}"
-        note = f"A point counts if each network {LEARNED}. One seed a point."
+        note = f"A grid point counts if each network {LEARNED}. One seed each."
         return Finding(measured, verdict, note)
 
     return claim(section, statement, criterion, measure)
@@ -98,8 +104,8 @@ def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
         if high < 0.5
         else Verdict.INCONCLUSIVE
     )
-    interval = f"95 %: {100 * low:.0f} to {100 * high:.0f} % {of}"
-    return f"{count} of {total} {of.removeprefix('of ')} ({interval})", verdict
+    interval = f"95 % interval: {100 * low:.0f} to {100 * high:.0f} %"
+    return f"{count} of {total} {of} ({interval})", verdict
 
 
 def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
@@ -128,11 +134,10 @@ def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
     axes[0, 0].set(ylabel="powers of two", ylim=(0, None))
     axes[0, len(alphas) // 2].legend()
     caption = (
-        "Distance of the 10 % and 90 % quantiles of log2 |update|/α, mean of the last half of the epochs, "
-        "at every grid point of both methods. At λ = 0 both are Adam. Networks that have learned nothing "
-        "are left out."
+        "Distance between the 10th and the 90th percentile of log2 |update|/α, averaged over the second "
+        "half of the epochs. At λ = 0 both are Adam. Networks that are no better than guessing are left out."
     )
-    return [Figure(file, "Spread of updates at equal α and λ.", caption, figure)]
+    return [Figure(file, "Spread of update magnitudes at equal α and λ.", caption, figure)]
 
 
 def _shared(one: Tuned, other: Tuned) -> list[tuple[Record, Record]]:

@@ -92,25 +92,25 @@ class Distributed(Study):
         ax.set_ylim(0, None)
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         caption = (
-            f"A batch of {batch} images on more and more devices. Without BatchNorm the prediction for an "
-            "image does not depend on its batch, and the lines are flat. With BatchNorm each device "
-            "normalizes by its own few images."
+            f"A batch of {batch} images is divided over the devices. Without BatchNorm the prediction for an "
+            "image does not depend on its batch, and one run gives the whole line. With BatchNorm each "
+            "device normalizes by the images that it has."
         )
-        return [Figure("distributed", "One batch, many devices.", caption, figure)]
+        return [Figure("distributed", "Test error against the number of devices.", caption, figure)]
 
     def claims(self) -> list[Claim]:
         """Judge sharding, AdamW's error, and the effect of per-device statistics."""
         independent = claim(
             SECTION,
             "Without BatchNorm the losses do not depend on the number of devices.",
-            "training losses of every epoch equal to 1e-4, relative",
+            "relative difference of the training losses at most 1e-4 in every epoch",
             self._independent,
         )
         most = self.devices[-1]
         dependent = claim(
             SECTION,
             f"With BatchNorm the test error on {most} devices differs from that on one.",
-            "difference beyond the margin of error (95 %); within it: inconclusive",
+            "difference larger than the margin of error (95 %); within it: inconclusive",
             self._dependent,
         )
         adamw, l2 = self.methods
@@ -147,6 +147,6 @@ def _finished(records: list[Record]) -> list[Record]:
 EXPERIMENT = Experiment(
     name="distributed",
     title="Section 5 · Distributed training",
-    claim="Without BatchNorm the number of devices does not matter, and AdamW trains well.",
+    claim="Without BatchNorm the losses do not depend on the number of devices, and AdamW trains well.",
     study=Distributed,
 )

@@ -127,15 +127,11 @@ class Quadratics(Study):
             ax.legend(loc="upper right")
         axes[0, 0].set_ylabel("x₂ (curvature κ)")
         caption = (
-            "From the dot to the star, the minimizer of both problems. The broad line is condition number 1, "
-            "the dashed one 1e5. Gradient descent's trajectories part: on the second problem it drops in x₂ "
-            "and then hardly moves. AdamW's coincide."
+            "Each trajectory starts at the dot. The star is the minimizer of both problems. The broad line "
+            "has condition number 1, the dashed line 1e5. Gradient descent's two trajectories differ: on the "
+            "second problem it moves along x₂ and then hardly at all. AdamW's two trajectories coincide."
         )
-        return [
-            Figure(
-                "fig01_quadratics", "Two quadratics, one stretched 100,000 times.", caption, figure
-            )
-        ]
+        return [Figure("fig01_quadratics", "Trajectories on two quadratics.", caption, figure)]
 
     def claims(self) -> list[Claim]:
         """Judge that AdamW's trajectories agree up to rounding, and gradient descent's do not."""
@@ -143,7 +139,10 @@ class Quadratics(Study):
             "The condition number of a diagonal quadratic changes gradient descent's trajectory and not "
             "AdamW's (ε = 0, step sizes tuned)."
         )
-        criterion = "AdamW ≤ 1e-4, GD ≥ 0.1 (the start is 2.2 from the minimizer)"
+        criterion = (
+            "largest distance between the two trajectories at most 1e-4 for AdamW, at least 0.1 for gradient "
+            "descent (the start is 2.2 from the minimizer)"
+        )
         return [claim("§3, Fig. 1", statement, criterion, self._measure)]
 
     def _measure(self) -> Finding:
@@ -151,7 +150,9 @@ class Quadratics(Study):
         (record,) = self.records.of(self.runs)
         gaps = {method: distance(record, method) for method in METHODS}
         reproduced = gaps["adamw"] <= 1e-4 and gaps["gd"] >= 0.1
-        measured = f"trajectories apart by up to {gaps['adamw']:.1e} (AdamW), {gaps['gd']:.2f} (GD)"
+        measured = (
+            f"largest distance {gaps['adamw']:.1e} (AdamW), {gaps['gd']:.2f} (gradient descent)"
+        )
         return Finding(measured, met(reproduced))
 
 

@@ -24,7 +24,7 @@ class WithBatchNorm(Study):
                 Method(
                     optimizer,
                     options={**network.options, "batch_norm": True},
-                    label=f"{LABELS[optimizer]}, {name} with BatchNorm",
+                    label=f"{LABELS[optimizer]} ({name} with BatchNorm)",
                 ).tuned_on(protocol, records)
                 for optimizer in ("adam_l2", "adamw")
             ]
@@ -35,8 +35,8 @@ class WithBatchNorm(Study):
     def figures(self) -> list[Figure]:
         """Draw one row of heatmaps per network."""
         caption = (
-            "Final test error in percent with BatchNorm, the best run ringed. With BatchNorm the two "
-            "methods of a row should reach the same best error."
+            "Final test error in percent; a ring marks the best run of each grid. The paper predicts the "
+            "same lowest error for both optimizers of a row."
         )
         return figures.heatmaps(self.rows, "fig02_heatmaps", "With BatchNorm.", caption)
 
@@ -63,9 +63,9 @@ class WithoutBatchNorm(Study):
     def figures(self) -> list[Figure]:
         """Draw heatmaps, and learning curves and update histograms of the best runs."""
         caption = (
-            "Final test error in percent, the best run ringed; empty tiles were not run. One λ means "
-            "different things: AdamW decays weights by it at every step, Adam-ℓ2 adds λx to gradients that "
-            "Adam then divides by their own size."
+            "Final test error in percent; a ring marks the best run, and grey tiles were not run. AdamW "
+            "shrinks the weights by λ at each step. Adam-ℓ2 adds λx to the gradient, which Adam then divides "
+            "by its own size."
         )
         drawn = []
         for name, methods in self.rows.items():
@@ -74,7 +74,9 @@ class WithoutBatchNorm(Study):
             drawn += [
                 *figures.heatmaps([methods], f"{file}_heatmaps", title, caption),
                 *figures.best_curves(methods, f"{file}_curves"),
-                *figures.best_histograms(methods, f"{file}_histograms", "Size of the updates."),
+                *figures.best_histograms(
+                    methods, f"{file}_histograms", "Magnitudes of the updates."
+                ),
             ]
         return drawn
 

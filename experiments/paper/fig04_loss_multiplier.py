@@ -74,8 +74,8 @@ class LossMultipliers(Study):
 
 def _fig04(protocol: Protocol, records: Records) -> LossMultipliers:
     caption = (
-        "Final test error in percent, the best run ringed. From left to right AdamW's and AdamProx's tiles "
-        "should stay the same, and Adam-ℓ2's pattern should move to the right by the multiplier."
+        "Final test error in percent; a ring marks the best run of each grid. The paper predicts that from left "
+        "to right AdamW's and AdamProx's errors stay the same, and Adam-ℓ2's best λ grows with the multiplier."
     )
     return LossMultipliers(
         protocol,
@@ -89,8 +89,8 @@ def _fig04(protocol: Protocol, records: Records) -> LossMultipliers:
 
 def _adams_metric(protocol: Protocol, records: Records) -> LossMultipliers:
     caption = (
-        "Final test error in percent, the best run ringed. In Adam's metric the threshold of a coordinate "
-        "is λα/√v: a larger loss makes it smaller, and only a larger λ restores it."
+        "Final test error in percent; a ring marks the best run of each grid. In Adam's metric a proximal step "
+        "shrinks a coordinate by λα/√v of its value. A larger loss increases √v and needs a larger λ."
     )
     return LossMultipliers(
         protocol,

@@ -50,7 +50,7 @@ class AdamProx(Study):
             third = max(1, protocol.training["epochs"] // 3)
             options = {**protocol.networks["DenseNet"].options, "epochs": third}
             methods["DenseNet: "] = [
-                Method(n, options=options, label=f"{LABELS[n]}, DenseNet") for n in optimizers
+                Method(n, options=options, label=f"{LABELS[n]} (DenseNet)") for n in optimizers
             ]
         self.rows = {
             where: [method.tuned_on(protocol, records) for method in row]
@@ -59,8 +59,8 @@ class AdamProx(Study):
         self.runs = wanted(method for row in self.rows.values() for method in row)
 
     def figures(self) -> list[Figure]:
-        """Draw both grids, and AdamProx's errors against AdamW's."""
-        caption = "Final test error in percent at the same grid points, the best run ringed."
+        """Draw both grids, and one optimizer's errors against the other's."""
+        caption = "Final test error in percent; a ring marks the best run of each grid."
         rows = list(self.rows.values())
         return [
             *figures.heatmaps(rows, "fig05_heatmaps", "AdamW and AdamProx.", caption),
@@ -79,8 +79,9 @@ class AdamProx(Study):
         ax.loglog(*errors.T, "o", color="#3a8f6b", ms=6, alpha=0.8)
         ax.set(title="test error, %", xlabel="AdamW", ylabel="AdamProx")
         plain_ticks(ax.xaxis, ax.yaxis)
-        caption = "A dot a grid point; on the diagonal the two agree."
-        return [Figure("fig05_pairs", "Point by point.", caption, figure)]
+        caption = "One dot for each grid point; on the diagonal both errors are equal."
+        title = "AdamProx's test error against AdamW's."
+        return [Figure("fig05_pairs", title, caption, figure)]
 
     def claims(self) -> list[Claim]:
         """Judge all grid points at which a network trains, one claim per network."""
@@ -89,8 +90,8 @@ class AdamProx(Study):
 
 def _same(where: str, row: Sequence[Tuned]) -> Claim:
     criterion = (
-        f"within two standard errors in at least 90 % of at least {FEWEST} grid points of λ > 0 at which "
-        f"either {LEARNED}"
+        f"errors within two standard errors at 90 % or more of at least {FEWEST} grid points with λ > 0 at "
+        f"which either network {LEARNED}"
     )
 
     def measure() -> Finding:
@@ -100,20 +101,19 @@ def _same(where: str, row: Sequence[Tuned]) -> Claim:
         # At λ = 0 the two are the same algorithm.
         found = [p for p in everything if p[0].weight_decay and any(map(learned, p))]
         if not found:
-            raise NotTested("No network has learned anything.")
+            raise NotTested("No network is better than guessing.")
         gaps = [_gap(pair) for pair in found]
         close = sum(gap <= noise(*pair) for gap, pair in zip(gaps, found, strict=True))
         measured = (
-            f"{close} of {len(found)} points; median difference {points(float(np.median(gaps)))}"
+            f"equal at {close} of {len(found)} grid points; median difference "
+            f"{points(float(np.median(gaps)))}"
         )
         verdict = met(close >= 0.9 * len(found))
         far = [pair for pair in everything if _gap(pair) > noise(*pair)]
-        note = (
-            f"Beyond the margin, of all points: {'; '.join(map(_described, far))}." if far else ""
-        )
+        note = f"Different, of all grid points: {'; '.join(map(_described, far))}." if far else ""
         return Finding(measured, Verdict.INCONCLUSIVE if len(found) < FEWEST else verdict, note)
 
-    statement = f"{where}AdamProx performs like AdamW, point by point."
+    statement = f"{where}AdamProx performs like AdamW at every grid point."
     return claim("§4.3, Fig. 5", statement, criterion, measure)
 
 
@@ -151,10 +151,10 @@ class AdamProxL2(Study):
     def figures(self) -> list[Figure]:
         """Draw heatmaps and learning curves."""
         caption = (
-            "Final test error in percent, the best run ringed. AdamProxL2's λ is in units of the norm of "
-            "all parameters; a step shrinks the norm by λ."
+            "Final test error in percent; a ring marks the best run of each grid. A step of AdamProxL2 "
+            "shrinks the norm of all parameters by λ."
         )
-        title = f"Without the square: {self.protocol.trained_on(self.protocol.deep)}."
+        title = f"AdamW and AdamProxL2: {self.protocol.trained_on(self.protocol.deep)}."
         maps = [
             drawn
             for method in self.methods

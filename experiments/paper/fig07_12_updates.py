@@ -54,8 +54,10 @@ class Updates(Study):
             axes[0, 0].plot(record.epochs, spread_through_training(record), **style)
         axes[0, 0].set(xlabel="epoch", ylabel="powers of two", ylim=(0, None))
         axes[0, 0].legend()
-        caption = "Distance of the 10 % and 90 % quantiles of log2 |update|/α, epoch by epoch."
-        return [Figure(f"{self.file}_spread", "Spread of the updates.", caption, figure)]
+        caption = (
+            "Distance between the 10th and the 90th percentile of log2 |update|/α at every epoch."
+        )
+        return [Figure(f"{self.file}_spread", "Spread of update magnitudes.", caption, figure)]
 
     def claims(self) -> list[Claim]:
         """Judge the spread at equal α and λ."""

@@ -75,9 +75,9 @@ class Sparsity(Study):
         axes[0, 0].set_ylabel("test error, %")
         axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
         caption = (
-            f"Along every line λ grows from 0 to {compact(self.decays[-1])}. Points to the right at the same "
-            "height are sparser at the same error. Zeros are counted in the parameters as they are: none is "
-            "pruned or rounded. AdamW, at the same λ, stays at the left edge."
+            f"λ grows along every line from 0 to {compact(self.decays[-1])}. Networks further right are sparser; "
+            "lower ones have a lower error. Nothing is pruned or rounded. AdamW, at the same values of λ, has "
+            "no zeros."
         )
         return [Figure("l1_sparsity", "Test error against exact zeros.", caption, figure)]
 
@@ -102,6 +102,6 @@ def _draw(ax, line: Line) -> None:
 EXPERIMENT = Experiment(
     name="l1_sparsity",
     title="Section 5 · Sparse networks",
-    claim="With the prox of ℓ1, of parameters or of channels, the same step trains sparse networks.",
+    claim="Adam with a proximal step for ℓ1, or for groups (channels), trains sparse networks.",
     study=Sparsity,
 )

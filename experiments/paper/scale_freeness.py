@@ -144,8 +144,8 @@ class ScaleFreeness(Study):
 
     def claims(self) -> list[Claim]:
         """Judge that the deviation is exactly zero at ε = 0 for all but Adam-ℓ2."""
-        statement = "AdamW and every AdamProx are scale-free at ε = 0, Adam-ℓ2 is not."
-        criterion = "exactly 0, bit for bit; above 0 for Adam-ℓ2"
+        statement = "AdamW and all AdamProx variants are scale-free at ε = 0, and Adam-ℓ2 is not."
+        criterion = "deviation exactly 0; above 0 for Adam-ℓ2"
         return [claim("§3", statement, criterion, self._measure)]
 
     def _measure(self) -> Finding:
@@ -155,8 +155,8 @@ class ScaleFreeness(Study):
         l2 = at_zero.pop("adam_l2")
         worst = max(at_zero.values())
         measured = (
-            f"deviation after {record['steps']} real gradients scaled by 2^±{record['log2_range']}: "
-            f"{worst:g} (worst of {len(at_zero)}), {l2:.1e} (Adam-ℓ2)"
+            f"relative deviation after {record['steps']} steps with gradients scaled by up to "
+            f"2^±{record['log2_range']}: {worst:g} (largest of {len(at_zero)} optimizers), {l2:.1e} (Adam-ℓ2)"
         )
         return Finding(measured, met(worst == 0 and l2 > 0))
 

@@ -67,9 +67,8 @@ class SGDDivergence(Study):
         ax.set(xlabel="learning rate of SGD", ylabel="training error, %", ylim=(0, 108))
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         caption = (
-            f"ResNet-{self.depth} without BatchNorm, λ = {compact(WEIGHT_DECAY)}. Hatched runs ended in "
-            "numbers that are not finite, gray ones ran to the end. A column clearly below the dotted line "
-            "has learned something."
+            f"ResNet-{self.depth} without BatchNorm, λ = {compact(WEIGHT_DECAY)}. Hatched runs diverged, grey "
+            "ones ran to the end. A network has learned if its column ends clearly below the dotted line."
         )
         return [Figure("sgd_divergence", "SGD at every learning rate.", caption, figure)]
 
@@ -92,15 +91,13 @@ class SGDDivergence(Study):
         errors = [f"{_error(r)} at {compact(r.learning_rate)}" for r in learned]
         trained = f" (training error {', '.join(errors)})" if errors else ""
         end = "diverged" if self.adamw.diverged else f"has a training error of {_error(self.adamw)}"
-        measured = (
-            f"{diverged} diverged, {stuck} stuck, {len(learned)} trained{trained}; AdamW {end}"
-        )
+        measured = f"{diverged} diverged, {stuck} did not learn, {len(learned)} trained{trained}; AdamW {end}"
         verdict, notes = Verdict.REPRODUCED, []
         if not _trains(self.adamw):
             verdict = Verdict.INCONCLUSIVE
             notes.append("AdamW does not train here either.")
         if stuck:
-            notes.append("The paper says that SGD diverges; stuck runs do not.")
+            notes.append(f"The paper says that SGD diverges; {stuck} runs did not.")
         return Finding(measured, Verdict.NOT_REPRODUCED if learned else verdict, " ".join(notes))
 
 

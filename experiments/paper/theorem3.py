@@ -137,10 +137,10 @@ class Theorem3(Study):
         axes[0, 1].set(xlabel="round k, of T = 128 d gradients", title="largest error")
         axes[0, 1].legend()
         caption = (
-            "Left: AdaGrad with restarts needs the same number for all κ, gradient descent more with κ. The "
-            "dashed line ends where rotated problems are no longer solved, even with rounds "
+            "Left: AdaGrad with restarts needs the same number of gradients for all κ; gradient descent's grows "
+            "with κ. The dashed line ends where rotated problems are not solved, even with rounds "
             f"{max(record['longer'])} times as long. Right: on diagonal problems all lines coincide below the "
-            "bound; on rotated ones the hypercube shrinks before the minimizer is found."
+            "bound. On rotated ones the hypercube shrinks faster than the error."
         )
         return [
             Figure(
@@ -153,14 +153,14 @@ class Theorem3(Study):
         section = "§3, Theorem 3"
         rate = claim(
             section,
-            "AdaGrad with restarts is equally fast on diagonal quadratics of all condition numbers.",
-            "a factor of at most 1.1; an exponent of at least 0.9 for gradient descent",
+            "AdaGrad with restarts needs equally many gradients for all condition numbers (diagonal quadratics).",
+            "largest number at most 1.1 times the smallest; gradient descent's grows at least like κ^0.9",
             self._rate,
         )
         bound = claim(
             section,
             "Every round of 128 d gradients halves the bound on the largest error.",
-            "at most 1",
+            "largest error at most r/2^k after every round k (r: radius at the start)",
             self._bound,
         )
         return [rate, bound]
@@ -176,10 +176,10 @@ class Theorem3(Study):
         slower = max((k for k, d in zip(kappas, descent, strict=True) if d <= least), default=0)
         lost = [f"{k:g}" for k, c in zip(kappas, record["rotated_calls"], strict=True) if not c]
         note = f"Up to κ = {slower:g} tuned gradient descent is faster." if slower else ""
-        note += f" Rotated, it never reaches the goal at κ = {', '.join(lost)}." if lost else ""
+        note += f" On rotated ones AdaGrad fails at κ = {', '.join(lost)}." if lost else ""
         measured = (
-            f"gradients differ by a factor of {ratio:.3f} from κ = {kappas[0]:g} to {kappas[-1]:g}; "
-            f"gradient descent's grow like κ^{exponent:.2f}"
+            f"numbers differ by a factor of {ratio:.3f} from κ = {kappas[0]:g} to {kappas[-1]:g}; gradient "
+            f"descent's grows like κ^{exponent:.2f}"
         )
         return Finding(measured, met(ratio <= 1.1 and exponent >= 0.9), note)
 
@@ -188,7 +188,7 @@ class Theorem3(Study):
         (record,) = self.records.of(self.runs)
         distances = np.asarray(record["restarts_distances"])
         used = float((distances * 2.0 ** np.arange(distances.shape[1]))[:, 1:].max())
-        measured = f"at most {used:.3f} of r/2^k in {record['rounds']} rounds, all κ"
+        measured = f"error at most {used:.3f} · r/2^k in {record['rounds']} rounds, for all κ"
         return Finding(measured, met(used <= 1))
 
 
