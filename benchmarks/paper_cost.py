@@ -141,7 +141,7 @@ def comparison(cells: Iterable[TrainingRun], rows: list[Row], records: pathlib.P
 
 
 def lines(rows: list[Row], devices: Sequence[int]) -> list[list[str]]:
-    """Return header, rows and total as text."""
+    """Header, rows and total, as text."""
     header = ["network", "runs", "steps", "ms a step"]
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [

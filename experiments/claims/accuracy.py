@@ -187,7 +187,7 @@ def _single_rates(*methods: Tuned) -> list[str]:
         for method in methods
         if len(method.grid.learning_rates) == 1 or not method.method.more_rates
     ]
-    return [f"Only λ was tuned to the end: {', '.join(fixed)}."] if fixed else []
+    return [f"Grids extended in λ only: {', '.join(fixed)}."] if fixed else []
 
 
 def _edges(method: Tuned) -> list[str]:

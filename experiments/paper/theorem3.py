@@ -176,9 +176,9 @@ class Theorem3(Study):
         slower = max((k for k, d in zip(kappas, descent, strict=True) if d <= least), default=0)
         lost = [f"{k:g}" for k, c in zip(kappas, record["rotated_calls"], strict=True) if not c]
         note = f"Up to κ = {slower:g} tuned gradient descent is faster." if slower else ""
-        note += f" On rotated ones AdaGrad fails at κ = {', '.join(lost)}." if lost else ""
+        note += f" Rotated quadratics are not solved at κ = {', '.join(lost)}." if lost else ""
         measured = (
-            f"numbers differ by a factor of {ratio:.3f} from κ = {kappas[0]:g} to {kappas[-1]:g}; gradient "
+            f"largest number {ratio:.3f} times the smallest, κ = {kappas[0]:g} to {kappas[-1]:g}; gradient "
             f"descent's grows like κ^{exponent:.2f}"
         )
         return Finding(measured, met(ratio <= 1.1 and exponent >= 0.9), note)
