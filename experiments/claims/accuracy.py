@@ -9,14 +9,7 @@ from scipy import stats
 
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, compact, estimate, gap, percent, points
-from experiments.claims import (
-    Finding,
-    NotTested,
-    by_margin,
-    claim,
-    need_judged,
-    need_runs,
-)
+from experiments.claims import Finding, NotTested, by_margin, claim, need_judged, need_runs
 from experiments.tuning import Tuned
 
 DETECTABLE = 0.03
