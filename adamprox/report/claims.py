@@ -41,15 +41,6 @@ class Claim(NamedTuple):
     note: str = ""
 
 
-def untested(preset: str, *needed: object) -> str | None:
-    """Return the reason why a claim about trained runs cannot be judged, None if it can be."""
-    if preset == "smoke":
-        return "The smoke preset only shows that everything runs."
-    if all(needed):
-        return None
-    return "For one of the optimizers no run finished without diverging."
-
-
 def select(records: Sequence[Record], **where: object) -> list[Record]:
     """Return the records whose columns have the given values."""
     return [r for r in records if all(r.get(k) == v for k, v in where.items())]
