@@ -356,3 +356,17 @@ def test_what_nobody_foresaw_keeps_its_traceback(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "run", broken)
     with pytest.raises(RuntimeError, match="a mistake"):
         command.main(["fig06", "--preset", "smoke", "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": {"sgd_divergance": {}}}, r"settings .* did you mean sgd_divergence\?"),
+        ({"experiments": ("fig3",)}, r"experiments must not name fig3; did you mean fig03\?"),
+        ({"deep": Network(grids={"adam_w": Grid((1e-3,), (0.0,))})}, "grids must not name adam_w"),
+    ],
+)
+def test_a_misspelled_name_in_a_preset_is_refused(change, message, monkeypatch):
+    monkeypatch.setitem(PRESETS, "smoke", dataclasses.replace(PRESETS["smoke"], **change))
+    with pytest.raises(ValueError, match=message):
+        protocol("smoke")

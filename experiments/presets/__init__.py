@@ -7,8 +7,10 @@ import dataclasses
 import itertools
 from typing import Any
 
+from adamprox.checks import did_you_mean
+from adamprox.training.recipes import RECIPES
 from experiments.presets.demo import DEMO
-from experiments.presets.paper import PAPER
+from experiments.presets.paper import EXPERIMENTS, PAPER
 from experiments.presets.reduced import REDUCED
 from experiments.presets.smoke import SMOKE
 from experiments.protocol import Network, Protocol
@@ -43,7 +45,18 @@ def protocol(preset: str, **overrides: object) -> Protocol:
 
 
 def _check(result: Protocol) -> None:
-    """Refuse grids that are not increasing, and invalid values."""
+    """Refuse names that nothing has, grids that are not increasing, and values that no run can have."""
+    grids = [
+        g for n in (*result.networks.values(), result.deep) for g in (n.grids, n.control_grids)
+    ]
+    for name, given, known in (
+        ("experiments", result.experiments, EXPERIMENTS),
+        ("settings", result.settings, EXPERIMENTS),
+        ("grids", [optimizer for grid in grids for optimizer in grid], [*RECIPES]),
+    ):
+        for each in given:
+            if each not in known:
+                raise ValueError(f"{name} must not name {each}{did_you_mean(each, known)}")
     for name in ("learning_rates", "weight_decays"):
         values = getattr(result, name)
         if not values or list(values) != sorted(set(values)):
