@@ -113,6 +113,9 @@ def test_a_new_network_with_a_new_option_trains_and_leaves_other_keys_alone(monk
         ({"network": "densenet", "depth": 20}, "depth must be 6n"),
         ({"network": "mlp", "width": "x"}, "width must be a whole number >= 1, got x"),
         ({"network": "densenet", "growth_rate": -1}, "growth_rate must be >= 1, got -1"),
+        ({"learning_rate": 10**400}, "learning_rate must be > 0 and < 1e6, got inf"),
+        ({"optimizer": np.array("adamw")}, "optimizer must be one of sgd, "),
+        ({"dataset": np.array(["digits", "cifar10"])}, "dataset must be one of digits, "),
     ],
 )  # fmt: skip
 def test_options_that_nothing_uses_are_refused_in_one_line(options, message):
@@ -134,6 +137,9 @@ def test_flat_options_and_specs_make_equal_runs():
     assert (other.network, other.schedule) == (ResNetSpec(depth=8), flat.schedule)
     with pytest.raises(ValueError, match="network must be of type NetworkSpec, got mlp"):
         TrainingRun(network="mlp")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"network must be one of resnet, .*, got NetworkSpec"):
+        TrainingRun(network=NetworkSpec())
+    assert type(TrainingRun.of(optimizer=np.str_("adamw")).optimizer) is str
     assert DenseNetSpec().depth == 100 and whole(1)("n", np.int64(3)) == 3
 
 
@@ -150,6 +156,8 @@ def test_a_run_and_its_key_need_no_data_and_training_says_what_is_missing(no_dat
     assert cell.images.expected.image_shape == (8, 8, 3)
     with pytest.raises(MissingDataError, match="cifar10 is not prepared"):
         run_sweep([cell], Results(tmp_path / "records"), workers=0, console=QUIET)
+    with pytest.raises(ValueError, match="validation_size must be < 50000, got 1000000"):
+        cell.with_options(validation_size=1_000_000).check()
     assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from adamprox.checks import did_you_mean
-from adamprox.data import load
+from adamprox.data import MissingDataError, load
 from adamprox.data.fingerprints import check_fingerprint, expected
 from adamprox.training.options import Spec, check, one_of, option
 from adamprox.training.specs import (
@@ -54,8 +54,9 @@ class Configuration(Spec):
         for part, spec in _parts(NetworkSpec).items():
             value = getattr(self, part)
             check(part, value, isinstance(value, spec), f"of type {spec.__name__}")
-        family, groups = self.network.family, getattr(self.network, "statistics_groups", 1)
-        named = FAMILIES.get(family) is type(self.network)
+        network, groups = type(self.network), getattr(self.network, "statistics_groups", 1)
+        family = getattr(network, "family", network.__name__)  # a base class of specs has none
+        named = FAMILIES.get(family) is network
         check("network", family, named, f"one of {', '.join(FAMILIES)}")
         size = self.images.batch_size
         check("statistics_groups", groups, size % groups == 0, f"a divisor of batch_size {size}")
@@ -138,10 +139,15 @@ class Configuration(Spec):
         """Read the images, and refuse sizes that they do not have.
 
         Raises:
-          MissingDataError: The data set has not been prepared.
+          MissingDataError: The data set has not been prepared; the sizes fit the expected copy.
           ValueError: A size does not fit, or the images are not those that runs are named by.
         """
-        check_fingerprint(load(self.images.dataset))
+        name = self.images.dataset
+        try:
+            check_fingerprint(load(name))
+        except MissingDataError:
+            self.images.check_sizes(expected(name).train, expected(name).image_shape[0])
+            raise
         self.images.load()
 
     @property

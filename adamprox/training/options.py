@@ -1,6 +1,7 @@
 """Options of a run: each is declared once, as a field with a default and a rule for its values."""
 
 import dataclasses
+import math
 import numbers
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -46,8 +47,9 @@ def one_of(allowed: Iterable[str]) -> Rule:
     """Build the rule for a name out of ``allowed``, as it is when a value is checked."""
 
     def rule(name, value):
-        check(name, value, value in tuple(allowed), f"one of {', '.join(allowed)}")
-        return value
+        known = isinstance(value, str) and value in tuple(allowed)
+        check(name, value, known, f"one of {', '.join(allowed)}")
+        return str(value)
 
     return rule
 
@@ -94,7 +96,10 @@ def number(high: str, positive: bool) -> Rule:
     def rule(name, value):
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
         check(name, value, real, "a number")
-        value = float(value) + 0.0  # 0.0 has one sign
+        try:
+            value = float(value) + 0.0  # 0.0 has one sign
+        except OverflowError:  # an integer of more than 308 digits: too large in any case
+            value = math.inf
         check(name, value, (value > 0 if positive else value >= 0) and value < float(high), what)
         small = positive and value < 1e-37
         check(name, value, not small, ">= 1e-37, which float32 still holds in full")

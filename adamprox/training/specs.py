@@ -58,14 +58,13 @@ class ImageSpec(Spec):
           ValueError: It has no such sizes.
         """
         data = load(self.dataset)
-        self._check_sizes(data)
+        self.check_sizes(len(data.train), data.train.images.shape[1])
         return _load(self.dataset, self.image_size, self.validation_size, self.validation_seed)
 
-    def _check_sizes(self, data: Dataset) -> None:
-        """Refuse sizes that the data set does not have."""
-        available, held_out = len(data.train), self.validation_size
+    def check_sizes(self, available: int, side: int) -> None:
+        """Refuse sizes that a data set of ``available`` training images of ``side`` pixels has not."""
+        held_out, size = self.validation_size, self.image_size
         check("validation_size", held_out, held_out < available, f"< {available}")
-        side, size = data.train.images.shape[1], self.image_size
         check("image_size", size, size is None or side % size == 0, f"a divisor of {side}")
         available, size = available - held_out, self.train_size
         left = f" (what a validation_size of {held_out} leaves)" if held_out else ""
