@@ -201,7 +201,8 @@ def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():
     repeated = dataclasses.replace(demo, seeds=3)
     known = [c.verdict for c in claims("fig04", repeated, records)]
     assert known == [c.verdict for c in claims("fig04", demo, records)]
-    grids = dict.fromkeys(("adam_l2", "adamw", "adamprox"), Grid((2e-3,), (0.0, 3e-3)))
+    grid, names = Grid((2e-3,), (0.0, 3e-3)), ("adam_l2", "adamw", "adamprox")
+    grids = {name: grid for name in names}
     short = dataclasses.replace(demo, deep=Network(grids=grids), extensions=0)
     found = claims("fig04", short, records)
     assert found[4].measured.startswith("equal in 2 of 2 pairs") and "no pairs" in found[4].measured
