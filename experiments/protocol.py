@@ -128,8 +128,11 @@ class Protocol:
         return dataclasses.replace(self, extensions=0, seeds=1)
 
     def settings_of(self, experiment: str, kind: type[Settings]) -> Settings:
-        """Return the settings of an experiment at this preset; an unknown setting is an error."""
-        return kind(**self.settings.get(experiment, {}))
+        """Return the settings of an experiment at this preset; ValueError for a name it does not have."""
+        try:
+            return kind(**self.settings.get(experiment, {}))
+        except TypeError as error:
+            raise ValueError(f"settings of {experiment} at {self.preset}: {error}") from None
 
     def trained_on(self, network: Network) -> str:
         """Return network and data in a few words, for a caption."""
@@ -137,9 +140,10 @@ class Protocol:
         images, family, depth = run.images, run.network.family, run.network.depth
         name = {"resnet": "ResNet", "densenet": "DenseNet"}.get(family, family)
         norm = "with" if run.config()["batch_norm"] else "without"
-        count = f"{images.expected.train:,} images of {images.dataset}"
-        size = f", pooled to {images.image_size}×{images.image_size}" if images.image_size else ""
-        return f"{name}-{depth} {norm} BatchNorm on {count}{size}"
+        size = f"{images.train_size:,}" if images.train_size else "all"
+        count = f"{size} images of {images.dataset}"
+        pooled = f", pooled to {images.image_size}×{images.image_size}" if images.image_size else ""
+        return f"{name}-{depth} {norm} BatchNorm on {count}{pooled}"
 
     def weight_decays_of(self, optimizer: str, multiplier: float = 1.0) -> tuple[float, ...]:
         """Return the values of λ of a grid; Adam-ℓ2's has its extension at multipliers up to this one."""

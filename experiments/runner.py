@@ -100,8 +100,8 @@ def plan(
     if not _distinct(studies):
         names = " ".join(experiment.name for experiment in experiments)
         raise ValueError(
-            f"preset must be one at which {names} has runs, got {protocol.preset!r}, which leaves its "
-            "network out (--depth leaves out all others)"
+            f"preset must be one at which {names} has runs, got {protocol.preset!r}, which leaves "
+            "their networks or the experiment out"
         )
     try:
         check_data(left.values())

@@ -131,6 +131,16 @@ def test_a_gap_between_seeds_is_judged_by_their_spread():
     assert gap(runs(0.5), runs(0.4)).margin == pytest.approx(2 * math.sqrt(0.49 / 1000))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_gap_is_welchs_and_equal_errors_have_no_margin():
+    one, other = [0.30, 0.32, 0.35], [0.29, 0.28, 0.33, 0.31]
+    interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    found = gap(runs(*one), runs(*other))
+    assert found.difference == pytest.approx((interval.low + interval.high) / 2, abs=1e-12)
+    assert found.margin == pytest.approx((interval.high - interval.low) / 2, abs=1e-12)
+    assert gap(runs(0.3, 0.3), runs(0.2, 0.2)) == (pytest.approx(0.1), 0.0)
+
+
 def test_grids_of_the_deep_figures(monkeypatch):
     """They reach as far as the multiplier, and go with the network that they were chosen for."""
     small = {"adam_l2": Grid((1e-3,), (0.0, 0.1)), "adamw": Grid((5e-4,), (0.0, 1e-3))}

@@ -129,8 +129,31 @@ def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
     difference = statistics.fmean(errors[0]) - statistics.fmean(errors[1])
     if min(map(len, errors)) < 2:
         return Gap(difference, noise(first[0], second[0]))
-    interval = stats.ttest_ind(*errors, equal_var=False).confidence_interval(0.95)
-    return Gap(difference, float(interval.high - interval.low) / 2)
+    return contrast(errors, (1.0, -1.0))
+
+
+def contrast(errors: Sequence[Sequence[float]], weights: Sequence[float]) -> Gap:
+    """Return a weighted sum of mean errors, with the half-width of its 95 % interval.
+
+    Σ wᵢ ēᵢ ± t₀.₉₇₅(ν) √(Σ wᵢ² sᵢ²/nᵢ), with Welch's degrees of freedom ν.
+
+    Args:
+      errors: Errors over seeds, two or more in each group, as fractions.
+      weights: Weight of each group.
+
+    Example:
+      >>> print(contrast([[0.1, 0.2]] * 2 + [[0.3, 0.4]] * 2, (-0.5, -0.5, 0.5, 0.5)))
+      20.0 ± 13.9 points
+
+    Source: Welch, The generalization of Student's problem, 1947.
+    """
+    value = sum(w * statistics.fmean(e) for w, e in zip(weights, errors, strict=True))
+    parts = [w**2 * statistics.variance(e) / len(e) for w, e in zip(weights, errors, strict=True)]
+    total = sum(parts)
+    if not total:
+        return Gap(value, 0.0)
+    freedom = total**2 / sum(p**2 / (len(e) - 1) for p, e in zip(parts, errors, strict=True))
+    return Gap(value, float(stats.t.ppf(0.975, freedom)) * math.sqrt(total))
 
 
 def noise(*records: Record) -> float:

@@ -9,14 +9,12 @@ moments are the reason.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from adamprox.report import Claim, Figure
-from adamprox.report.claims import Gap, percent
+from adamprox.report.claims import contrast, percent
 from adamprox.report.plots import LABELS
 from experiments import figures
 from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
@@ -111,42 +109,16 @@ def _effect(statement: str, row: Sequence[Tuned], signs: Sequence[int]) -> Claim
         need_runs(*row)
         errors = [[r["final_test_error"] for r in method.finished] for method in row]
         need_judged(row[0].protocol, *(len(found) > 1 for found in errors))
-        effect, margin = main_effect(errors, signs)
+        effect = contrast(errors, [sign / 2 for sign in signs])
         means = ", ".join(
             f"{percent(float(np.mean(found)))} ({LABELS[method.optimizer]}, {len(found)} seeds)"
             for found, method in zip(errors, row, strict=True)
         )
-        measured = str(Gap(effect, margin))
-        return Finding(measured, by_margin(effect, margin), f"Means: {means}.")
+        measured = str(effect)
+        return Finding(measured, by_margin(effect.difference, effect.margin), f"Means: {means}.")
 
     criterion = "higher by more than the margin of error (95 %), averaged over the other factor"
     return claim(SECTION, statement, criterion, measure)
-
-
-def main_effect(errors: Sequence[Sequence[float]], signs: Sequence[int]) -> tuple[float, float]:
-    """Return a main effect of a 2×2 design, ½ Σ sᵢ ēᵢ, and its margin of error at 95 %.
-
-    The margin has Welch's degrees of freedom.
-
-    Args:
-      errors: Errors over seeds of the four combinations, two or more each.
-      signs: −1 where the factor is absent, 1 where it is present.
-
-    Returns:
-      The effect and its margin of error, both in the unit of ``errors``.
-
-    Example:
-      >>> effect, margin = main_effect([[0.1, 0.2]] * 2 + [[0.3, 0.4]] * 2, (-1, -1, 1, 1))
-      >>> round(effect, 3), round(margin, 3)
-      (0.2, 0.139)
-    """
-    effect = sum(s * float(np.mean(e)) for s, e in zip(signs, errors, strict=True)) / 2
-    variances = [float(np.var(e, ddof=1)) / len(e) / 4 for e in errors]
-    total = sum(variances)
-    if not total:
-        return effect, 0.0
-    spread = sum(v**2 / (len(e) - 1) for v, e in zip(variances, errors, strict=True))
-    return effect, float(stats.t.ppf(0.975, total**2 / spread)) * math.sqrt(total)
 
 
 EXPERIMENT = Experiment(
