@@ -40,6 +40,10 @@ SEPARABLE = {
         functools.partial(prox.box, lower=-1.0, upper=2.0),
         lambda z: np.where((z >= -1) & (z <= 2), 0, INFINITY),
     ),
+    "linf_ball": (
+        functools.partial(prox.linf_ball, radius=2.0),
+        lambda z: np.where(np.abs(z) <= 2, 0, INFINITY),
+    ),
     "l0": (prox.l0, lambda z: (z != 0).astype(float)),
     "mcp": (prox.mcp, penalty_mcp),
     "mcp_steep": (functools.partial(prox.mcp, gamma=1.25), lambda z: penalty_mcp(z, 1.25)),
@@ -53,7 +57,7 @@ SEPARABLE = {
 NEED_AN_ORDER = ("nonnegative", "nonnegative_l1", "box")
 """Those of them that have no meaning for complex numbers."""
 
-IGNORE_T = ("nonnegative", "box")
+IGNORE_T = ("nonnegative", "box", "linf_ball")
 """Those of them that are projections."""
 
 REGULARIZERS = {
@@ -81,6 +85,9 @@ PROJECTIONS = {
     "nonnegative_l1": prox.nonnegative_l1,
     "box": functools.partial(prox.box, lower=-1.5, upper=0.5),
     "l2_ball": functools.partial(prox.l2_ball, radius=1.5),
+    "simplex": prox.simplex,
+    "l1_ball": functools.partial(prox.l1_ball, radius=1.5),
+    "linf_ball": functools.partial(prox.linf_ball, radius=1.5),
 }
 """On convex sets."""
 
