@@ -24,6 +24,7 @@ axis_name="data")``.
 | `penalties` | convex penalties: `l1`, `l2`, `squared_l2`, `elastic_net`, `sparse_group`, `huber` |
 | `constraints` | projections: `nonnegative`, `nonnegative_l1`, `box`, `l2_ball` |
 | `projections` | more of them: `simplex`, `l1_ball`, `linf_ball` |
+| `sparsity` | the largest magnitudes: `top_k`, `top_share`, `n_m` |
 | `nonconvex` | `l0`, `mcp` |
 | `groups` | combinators: `per_leaf`, `per_output_channel`, `by_path`, `size_weighted` |
 """
@@ -48,3 +49,6 @@ from adamprox.prox.penalties import squared_l2 as squared_l2
 from adamprox.prox.projections import l1_ball as l1_ball
 from adamprox.prox.projections import linf_ball as linf_ball
 from adamprox.prox.projections import simplex as simplex
+from adamprox.prox.sparsity import n_m as n_m
+from adamprox.prox.sparsity import top_k as top_k
+from adamprox.prox.sparsity import top_share as top_share
