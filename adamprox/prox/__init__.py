@@ -25,6 +25,7 @@ axis_name="data")``.
 | `constraints` | projections: `nonnegative`, `nonnegative_l1`, `box`, `l2_ball` |
 | `projections` | more of them: `simplex`, `l1_ball`, `linf_ball` |
 | `sparsity` | the largest magnitudes: `top_k`, `top_share`, `n_m` |
+| `spectral` | singular values: `nuclear`, `rank`, `orthogonal`, `spectral_ball` |
 | `nonconvex` | `l0`, `mcp` |
 | `groups` | combinators: `per_leaf`, `per_output_channel`, `by_path`, `size_weighted` |
 """
@@ -52,3 +53,7 @@ from adamprox.prox.projections import simplex as simplex
 from adamprox.prox.sparsity import n_m as n_m
 from adamprox.prox.sparsity import top_k as top_k
 from adamprox.prox.sparsity import top_share as top_share
+from adamprox.prox.spectral import nuclear as nuclear
+from adamprox.prox.spectral import orthogonal as orthogonal
+from adamprox.prox.spectral import rank as rank
+from adamprox.prox.spectral import spectral_ball as spectral_ball
