@@ -23,6 +23,13 @@ def penalty_huber(z, delta=1.0):
     return np.where(r <= delta, r**2 / 2, delta * (r - delta / 2))
 
 
+def penalty_scad(z, a=3.7, scale=1.0):
+    r = np.abs(z)
+    middle = (2 * a * scale * r - r**2 - scale**2) / (2 * (a - 1))
+    flat = (a + 1) * scale**2 / 2
+    return np.where(r <= scale, scale * r, np.where(r <= a * scale, middle, flat))
+
+
 SEPARABLE = {
     "l1": (prox.l1, np.abs),
     "squared_l2": (prox.squared_l2, lambda z: z**2 / 2),
@@ -51,6 +58,17 @@ SEPARABLE = {
         functools.partial(prox.mcp, gamma=2.0, scale=0.5),
         lambda z: penalty_mcp(z, 2.0, 0.5),
     ),
+    "scad": (prox.scad, penalty_scad),
+    "scad_small": (
+        functools.partial(prox.scad, a=2.5, scale=0.5),
+        lambda z: penalty_scad(z, 2.5, 0.5),
+    ),
+    "log_sum": (prox.log_sum, lambda z: np.log1p(np.abs(z))),
+    "log_sum_steep": (
+        functools.partial(prox.log_sum, eps=0.1),
+        lambda z: np.log1p(np.abs(z) / 0.1),
+    ),
+    "l_half": (prox.l_half, lambda z: np.sqrt(np.abs(z))),
 }
 """Of one entry at a time: the operator, and its penalty of one real variable, vectorized."""
 

@@ -26,7 +26,7 @@ axis_name="data")``.
 | `projections` | more of them: `simplex`, `l1_ball`, `linf_ball` |
 | `sparsity` | the largest magnitudes: `top_k`, `top_share`, `n_m` |
 | `spectral` | singular values: `nuclear`, `rank`, `orthogonal`, `spectral_ball` |
-| `nonconvex` | `l0`, `mcp` |
+| `nonconvex` | `l0`, `mcp`, `scad`, `log_sum`, `l_half` |
 | `groups` | combinators: `per_leaf`, `per_output_channel`, `by_path`, `size_weighted` |
 """
 
@@ -40,7 +40,10 @@ from adamprox.prox.groups import per_leaf as per_leaf
 from adamprox.prox.groups import per_output_channel as per_output_channel
 from adamprox.prox.groups import size_weighted as size_weighted
 from adamprox.prox.nonconvex import l0 as l0
+from adamprox.prox.nonconvex import l_half as l_half
+from adamprox.prox.nonconvex import log_sum as log_sum
 from adamprox.prox.nonconvex import mcp as mcp
+from adamprox.prox.nonconvex import scad as scad
 from adamprox.prox.penalties import elastic_net as elastic_net
 from adamprox.prox.penalties import huber as huber
 from adamprox.prox.penalties import l1 as l1
