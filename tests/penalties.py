@@ -6,6 +6,7 @@ those of `REGULARIZERS` and `PROJECTIONS`.
 
 import functools
 
+import jax
 import numpy as np
 
 from adamprox import prox
@@ -28,6 +29,15 @@ def penalty_scad(z, a=3.7, scale=1.0):
     middle = (2 * a * scale * r - r**2 - scale**2) / (2 * (a - 1))
     flat = (a + 1) * scale**2 / 2
     return np.where(r <= scale, scale * r, np.where(r <= a * scale, middle, flat))
+
+
+def falling_weights(size):
+    return np.linspace(2.0, 0.5, size)
+
+
+def slope(tree, t):
+    size = sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return prox.slope(tree, t, weights=falling_weights(size))
 
 
 SEPARABLE = {
@@ -72,7 +82,7 @@ SEPARABLE = {
 }
 """Of one entry at a time: the operator, and its penalty of one real variable, vectorized."""
 
-NEED_AN_ORDER = ("nonnegative", "nonnegative_l1", "box")
+NEED_AN_ORDER = ("nonnegative", "nonnegative_l1", "box", "simplex", "total_variation")
 """Those of them that have no meaning for complex numbers."""
 
 IGNORE_T = ("nonnegative", "box", "linf_ball")
@@ -95,6 +105,8 @@ REGULARIZERS = {
         lambda z: np.sum(np.where(np.abs(z) <= 0.7, z**2 / 2, 0.7 * (np.abs(z) - 0.35))),
     ),
     "size_weighted_l2": (prox.size_weighted(prox.l2), lambda z: np.sqrt(z.size * np.sum(z**2))),
+    "slope": (jax.jit(slope), lambda z: falling_weights(z.size) @ np.sort(np.abs(z))[::-1]),
+    "total_variation": (jax.jit(prox.total_variation), lambda z: np.sum(np.abs(np.diff(z)))),
 }
 """Convex penalties: the operator, and its penalty of a vector."""
 

@@ -24,6 +24,7 @@ axis_name="data")``.
 | `penalties` | convex penalties: `l1`, `l2`, `squared_l2`, `elastic_net`, `sparse_group`, `huber` |
 | `constraints` | projections: `nonnegative`, `nonnegative_l1`, `box`, `l2_ball` |
 | `projections` | more of them: `simplex`, `l1_ball`, `linf_ball` |
+| `ordered` | convex penalties of ranks and of neighbors: `slope`, `total_variation` |
 | `sparsity` | the largest magnitudes: `top_k`, `top_share`, `n_m` |
 | `spectral` | singular values: `nuclear`, `rank`, `orthogonal`, `spectral_ball` |
 | `nonconvex` | `l0`, `mcp`, `scad`, `log_sum`, `l_half` |
@@ -44,6 +45,8 @@ from adamprox.prox.nonconvex import l_half as l_half
 from adamprox.prox.nonconvex import log_sum as log_sum
 from adamprox.prox.nonconvex import mcp as mcp
 from adamprox.prox.nonconvex import scad as scad
+from adamprox.prox.ordered import slope as slope
+from adamprox.prox.ordered import total_variation as total_variation
 from adamprox.prox.penalties import elastic_net as elastic_net
 from adamprox.prox.penalties import huber as huber
 from adamprox.prox.penalties import l1 as l1

@@ -125,6 +125,11 @@ def safe_scale(largest: jax.Array) -> jax.Array:
     return jax.lax.stop_gradient(jnp.clip(largest, least, 1 / least))
 
 
+def power_of_two(largest: jax.Array) -> jax.Array:
+    """Round `safe_scale` to a power of two, by which multiplication and division are exact."""
+    return jax.lax.reduce_precision(safe_scale(largest), jnp.finfo(largest.dtype).nexp, 0)
+
+
 def relative_norm(tree, scale: jax.Array, axis_name: AxisName | None = None) -> jax.Array:
     """Return ‖tree‖₂ / scale, with a derivative of 0 at zero."""
     leaves = [widen(leaf) for leaf in jax.tree.leaves(tree)]

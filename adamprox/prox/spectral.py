@@ -20,7 +20,7 @@ from adamprox.prox._arithmetic import (
     check_weight,
     elementwise,
     largest_magnitude,
-    safe_scale,
+    power_of_two,
     times,
 )
 
@@ -165,16 +165,11 @@ def _on_matrices(shrink, tree, parameter, *, unit: int | None = None, homogeneou
         if x.ndim < 2 or not x.size:
             return x
         matrix = x.reshape(-1, x.shape[-1])
-        scale = _power_of_two(safe_scale(largest_magnitude(matrix)))
+        scale = power_of_two(largest_magnitude(matrix))
         new = _on_singular_values(shrink, times(matrix, 1 / scale), parameter / (unit or scale))
         return (times(new, scale) if homogeneous else new).reshape(x.shape)
 
     return elementwise(on_leaf, tree, parameter)
-
-
-def _power_of_two(x):
-    """Round to a power of two, by which multiplication is exact."""
-    return jax.lax.reduce_precision(x, jnp.finfo(x.dtype).nexp, 0)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
