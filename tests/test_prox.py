@@ -107,6 +107,18 @@ def test_per_output_channel_groups_by_the_last_axis():
     np.testing.assert_allclose(out["scalar"], 1.0)
 
 
+def test_per_output_channel_groups_by_another_axis():
+    kernel = jax.random.normal(jax.random.key(0), (3, 3, 2, 4))
+    tree = {"kernel": kernel, "bias": jnp.ones(4), "scalar": jnp.array(2.0), "none": None}
+    last = prox.per_output_channel(prox.l2)(tree, 0.5)
+    stored_first = {**tree, "kernel": kernel.transpose(3, 2, 0, 1)}
+    first = prox.per_output_channel(prox.l2, axis=0)(stored_first, 0.5)
+    np.testing.assert_allclose(first["kernel"].transpose(2, 3, 1, 0), last["kernel"], rtol=1e-6)
+    assert np.array_equal(first["bias"], last["bias"]) and first["scalar"] == last["scalar"]
+    with pytest.raises(ValueError, match=r"a leaf of shape \(4,\) has no axis 1"):
+        prox.per_output_channel(prox.l2, axis=1)(tree, 0.5)
+
+
 def test_under_jit_and_vmap_with_traced_weights():
     x, t = jnp.array([3.0, 4.0]), jnp.array([0.0, 1.0, 9.0])
     out = jax.jit(jax.vmap(prox.l2, in_axes=(None, 0)))(x, t)

@@ -37,19 +37,21 @@ def per_leaf(prox: Prox) -> Prox:
     return lambda tree, t: jax.tree.map(lambda leaf: prox(leaf, t), tree)
 
 
-def per_output_channel(prox: Prox) -> Prox:
+def per_output_channel(prox: Prox, *, axis: int = -1) -> Prox:
     """Turn an operator on a tree into one that treats every output channel as a group.
 
     prox_{tR}(X)[…, j] = prox_{tR₀}(X[…, j]) for R(X) = Σⱼ R₀(X[…, j]), one term per channel.
 
-    The channel is the last axis, as in Flax kernels (``[in, out]``, ``[height, width, in, out]``).
-    Every entry of a vector is a channel; a scalar is one group.
+    By default the channel is the last axis, as in Flax kernels (``[in, out]``, ``[height, width,
+    in, out]``). Set ``axis=0`` for kernels of Equinox or PyTorch (``[out, in]``, ``[out, in,
+    height, width]``). Every entry of a vector is a channel; a scalar is one group.
 
     Args:
       prox: Operator with the signature of this module.
+      axis: Axis of the channels in every leaf that is not a scalar.
 
     Returns:
-      An operator with the same signature.
+      An operator with the same signature. It raises ValueError for a leaf without this axis.
 
     Example:
       >>> import jax.numpy as jnp
@@ -57,6 +59,9 @@ def per_output_channel(prox: Prox) -> Prox:
       >>> print(per_output_channel(l2)(jnp.array([[3.0, 0.3], [4.0, 0.4]]), 1.0))
       [[2.4 0. ]
        [3.2 0. ]]
+      >>> print(per_output_channel(l2, axis=0)(jnp.array([[3.0, 4.0], [0.3, 0.4]]), 1.0))
+      [[2.4 3.2]
+       [0.  0. ]]
 
     Source: group lasso, Yuan and Lin, 2006, with channels as groups.
     """
@@ -65,7 +70,9 @@ def per_output_channel(prox: Prox) -> Prox:
         leaf = jnp.asarray(leaf)
         if leaf.ndim == 0:
             return prox(leaf, t)
-        return jax.vmap(lambda channel: prox(channel, t), in_axes=-1, out_axes=-1)(leaf)
+        if not -leaf.ndim <= axis < leaf.ndim:
+            raise ValueError(f"a leaf of shape {leaf.shape} has no axis {axis}")
+        return jax.vmap(lambda channel: prox(channel, t), in_axes=axis, out_axes=axis)(leaf)
 
     return lambda tree, t: jax.tree.map(lambda leaf: on_leaf(leaf, t), tree)
 
