@@ -23,9 +23,10 @@ from adamprox.transforms import (
     Schedule,
     add_l2_gradient,
     check_nonnegative,
-    decay_weights,
+    decay_weights_unwarned,
     proximal,
     scale_by_adam,
+    warn_of_large_decay,
 )
 
 
@@ -171,7 +172,7 @@ def adamw(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate (optax's ``weight_decay`` is λ/α).
+        learning rate (optax's ``weight_decay`` is λ/α). A number λ ≥ 0.1 warns.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
@@ -187,19 +188,20 @@ def adamw(
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
-      >>> tx = adamw(0.1, weight_decay=0.1)
+      >>> tx = adamw(0.1, weight_decay=0.05)
       >>> x = jnp.array([1.0, -1.0])
       >>> u, _ = tx.update(jnp.array([3.0, 0.0]), tx.init(x), x)
       >>> print(np.asarray(optax.apply_updates(x, u)).round(4))
-      [ 0.8 -0.9]
+      [ 0.85 -0.95]
 
     Source: Algorithm 1 of the paper (AdamW); Loshchilov and Hutter, 2019.
     """
+    warn_of_large_decay(weight_decay, schedule, learning_rate)
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
         ),
-        decay_weights(weight_decay, schedule, mask),
+        decay_weights_unwarned(weight_decay, schedule, mask),
     )
 
 
@@ -233,7 +235,7 @@ def adamprox(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate (optax's ``weight_decay`` is λ/α).
+        learning rate (optax's ``weight_decay`` is λ/α). A number λ ≥ 0.1 warns.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
@@ -249,15 +251,16 @@ def adamprox(
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
-      >>> tx = adamprox(0.1, weight_decay=0.1)
+      >>> tx = adamprox(0.1, weight_decay=0.05)
       >>> x = jnp.array([1.0, -1.0])
       >>> u, _ = tx.update(jnp.array([3.0, 0.0]), tx.init(x), x)
       >>> print(np.asarray(optax.apply_updates(x, u)).round(4))
-      [ 0.8182 -0.9091]
+      [ 0.8571 -0.9524]
 
     Source: eq. (5) of the paper.
     """
     check_nonnegative(weight_decay=weight_decay)  # `proximal` would name it weight
+    warn_of_large_decay(weight_decay, schedule, learning_rate)
     return optax.chain(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov

@@ -4,6 +4,7 @@
 rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
 """
 
+import warnings
 from typing import Any, NamedTuple, TypeGuard
 
 import chex
@@ -51,6 +52,32 @@ def check_decay_rates(**given: object) -> None:
     for name, value in given.items():
         if is_static_number(value) and not 0 <= float(value) < 1:
             raise ValueError(f"{name} must be a number with 0 <= {name} < 1, got {value}")
+
+
+def warn_of_large_decay(
+    weight_decay: Schedule, schedule: Schedule = 1.0, learning_rate: Schedule | None = None
+) -> None:
+    """Warn if plain numbers remove a tenth of every weight, or more, per step.
+
+    Args:
+      weight_decay: λ of a function that the caller's caller called; the warning names its line.
+      schedule: Multiplier η_t of λ; nothing is known of a callable, so it does not warn.
+      learning_rate: Learning rate α to name, None where the function has none.
+    """
+    if not (is_static_number(weight_decay) and is_static_number(schedule)):
+        return
+    decay, share = float(weight_decay), float(weight_decay) * float(schedule)
+    if not share >= 0.1:
+        return
+    known = is_static_number(learning_rate)
+    alpha = f"{float(learning_rate):g}" if known else "learning_rate"
+    warnings.warn(
+        f"λ = weight_decay = {decay:g} removes {share:.3g} of every weight per step: λ is not "
+        f"multiplied by the learning rate{f' α = {alpha}' if known else ''}. For the weight_decay of "
+        f"optax.adamw write weight_decay=adamprox.from_optax({decay:g}, {alpha})",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def at_count(value: Schedule, count: chex.Numeric) -> Any:
@@ -127,7 +154,7 @@ def decay_weights(
     """Decay the parameters from which the step started: u ← u − λ η_t x.
 
     Place it *after* the learning rate. λ is per step: ``optax.adamw(lr, weight_decay=wd)`` has
-    λ = lr · wd.
+    λ = lr · wd. A number λ ≥ 0.1 warns.
 
     Args:
       weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule.
@@ -144,13 +171,21 @@ def decay_weights(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> tx = decay_weights(0.5)
+      >>> tx = decay_weights(0.0625)
       >>> x = jnp.array([2.0])
       >>> print(tx.update(jnp.array([0.0]), tx.init(x), x)[0])
-      [-1.]
+      [-0.125]
 
     Source: Algorithm 1 of the paper, AdamW.
     """
+    warn_of_large_decay(weight_decay, schedule)
+    return decay_weights_unwarned(weight_decay, schedule, mask)
+
+
+def decay_weights_unwarned(
+    weight_decay: Schedule, schedule: Schedule = 1.0, mask: Mask | None = None
+) -> optax.GradientTransformation:
+    """Return `decay_weights` without its warning, for callers that warn themselves."""
     check_nonnegative(weight_decay=weight_decay, schedule=schedule)
     return _with_params(lambda u, p, w: _add_scaled(u, p, -w), weight_decay, schedule, mask)
 

@@ -20,6 +20,7 @@
 
 # %%
 import functools
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -205,6 +206,7 @@ for ax, name in zip(axes, ("squared_l2", "l1", "l2"), strict=True):
 # after one step of both optimizers from the same random parameters and gradients.
 
 # %%
+warnings.filterwarnings("ignore", "λ = weight_decay")  # λ is large on purpose
 ALPHA, WEIGHT_DECAY = 0.1, 0.5
 
 

@@ -89,10 +89,10 @@ def test_proximal_sgd_solves_the_lasso(x64):
 
 def test_leaves_without_an_update_are_left_out():
     params = {"a": jnp.array([3.0, 4.0]), "frozen": jnp.array([100.0])}
-    for tx in (adamprox.proximal(prox.l2, 1.0), adamprox.decay_weights(0.2)):
+    for tx in (adamprox.proximal(prox.l2, 0.25), adamprox.decay_weights(0.05)):
         updates, _ = tx.update({"a": jnp.zeros(2), "frozen": None}, tx.init(params), params)
         assert updates["frozen"] is None
-        np.testing.assert_allclose(updates["a"], [-0.6, -0.8], rtol=1e-6)
+        np.testing.assert_allclose(updates["a"], [-0.15, -0.2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
