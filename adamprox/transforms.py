@@ -5,6 +5,8 @@ rate. ``schedule`` is the paper's η_t, evaluated at count 0 on the first step.
 """
 
 import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeGuard
 
 import chex
@@ -18,6 +20,8 @@ from adamprox.prox import Prox
 
 Schedule = optax.ScalarOrSchedule
 NO_PARAMS_MSG = "params must be passed to update: this transformation reads the parameters."
+PROXIMAL_PROBE: ContextVar[Callable[[Any, Any], Any] | None] = ContextVar("probe", default=None)
+"""Substitute (updates, params) -> updates for the step of `proximal`; set by `check_chain` alone."""
 Mask = Any  # a pytree of booleans (or a prefix of one), or a callable from params to one
 
 
@@ -85,7 +89,7 @@ def at_count(value: Schedule, count: chex.Numeric) -> Any:
     return value(count) if callable(value) else value
 
 
-def _with_params(update_leaf, weight, schedule, mask):
+def with_params(update_leaf, weight, schedule, mask):
     """Return a transformation that applies ``update_leaf(updates, params, weight · η_t)``."""
 
     def init(params):
@@ -104,7 +108,7 @@ def _with_params(update_leaf, weight, schedule, mask):
     return transform if mask is None else optax.masked(transform, mask)
 
 
-def _add_scaled(updates, params, scale):
+def add_scaled(updates, params, scale):
     """Return updates + scale · params, computed in float32 or wider, in the dtype of the update."""
 
     def on_leaf(u, p):
@@ -145,7 +149,7 @@ def add_l2_gradient(
     Source: Algorithm 1 of the paper, Adam-ℓ2.
     """
     check_nonnegative(weight_decay=weight_decay)
-    return _with_params(_add_scaled, weight_decay, 1.0, mask)
+    return with_params(add_scaled, weight_decay, 1.0, mask)
 
 
 def decay_weights(
@@ -187,7 +191,7 @@ def decay_weights_unwarned(
 ) -> optax.GradientTransformation:
     """Return `decay_weights` without its warning, for callers that warn themselves."""
     check_nonnegative(weight_decay=weight_decay, schedule=schedule)
-    return _with_params(lambda u, p, w: _add_scaled(u, p, -w), weight_decay, schedule, mask)
+    return with_params(lambda u, p, w: add_scaled(u, p, -w), weight_decay, schedule, mask)
 
 
 def proximal(
@@ -241,6 +245,8 @@ def proximal(
     difference = _inward_difference if round_inward else _difference
 
     def step(updates, params, t):
+        if (probe := PROXIMAL_PROBE.get()) is not None:
+            return probe(updates, params)
         # A leaf without an update is None for the prox, which excludes it from the norms.
         target = jax.tree.map(
             lambda u, p: None if u is None else p + u, updates, params, is_leaf=lambda x: x is None
@@ -253,7 +259,7 @@ def proximal(
             is_leaf=lambda x: x is None,
         )
 
-    return _with_params(step, weight, schedule, mask)
+    return with_params(step, weight, schedule, mask)
 
 
 def _difference(z, target, p):
