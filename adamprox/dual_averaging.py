@@ -1,0 +1,102 @@
+"""Regularized dual averaging, which keeps its zeros when gradients are noisy."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from adamprox.prox import Prox
+from adamprox.transforms import (
+    NO_PARAMS_MSG,
+    Mask,
+    Schedule,
+    at_count,
+    check_nonnegative,
+    zeros_at_least_float32,
+)
+
+
+class DualAveragingState(NamedTuple):
+    """Number of steps taken, int32[]; x₀; the sums S_t and Λ_t, in float32 or wider."""
+
+    count: Any
+    initial: optax.Params
+    total: optax.Updates
+    weight: Any
+
+
+def dual_averaging(
+    prox: Prox,
+    weight: Schedule,
+    beta: Callable[[jax.Array], Any] = jnp.sqrt,
+    mask: Mask | None = None,
+) -> optax.GradientTransformation:
+    """Minimize the sum of all steps and the sum of all regularizers at once, from the start x₀.
+
+    S_t = Σ_{s≤t} u_s,   Λ_t = Σ_{s≤t} λ_s,   x ← prox_{Λ_t R/β_t}(x₀ + S_t/β_t).
+
+    The threshold is compared with the mean step, in which the noise of mini-batches averages out;
+    `proximal` compares it with each step. Behind ``optax.sgd(α)`` this is RDA: its β_t is β_t/α
+    here, and its weight of R is λ/α. Place it last in a chain.
+
+    Args:
+      prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``, of a convex R.
+      weight: λ ≥ 0 per step, as for `proximal`; a number, traced scalar or schedule.
+      beta: β_t > 0, a nondecreasing callable of the step t = 1, 2, …, in float32. Step sizes fall
+        as 1/β_t.
+      mask: Pytree of booleans, or a callable that returns one; False leaves take the step u.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``.
+
+    Raises:
+      TypeError: ``prox`` or ``beta`` is not callable.
+      ValueError: ``weight`` is a negative number, or ``params`` is not passed.
+
+    Example:
+      >>> import jax.numpy as jnp, optax
+      >>> from adamprox import prox
+      >>> tx, x = dual_averaging(prox.l1, 0.5), jnp.zeros(2)
+      >>> updates, _ = tx.update(jnp.array([0.25, -2.0]), tx.init(x), x)
+      >>> print(optax.apply_updates(x, updates))
+      [ 0.  -1.5]
+
+    Source: Xiao, *Dual Averaging Methods for Regularized Stochastic Learning and Online
+    Optimization*, 2010 (Algorithm 1 with h(x) = ½‖x − x₀‖²).
+    """
+    if not (callable(prox) and callable(beta)):
+        raise TypeError("prox must be a callable (tree, t) -> tree, and beta one of the step")
+    check_nonnegative(weight=weight)
+
+    def init(params):
+        copy = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
+        total = jax.tree.map(zeros_at_least_float32, params)
+        return DualAveragingState(jnp.zeros([], jnp.int32), copy, total, jnp.zeros([], float))
+
+    def update(updates, state, params=None):
+        if params is None:
+            raise ValueError(NO_PARAMS_MSG)
+        count = optax.safe_increment(state.count)
+        summed = state.weight + at_count(weight, state.count)
+        total = _map(lambda u, s: s + u.astype(s.dtype), updates, state.total)
+        scale = jnp.asarray(beta(jnp.asarray(count, float)))
+        aim = _map(lambda s, x: x.astype(s.dtype) + s / scale.astype(s.dtype), total, state.initial)
+        steps = _map(lambda z, p: z.astype(p.dtype) - p, prox(aim, summed / scale), params)
+        kept = _map(lambda new, old: old if new is None else new, total, state.total, always=True)
+        summed = summed.astype(state.weight.dtype)
+        return steps, DualAveragingState(count, state.initial, kept, summed)
+
+    transform = optax.GradientTransformation(init, update)
+    return transform if mask is None else optax.masked(transform, mask)
+
+
+def _map(function, tree, other, always: bool = False):
+    """Apply ``function`` to pairs of leaves; a None in ``tree`` stays None unless ``always``."""
+    return jax.tree.map(
+        lambda a, b: None if a is None and not always else function(a, b),
+        tree,
+        other,
+        is_leaf=lambda x: x is None,
+    )

@@ -1,0 +1,86 @@
+"""Regularized dual averaging against Xiao's algorithm, and its zeros under noisy gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import adamprox
+from adamprox import dual_averaging, prox
+
+STEPS, SIZE, ALPHA, LAM = 1000, 8, 0.1, 0.3
+
+
+def test_equals_the_algorithm_of_xiao(x64):
+    """w_{t+1} = −(√t/γ) sign(ḡ) max(|ḡ| − λ, 0), the ℓ1 case with β_t = γ√t and γ = 1/α."""
+    target = np.linspace(-1, 1, SIZE)
+    noise = np.random.default_rng(0).standard_normal((STEPS, SIZE))
+    w, mean = np.zeros(SIZE), np.zeros(SIZE)
+    for t, e in enumerate(noise, start=1):
+        mean += (w - target + e - mean) / t
+        w = -np.sqrt(t) * ALPHA * np.sign(mean) * np.maximum(np.abs(mean) - LAM, 0)
+    tx = optax.chain(optax.sgd(ALPHA), dual_averaging(prox.l1, ALPHA * LAM))
+
+    def step(carry, e):
+        x, state = carry
+        updates, state = tx.update(x - target + e, state, x)
+        return (optax.apply_updates(x, updates), state), None
+
+    x = jnp.zeros(SIZE)
+    (x, _), _ = jax.lax.scan(step, (x, tx.init(x)), jnp.asarray(noise))
+    np.testing.assert_allclose(x, w, rtol=0, atol=1e-12)
+    assert np.array_equal(x == 0, w == 0) and 0 < np.sum(w == 0) < SIZE
+
+
+@pytest.mark.parametrize(
+    "make, size", [(optax.sgd, 0.05), (optax.lion, 0.01), (adamprox.adam_direction, 0.01)]
+)
+def test_keeps_zeros_that_proximal_loses_in_noise(make, size):
+    """Twenty of a hundred features matter; batches of 16 of 1,000 examples."""
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((1000, 100))
+    truth = np.zeros(100)
+    truth[:20] = 1
+    b = a @ truth + rng.standard_normal(1000)
+    batches = jnp.asarray(rng.integers(0, 1000, (STEPS, 16)))
+    a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+
+    def zeros(last):
+        tx = optax.chain(make(size), last)
+
+        def step(carry, batch):
+            x, state = carry
+            updates, state = tx.update(a[batch].T @ (a[batch] @ x - b[batch]) / 16, state, x)
+            return (optax.apply_updates(x, updates), state), None
+
+        x = jnp.zeros(100)
+        x = jax.lax.scan(step, (x, tx.init(x)), batches)[0][0]
+        assert jnp.all(x[:20] != 0)
+        return int(jnp.sum(x[20:] == 0))
+
+    averaged = zeros(dual_averaging(prox.l1, 0.2 * size))
+    assert averaged > zeros(adamprox.proximal(prox.l1, 0.2 * size))
+
+
+def test_masks_missing_leaves_and_dtypes():
+    params = {"w": jnp.zeros(3, jnp.bfloat16), "b": jnp.zeros(2), "frozen": jnp.ones(2)}
+    given = {"w": jnp.full(3, 0.25, jnp.bfloat16), "b": jnp.full(2, 0.25), "frozen": None}
+    tx = dual_averaging(prox.l1, 0.5, mask={"w": True, "b": False, "frozen": True})
+    state = tx.init(params)
+    for _ in range(2):
+        updates, after = jax.jit(tx.update)(given, state, params)
+        assert jax.tree.structure(after) == jax.tree.structure(state)
+        state = after
+    assert updates["w"].dtype == jnp.bfloat16 and jnp.all(updates["w"] == 0)
+    assert jnp.all(updates["b"] == 0.25) and updates["frozen"] is None
+
+
+def test_bad_arguments():
+    with pytest.raises(TypeError, match="prox must be a callable"):
+        dual_averaging(0.1, 0.1)  # pyright: ignore
+    with pytest.raises(ValueError, match="weight must be a number >= 0"):
+        dual_averaging(prox.l1, -0.1)
+    with pytest.raises(ValueError, match="params must be passed"):
+        tx = dual_averaging(prox.l1, 0.1)
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
