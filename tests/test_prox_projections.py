@@ -38,7 +38,7 @@ SETS = {
 OPTAX = {
     "simplex": lambda x: optax.projections.projection_simplex(x, 1.5),
     "l1_ball": lambda x: optax.projections.projection_l1_ball(x, 1.5),
-    "linf_ball": lambda x: jnp.clip(x, -1.5, 1.5),
+    "linf_ball": lambda x: optax.projections.projection_linf_ball(x, 1.5),
 }
 
 
