@@ -101,7 +101,7 @@ def test_a_given_archive_that_is_not_the_published_is_recorded(prepared, run, tm
     _, _, err = run("prepare", "cifar10", "--archive", archive, "--force", "--data-dir", prepared)
     *warnings, remedy = err.splitlines()
     assert warnings == [f"warning: {warning}" for warning in about["warnings"]]
-    assert remedy.startswith("the data set can be used, and records name its fingerprint; to ")
+    assert remedy.startswith("the data set can be used, and records contain its fingerprint; to ")
     assert remedy.endswith(f"prepare cifar10 --data-dir {prepared} --force")
 
 

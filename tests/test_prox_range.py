@@ -138,12 +138,18 @@ def test_infinite_entries_take_their_limits(way):
 @pytest.mark.parametrize("dtype", ["float16", MORE, "float32", "float64"])
 @pytest.mark.parametrize("name", {**LENGTHS, **REGULARIZERS})
 def test_what_is_not_a_number_stays_so(name, dtype, x64):
-    """A norm passes it on to its whole group; anything else keeps it where it was."""
+    """A norm, an order or a chain of differences passes it on; anything else keeps it in place."""
     operator = LENGTHS.get(name) or REGULARIZERS[name][0]
     for entries in ([np.nan, 1.0, 0.0], [np.nan, np.inf, -1.0]):
         x = jnp.asarray(entries, dtype)
         for run in (operator, jax.jit(operator)):
             for t in (1e-30, 0.5, 1e30):
                 missing = np.isnan(np.asarray(run({"x": x}, t)["x"]).astype(float))
-                coupled = name in (*COUPLED, "leaves", "size_weighted_l2")
+                coupled = name in (
+                    *COUPLED,
+                    "leaves",
+                    "size_weighted_l2",
+                    "slope",
+                    "total_variation",
+                )
                 assert np.array_equal(missing, [True, coupled, coupled])
