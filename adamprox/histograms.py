@@ -121,6 +121,7 @@ def _check_scale(scale):
         raise ValueError(f"scale must be a number >= 0, got {scale}")
 
 
+@jax.jit
 def log2_quantile(counts: chex.Array, fraction: chex.Numeric) -> jax.Array:
     """Return the log2 magnitude below which ``fraction`` of the counts lie, linear within a bin.
 

@@ -51,9 +51,9 @@ def run(
     make_writable(page)
     console.print(table)
     started = time.perf_counter()
-    studies = complete(experiments, protocol, results, runner=runner, console=console)
+    found = complete(experiments, protocol, results, runner=runner, console=console)
     seconds = time.perf_counter() - started
-    return _publish(experiments, studies, protocol, page, seconds)
+    return _publish(experiments, *found, protocol, page, seconds)
 
 
 def draw(
@@ -61,17 +61,16 @@ def draw(
 ) -> pathlib.Path:
     """Write figures, claims and page from records; raise ValueError without records."""
     results = Results(out / "records")
-    studies = settled(experiments, protocol, results.read_all)
-    runs = _distinct(studies)
-    for path in results.distrusted(runs.values()):
+    studies, records = settled(experiments, protocol, results.read_all)
+    missing = [run for key, run in _distinct(studies).items() if key not in records]
+    for path in results.distrusted(missing):
         console.print(Text(f"{path} is damaged or of another run: left out"), soft_wrap=True)
-    begun = [e for e in experiments if results.read_all(studies[e.name].runs)]
+    begun = [e for e in experiments if records.of(studies[e.name].runs)]
     if not begun:
         name = experiments[0].name
         raise ValueError(f"out must hold records of this preset, {out} has none of {name}")
-    count = len(results.read_all(runs.values()))
-    console.print(f"{count} records of {len(begun)} experiments")
-    return _publish(begun, studies, protocol, out / page_name(experiments))
+    console.print(f"{len(records)} records of {len(begun)} experiments")
+    return _publish(begun, studies, records, protocol, out / page_name(experiments))
 
 
 def plan(
@@ -118,25 +117,25 @@ def plan(
     return table
 
 
-def settled(experiments: Experiments, protocol: Protocol, obtain: Obtain) -> dict[str, Study]:
-    """Return the studies when they need no more runs: a best run on an edge extends its grid.
+def settled(
+    experiments: Experiments, protocol: Protocol, obtain: Obtain
+) -> tuple[dict[str, Study], Records]:
+    """Return studies that need no more runs, and their records. Best runs on edges extend grids.
 
     Args:
       experiments: Experiments that share records.
       protocol: Protocol of their runs.
-      obtain: Function that returns the records of runs, and may execute the runs first. The loop
-        ends when it finds no more records than before.
+      obtain: Function that returns the records of runs, and may execute the runs first. It is
+        asked for each run until it has a record, and the loop ends when it finds none.
     """
     records = Records()
     while True:
         studies = {e.name: e.study(protocol, records) for e in experiments}
-        runs = _distinct(studies)
-        if runs.keys() <= records.keys():
-            return studies
-        found = Records.by_key(obtain(list(runs.values())))
-        if not found.keys() - records.keys():
-            return studies
-        records = found
+        missing = [run for key, run in _distinct(studies).items() if key not in records]
+        found = Records.by_key(obtain(missing)) if missing else Records()
+        if not found:
+            return studies, records
+        records = Records(records | found)
 
 
 def complete(
@@ -146,20 +145,19 @@ def complete(
     *,
     runner: Runner,
     console: Console,
-) -> dict[str, Study]:
-    """Execute runs until no experiment needs more, and return the studies on all records.
+) -> tuple[dict[str, Study], Records]:
+    """Execute runs until no experiment needs more, and return the studies and all records.
 
     Raises:
       OSError: A record has disappeared.
     """
-    asked = 0
+    begun = False
 
     def obtain(runs: Sequence[Run]) -> list[Record]:
-        nonlocal asked
-        if asked:
-            more = len(runs) - asked
-            console.print(f"best runs on edges, or to be repeated: {more} more runs")
-        asked = len(runs)
+        nonlocal begun
+        if begun:
+            console.print(f"best runs on edges, or to be repeated: {len(runs)} more runs")
+        begun = True
         records = runner(runs, results)
         if lost := len(runs) - len(records):
             raise FileNotFoundError(f"{lost} records of {results.directory} are gone")
@@ -171,13 +169,13 @@ def complete(
 def _publish(
     experiments: Experiments,
     studies: Mapping[str, Study],
+    records: Records,
     protocol: Protocol,
     page: pathlib.Path,
     seconds: float = 0.0,
 ) -> pathlib.Path:
     """Draw and judge the studies on all records, write the page, and return its path."""
-    results = Results(page.parent / "records")
-    records = {e.name: results.read_all(studies[e.name].runs) for e in experiments}
+    known = {e.name: records.of(studies[e.name].runs) for e in experiments}
     grid = ("preset", "learning_rates", "weight_decays", "l2_extension", "loss_multipliers")
     facts = {name: getattr(protocol, name) for name in (*grid, "extensions", "seeds")}
     facts = {**protocol.training, **facts, "this command": f"{seconds:.0f} s"}
@@ -187,7 +185,7 @@ def _publish(
             for e in experiments
             for study in [studies[e.name]]
         }
-        publish(page, TITLE, LEAD, sections, records, facts)
+        publish(page, TITLE, LEAD, sections, known, facts)
     return page
 
 

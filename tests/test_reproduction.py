@@ -80,8 +80,8 @@ def test_committed_records_are_found_under_their_keys_and_unchanged(run):
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.preset)
 def test_the_verdicts_are_what_the_records_give(run):
     results = Results(run.directory / "records")
-    studies = settled(run.experiments, run.protocol, results.read_all)
-    begun = {name: study for name, study in studies.items() if results.read_all(study.runs)}
+    studies, records = settled(run.experiments, run.protocol, results.read_all)
+    begun = {name: study for name, study in studies.items() if records.of(study.runs)}
     again = [(name, claim) for name, study in begun.items() for claim in study.claims()]
     assert again and again == run.claims
     drawn = {

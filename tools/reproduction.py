@@ -4,9 +4,11 @@ Command: make report, or python -m tools.reproduction
 The program needs no data set. The tests compare the documentation with the committed records.
 """
 
+import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from adamprox.command_line import begin, console
 from adamprox.files import write_atomically
@@ -35,7 +37,8 @@ README = ROOT / "README.md"
 SCALE = ROOT / "docs" / "scale.md"
 
 
-class Run(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Run:
     """A run directory in results/ that the documentation shows.
 
     Attributes:
@@ -65,7 +68,7 @@ class Run(NamedTuple):
         """Experiments to draw, with or without records."""
         return find(self.name, self.protocol)
 
-    @property
+    @functools.cached_property
     def records(self) -> list[Record]:
         """Records of all its training runs."""
         return Results(self.directory / "records").every(TrainingRun.kind)
