@@ -70,9 +70,10 @@ def killed(folder: pathlib.Path, delays) -> str:
     return finish(folder)
 
 
-def test_a_run_killed_at_any_moment_ends_as_one_that_is_not(uninterrupted, tmp_path):
+@pytest.mark.parametrize("moments", [(0.3,), pytest.param((0.15, 0.4), marks=pytest.mark.slow)])
+def test_a_run_killed_at_any_moment_ends_as_one_that_is_not(uninterrupted, moments, tmp_path):
     record, seconds = uninterrupted
-    assert killed(tmp_path, [0.15 * seconds, 0.4 * seconds]) == record
+    assert killed(tmp_path, [moment * seconds for moment in moments]) == record
     assert json.loads(record)["final_test_error"] < 0.9
 
 

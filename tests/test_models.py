@@ -111,7 +111,7 @@ def test_compiled_gradients_of_the_paper_s_networks(model):
 
 
 def test_repeated_blocks_are_the_blocks(monkeypatch):
-    model = ResNet(20)
+    model = ResNet(20, batch_norm=False)
     variables, images = _setup(model, 8)
     one_by_one = jax.jit(_gradient(model, variables, images))()
     monkeypatch.setattr("adamprox.models.resnet._REPEAT_FROM", 3)

@@ -80,11 +80,11 @@ class DenseNet(nn.Module):
       ValueError: An argument is out of range, or images are smaller than 4×4.
 
     Example:
-      >>> import jax, jax.numpy as jnp
+      >>> import functools, jax, jax.numpy as jnp
       >>> images = jnp.zeros((1, 8, 8, 1))
-      >>> model = DenseNet(10, growth_rate=4, num_classes=10)
-      >>> variables = model.init(jax.random.key(0), images, train=False)
-      >>> model.apply(variables, images, train=False).shape
+      >>> init = functools.partial(DenseNet(10, num_classes=10).init_with_output, train=False)
+      >>> logits, variables = jax.eval_shape(init, jax.random.key(0), images)
+      >>> logits.shape
       (1, 10)
 
     Source: Huang et al., *Densely Connected Convolutional Networks*, 2017, §3.

@@ -82,9 +82,10 @@ class ResNet(nn.Module):
       ValueError: ``depth`` is not 6n + 2.
 
     Example:
-      >>> import jax, jax.numpy as jnp
+      >>> import functools, jax, jax.numpy as jnp
       >>> images = jnp.zeros((1, 32, 32, 3))
-      >>> variables = ResNet(20, batch_norm=False).init(jax.random.key(0), images, train=False)
+      >>> init = functools.partial(ResNet(20, batch_norm=False).init, train=False)
+      >>> variables = jax.eval_shape(init, jax.random.key(0), images)  # shapes alone
       >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
       268346
 

@@ -12,10 +12,7 @@ SMOKE = Protocol(
     learning_rates=(1e-3,),
     weight_decays=(0.0, 3e-3),
     loss_multipliers=(1.0, 10.0),
-    networks={
-        **{name: Network(options={"depth": 8}) for name in RESNETS},
-        "DenseNet": Network(options={"network": "mlp", "depth": 4}),
-    },
+    networks={name: Network(options=_TINY) for name in (*RESNETS, "DenseNet")},
     deep=Network(options=_TINY),
     judged=False,
     settings={
