@@ -21,6 +21,7 @@ extensions = [
     "myst_nb",
     "api_pages",
     "markdown_docstrings",
+    "mathml",
 ]
 exclude_patterns = ["extensions", "figures"]
 suppress_warnings = [
@@ -48,7 +49,9 @@ copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
 html_title = "adamprox"
-html_theme_options = {"source_repository": "https://github.com/adamprox/adamprox/"}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
 
 
 def copy_notebooks(app) -> None:
@@ -61,9 +64,11 @@ def copy_notebooks(app) -> None:
 
 
 def link_to_copies(app, page: str, text: list[str]) -> None:
-    """Links to notebooks are right in the repository, where they lie beside docs/; here they lie in it."""
-    del app, page
+    """Links between docs/ and notebooks/ are right in the repository; on the site notebooks lie in docs/."""
+    del app
     text[0] = text[0].replace("../notebooks/", "notebooks/")
+    if page.startswith("notebooks/"):
+        text[0] = text[0].replace("](../docs/", "](../")
 
 
 def setup(app) -> None:

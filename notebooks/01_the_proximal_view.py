@@ -47,7 +47,7 @@ GRADIENT, PROXIMAL, EXACT = "#c2543c", "#3a8f6b", "#888888"
 #
 # Take R(x) = ½x² alone, without a loss. A gradient step of size t gives (1 − t)x. The *proximal* step is
 #
-# $$\operatorname{prox}_{tR}(x) = \arg\min_z\ \tfrac12 (z - x)^2 + t R(z)$$
+# $$\operatorname{prox}_{tR}(x) = \arg\min_z\ \tfrac{1}{2} (z - x)^2 + t R(z)$$
 #
 # and gives x/(1 + t). It uses the gradient at the point where the step *ends*. Continuous gradient flow gives
 # e⁻ᵗx. All three agree to first order in t.
@@ -108,7 +108,7 @@ assert path(lambda x: prox.l1(x, 0.3), 1.0, 12)[-1] == 0.0  # exactly zero
 # minus the gradient for SGD, −αu_t for Adam, where u_t is Adam's ratio of moments. Replace f by this direction and
 # keep R:
 #
-# $$x_t = \arg\min_z\ \tfrac12 \lVert z - (x_{t-1} + \eta_t p_t)\rVert^2 + \eta_t\lambda R(z)
+# $$x_t = \arg\min_z\ \tfrac{1}{2} \lVert z - (x_{t-1} + \eta_t p_t)\rVert^2 + \eta_t\lambda R(z)
 #       = \operatorname{prox}_{\eta_t\lambda R}(x_{t-1} + \eta_t p_t).$$
 #
 # p_t is arbitrary, and R need not be differentiable. The schedule η_t multiplies both α and λ.
@@ -199,7 +199,7 @@ for ax, name in zip(axes, ("squared_l2", "l1", "l2"), strict=True):
 #
 # With R = ½‖x‖² and p_t = −αu_t the proximal step is **AdamProx**. Expanding 1/(1 + ηλ) = 1 − ηλ + … gives **AdamW**:
 #
-# $$\frac{x - \eta\alpha u}{1 + \eta\lambda} \;=\; \underbrace{(1 - \eta\lambda)x - \eta\alpha u}_{\text{AdamW}}
+# $$\frac{x - \eta\alpha u}{1 + \eta\lambda} \;=\; \underset{\text{AdamW}}{\underbrace{(1 - \eta\lambda)x - \eta\alpha u}}
 #   \;+\; \frac{(\eta\lambda)^2 x + \eta\lambda\cdot\eta\alpha u}{1 + \eta\lambda}.$$
 #
 # The remainder is of second order in η: half the η gives a quarter of the difference. The next cell measures it

@@ -227,7 +227,7 @@ assert np.abs(path_a - path_b).max() < 1e-4  # equal to rounding
 # ## The scorecard
 #
 # `python -m adamprox.scale_free` tests every optimizer of the installed Optax and writes
-# [the whole table](https://github.com/adamprox/adamprox/blob/main/docs/scale_free_scorecard.md). The next cell
+# [the whole table](../docs/scale_free_scorecard.md). The next cell
 # computes some of its rows.
 
 # %%

@@ -172,4 +172,4 @@ histogram(axes[1], {**record, **cell.config()})
 # compiled again.
 #
 # `python -m experiments list` lists all experiments. [How to add a
-# figure](https://github.com/adamprox/adamprox/blob/main/docs/how_to/add_a_figure.md) shows how to write one.
+# figure](../docs/how_to/add_a_figure.md) shows how to write one.

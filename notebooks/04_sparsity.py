@@ -265,6 +265,6 @@ for ax, weight in zip(axes, (2e-3, 5e-3, 1e-2, 2e-2), strict=True):
 #
 # * Use `optax.sgd` with momentum as the base, and find the λ that gives as many zeros.
 # * Use `optax.lion`, whose steps all have one length. No λ works: see [ℓ1 with SGD, Adam and
-#   Lion](https://github.com/adamprox/adamprox/blob/main/docs/choosing_lambda.md).
+#   Lion](../docs/choosing_lambda.md).
 # * Put `optax.clip` *after* `proximal` and count the zeros again. [`proximal` inside Optax's
-#   wrappers](https://github.com/adamprox/adamprox/blob/main/docs/composition.md) explains the result.
+#   wrappers](../docs/composition.md) explains the result.

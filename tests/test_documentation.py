@@ -1,11 +1,13 @@
 """The site builds without a warning, every public name is in the API reference, and scale.md is true."""
 
+import html.parser
 import importlib.util
 import pathlib
 import pkgutil
 import re
 import subprocess
 import sys
+import urllib.parse
 import zlib
 
 import pytest
@@ -86,6 +88,50 @@ def test_site_builds_without_warnings(site):
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         html = (site / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
         assert "<img" in html
+
+
+class Addresses(html.parser.HTMLParser):
+    """Addresses that a page loads, addresses that it links to, and the number of its formulas."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.linked, self.formulas = [], [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.formulas += tag == "math"
+        if "src" in found or tag == "link":
+            self.loaded.append(found.get("src") or found["href"])
+        elif tag == "a" and "href" in found:
+            self.linked.append(found["href"])
+
+
+def test_site_works_without_a_network(site):
+    """No page loads anything from another address, and every local file is there."""
+    formulas = 0
+    for page in site.rglob("*.html"):
+        found = Addresses(page.read_text(encoding="utf-8"))
+        formulas += found.formulas
+        local = [a for a in found.linked if not re.match("https?:|mailto:", a)]
+        for address in found.loaded + local:
+            assert not re.match("[a-z]+:|//", address) or address.startswith("data:"), address
+            path = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
+            assert address.startswith(("#", "data:")) or (page.parent / path).exists(), (
+                f"{page.relative_to(site)}: {address}"
+            )
+    sources = [*DOCS.rglob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    pages = "".join(path.read_text(encoding="utf-8") for path in sources if path.is_file())
+    assert formulas >= pages.count("$$") // 2 > 0
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"(@import|url\()[^;]{0,9}https?:", sheet.read_text(encoding="utf-8"))
+
+
+def test_no_formula_is_written_in_a_way_that_mathml_reads_otherwise():
+    r"""In \tfrac12 the converter takes 12 for the numerator; a label of \underbrace goes beside it."""
+    for path in [*DOCS.rglob("*.md"), *(ROOT / "notebooks").glob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"frac\d|\\underbrace\{[^$]*\}_", text), path.name
 
 
 def test_site_knows_the_optimizers_by_their_public_names(site):
