@@ -4,7 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo report check test test-slow test-lowest lint format benchmark notebooks docs clean
+.PHONY: demo report check test test-slow test-lowest test-wheel dist lint format benchmark notebooks docs clean
+
+# Parts of the suite that need the library's own dependencies, pytest and hypothesis alone.
+LIBRARY := adagrad chains composition decays dual_averaging faults finite histograms migration \
+  optax_suites optimizers problems prox prox_identities prox_nonconvex prox_ordered \
+  prox_projections prox_range prox_scalar prox_sparsity prox_spectral scale_free transforms
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo
@@ -41,6 +46,23 @@ test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/python -m pytest -o filterwarnings=ignore \
 	  --ignore tests/test_documentation.py --ignore tests/test_notebooks.py
 
+# A wheel and a source archive, in dist/.
+dist:
+	rm -rf dist
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python -m pip install --quiet build
+	build/venv/bin/python -m build
+
+# The library's tests with the wheel, in an empty environment and without the package's sources.
+test-wheel: dist
+	rm -rf build/wheel
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt \
+	  dist/*.whl hypothesis pytest pytest-xdist
+	cp -R README.md constraints.txt docs pyproject.toml tests build/wheel
+	cd build/wheel && venv/bin/python -m pytest README.md docs/migration.md \
+	  $(LIBRARY:%=tests/test_%.py)
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,5 +85,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  --editable '.[experiments]' hypothesis pytest pytest-xdist
 	@touch $@
 
+# Keeps runs/, whose records took hours.
 clean:
-	rm -rf $(VENV) .venv-lowest runs build docs/notebooks .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist docs/notebooks .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """What importing costs, and what the package promises of itself."""
 
+import ast
 import pathlib
 import re
 import subprocess
@@ -75,3 +76,74 @@ def test_the_oldest_versions_are_those_that_are_promised():
     lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
     tested = {re.sub("==", ">=", line) for line in lines if not line.startswith("#")}
     assert tested == set(promised)
+
+
+def imported(path):
+    """Modules and names that a Python file imports, directly or through a helper in tests/."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    helpers = [
+        ROOT / "tests" / f"{name.split('.')[1]}.py" for name in names if name[:6] == "tests."
+    ]
+    return names.union(*(imported(helper) for helper in helpers if helper.is_file()))
+
+
+def test_the_wheel_is_tested_by_all_tests_of_the_library():
+    """Those that import nothing but the library, its dependencies, pytest and hypothesis."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    listed = re.search(r"^LIBRARY := (.*?[^\\])$", makefile, re.M | re.S)
+    assert listed
+    free = {
+        "chex",
+        "hypothesis",
+        "jax",
+        "numpy",
+        "optax",
+        "pytest",
+        "tests",
+        *sys.stdlib_module_names,
+    }
+    others = r"adamprox\.(data|models|report|sweep|training)\b"
+    found = {
+        path.stem.removeprefix("test_")
+        for path in (ROOT / "tests").glob("test_*.py")
+        if (names := imported(path)) and any(re.match(r"adamprox\b", name) for name in names)
+        and all(name.split(".")[0] in {*free, "adamprox"} for name in names)
+        and not any(re.match(others, name) for name in names)
+    }  # fmt: skip
+    assert set(listed[1].replace("\\", "").split()) == found - {"documentation", "package"}
+
+
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {adamprox.__version__}\n" in citation
+    assert f"## {adamprox.__version__} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_cleaning_keeps_records():
+    command = ["make", "--dry-run", "clean"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    removed = done.stdout.split()
+    assert "build" in removed and not {"runs", "results"} & set(removed)
+
+
+HOSTS = {
+    "arxiv.org", "docs.ray.io", "openreview.net", "optax.readthedocs.io", "pre-commit.com",
+    "semver.org",
+}  # fmt: skip
+"""Hosts of addresses that exist; the repository and the site have no confirmed address yet."""
+
+
+def test_links_go_to_confirmed_addresses():
+    pages = [
+        ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff")
+    ]
+    pages += [ROOT / "pyproject.toml", *(ROOT / "docs").glob("*.py")]
+    pages += [*(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").glob("*.*")]
+    for page in pages:
+        hosts = re.findall(r"https?://([\w.-]+)", page.read_text(encoding="utf-8"))
+        assert set(hosts) <= HOSTS, page

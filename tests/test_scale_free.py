@@ -437,6 +437,7 @@ def test_every_surprise_has_a_sentence():
 
 
 def test_command_refuses_a_bad_path(tmp_path, capsys):
+    pytest.importorskip("rich")
     assert main(["--out", str(tmp_path / "nowhere" / "card.md")]) == 2
     assert main(["--out", str(tmp_path)]) == 2
     printed = capsys.readouterr()
@@ -445,6 +446,7 @@ def test_command_refuses_a_bad_path(tmp_path, capsys):
 
 
 def test_command_runs_without_warnings():
+    pytest.importorskip("rich")
     command = [sys.executable, "-W", "error", "-m", "adamprox.scale_free", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "--out" in done.stdout and not done.stderr
