@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -31,6 +32,14 @@ class Parser(argparse.ArgumentParser):
             hint = f"; did you mean {near[0]}?" if near else ""
             self.error(f"unrecognized: {', '.join(options)}{hint}")
         return found, unknown
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help, also to a reader such as ``head`` that ends before the last line."""
+        try:
+            super().print_help(file)
+            sys.stdout.flush()
+        except BrokenPipeError:  # Python would report it again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit."""

@@ -132,6 +132,8 @@ def _explain(error: BaseException) -> int:
     prefix = "python -m experiments: "
     if was_interrupted(error):
         code, line = 130, "\ninterrupted; finished runs are kept, the same command goes on"
+    elif isinstance(error, BrokenPipeError):  # the reader of the output has ended
+        return 1
     elif isinstance(error, OutOfTimeError):
         code, line = 75, "out of time; finished runs are kept, the same command goes on"
     elif isinstance(error, ValueError):

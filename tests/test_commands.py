@@ -169,13 +169,25 @@ def test_a_dry_run_asks_for_no_room_to_write(tmp_path, monkeypatch, capsys):
     assert "1 runs, about" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("module", ["experiments", "adamprox.data", "adamprox.scale_free"])
+def test_a_reader_that_has_ended_is_no_error(module):
+    """As in ``python -m experiments --help | head``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, cwd=ROOT)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_there_are_no_more_workers_than_cores(tmp_path, monkeypatch, caplog):
     sizes = []
 
     class Nobody(local._Processes):
-        def __init__(self, size):
-            sizes.append(size)
-            super().__init__(1)
+        def __init__(self, places):
+            sizes.append(len(places))
+            super().__init__(places[:1])
 
     monkeypatch.setattr(local, "_Processes", Nobody)
     monkeypatch.setattr(local, "cores", lambda: sorted(os.sched_getaffinity(0))[:1] * 2)

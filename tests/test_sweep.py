@@ -1,5 +1,6 @@
 """Sweeps: addresses, atomic records, resuming, interruption."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -8,6 +9,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from typing import Any, ClassVar
@@ -17,7 +19,8 @@ import pytest
 from rich.console import Console
 
 from adamprox.sweep import LostRunsError, Results, run_key, run_sweep
-from adamprox.sweep.local import run_local
+from adamprox.sweep.local import cores, run_local
+from adamprox.sweep.lock import locked
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.training import TrainingRun
@@ -302,10 +305,93 @@ class Broken(Square):
         raise RuntimeError("boom")
 
 
-def test_a_cell_that_raises_is_named(tmp_path):
-    with pytest.raises(RuntimeError, match="boom") as caught:
-        run_sweep([Broken(7.0)], Results(tmp_path), workers=1, console=QUIET)
-    assert any("number=7.0" in note for note in caught.value.__notes__)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_that_raises_is_named_when_the_others_are_done(tmp_path, caplog, workers):
+    runs, results = [Broken(7.0), Square(1.0), Broken(8.0), Square(2.0)], Results(tmp_path)
+    with pytest.raises(LostRunsError, match=r"2 runs raised an exception .*number=7.*: boom.*=8"):
+        run_sweep(runs, results, workers=workers, console=QUIET)
+    assert [record["square"] for record in results.read_all(runs)] == [1, 4]
+    assert "in run" in caplog.text and "Traceback" in caplog.text
+
+
+@dataclasses.dataclass(frozen=True)
+class BrokenPair(Pair):
+    """Squares that a device takes by twos, of which 5 raises."""
+
+    @staticmethod
+    def run_together(cells, scratch, deadline):
+        for cell in cells:
+            if cell.number == 5:
+                raise RuntimeError("boom")
+            yield cell, {"square": cell.number**2, "beside": len(cells)}
+
+
+def test_a_run_that_raises_costs_its_group_no_other_run(tmp_path):
+    runs, results = [BrokenPair(float(n)) for n in (3, 1, 5, 7, 9, 11)], Results(tmp_path)
+    with pytest.raises(LostRunsError, match=r"1 runs raised an exception .*number=5"):
+        run_sweep(runs, results, workers=0, console=QUIET)
+    assert [record["number"] for record in results.read_all(runs)] == [3, 1, 7, 9, 11]
+    assert not list((tmp_path / "unfinished").glob("group-*"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_full_disk_ends_the_sweep(tmp_path, workers):
+    results = Results(tmp_path)
+    with pytest.raises(OSError, match="no space left"):
+        run_sweep([NoSpace(1.0), Square(2.0)], results, workers=workers, console=QUIET)
+    assert results.read(Square(2.0)) is None
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSpace(Square):
+    """A run whose checkpoint does not fit on the disk."""
+
+    def run(self, scratch=None):
+        raise OSError("no space left")
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed(Square):
+    """A run that records the cores of its process."""
+
+    def run(self, scratch=None):
+        return {**super().run(scratch), "cores": sorted(os.sched_getaffinity(0))}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs the affinity of Linux")
+def test_workers_stay_off_the_cores_of_another_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder, (first, *others) = tmp_path / f"adamprox-{os.getuid()}", cores()
+    folder.mkdir()
+
+    def where(number):
+        runs = [Placed(number)]
+        return run_sweep(runs, Results(tmp_path), workers=1, console=QUIET)[0]["cores"]
+
+    assert where(1.0) == [first]
+    with contextlib.ExitStack() as stack:
+        assert stack.enter_context(locked(folder / f"core-{first}.lock"))
+        assert where(2.0) == (others[:1] or [first])
+        for core in others:
+            assert stack.enter_context(locked(folder / f"core-{core}.lock"))
+        assert where(3.0) == [first, *others]  # all are in use: the operating system decides
+    folder.rmdir()
+    folder.write_text("in the way")
+    assert where(4.0) == [first, *others]
+
+
+def test_a_script_on_standard_input_has_workers(tmp_path):
+    script = (
+        "from adamprox.sweep import Results, run_sweep\n"
+        "from tests.squares import QUIET, Square\n"
+        f"records = run_sweep([Square(3.0)], Results({str(tmp_path)!r}), workers=1, console=QUIET)\n"
+        "print(records[0]['square'], __file__)\n"
+    )
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-"], input=script, cwd=root, capture_output=True, text=True, timeout=200
+    )
+    assert done.stdout == "9.0 <stdin>\n", done.stderr
 
 
 def test_engines_have_names(tmp_path):

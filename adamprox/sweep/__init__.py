@@ -1,7 +1,7 @@
 """Sweeps: execute many runs once each, across interruptions and crashes."""
 
 from adamprox.interruption import OutOfTimeError as OutOfTimeError
-from adamprox.sweep.crew import LostRunsError as LostRunsError
+from adamprox.sweep.failures import LostRunsError as LostRunsError
 from adamprox.sweep.record import Record as Record
 from adamprox.sweep.results import Results as Results
 from adamprox.sweep.run import ENGINES as ENGINES

@@ -16,6 +16,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from adamprox.interruption import OutOfTimeError
+from adamprox.sweep.failures import Failures, LostRunsError
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
@@ -40,10 +41,6 @@ CANNOT_START = (
 
 class WorkerDiedError(Exception):
     """The process of a run died."""
-
-
-class LostRunsError(ChildProcessError):
-    """Runs have no record because their workers died; all others are done."""
 
 
 class Crew(Protocol):
@@ -103,6 +100,7 @@ class _Sweep:
         self.jobs: dict[Hashable, _Job] = {}
         self.deaths: collections.Counter[str] = collections.Counter()
         self.lost: list[Run] = []
+        self.failures = Failures()
         self.has_waited = False
         self.false_starts = 0
         self.allowed_false_starts = _TRIES * crew.size
@@ -120,8 +118,7 @@ class _Sweep:
                 raise KeyboardInterrupt
             if deadline is not None and time.monotonic() > deadline:
                 raise OutOfTimeError
-        if self.lost:
-            raise LostRunsError(_lost_message(self.lost))
+        self.failures.end(_lost_message(self.lost) if self.lost else "")
 
     def start(self, place: int) -> None:
         self.workers[place], ready = self.crew.start(place)
@@ -194,9 +191,11 @@ class _Sweep:
                 self.replace(place, run)
                 return
             except Exception as error:
-                if run is not None:
-                    error.add_note(f"in {describe(run)}")
-                raise
+                if run is None or isinstance(error, OSError):  # no failure of the run itself
+                    raise
+                self.failures.add(run, error)
+                self.free.append(place)
+                return
             self.free.append(place)
             if run is not None:
                 self.pace.note(run.program, time.monotonic() - began, compiled=compiles)

@@ -14,7 +14,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 import jax
 
 from adamprox.files import NotAFileError, read_file, write_atomically
+from adamprox.interruption import OutOfTimeError, was_interrupted
 from adamprox.sweep.crew import waiting_for
+from adamprox.sweep.failures import Failures
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
@@ -75,6 +77,7 @@ def run_on_device(
     Raises:
       OutOfTimeError: Some runs are not done at the ``deadline``; unfinished groups have
         checkpoints.
+      LostRunsError: A run raised an exception; all other runs are done.
     """
     waiting, has_waited, groups = list(runs), False, _Groups(results)
     while waiting:
@@ -98,6 +101,7 @@ def run_on_device(
         done = {record.key for record in found}
         mine = [run for run in ours if run_key(run) not in done]
         waiting = [*mine, *waiting, *_without(asked, ours)]
+    groups.failures.end()
 
 
 class _Groups:
@@ -108,6 +112,8 @@ class _Groups:
         self.devices = jax.local_device_count()
         self.most: list[tuple[Batchable, int]] = []  # limits of devices that ran out of memory
         self.compiled: list[tuple[Batchable, Composition]] = []
+        self.alone: set[str] = set()  # keys of runs whose group raised an exception
+        self.failures = Failures()
 
     def next(self, waiting: Sequence[Run]) -> Sequence[Run]:
         """Return an unfinished group, or a new one with the first of ``waiting``.
@@ -117,9 +123,12 @@ class _Groups:
         first: Any = waiting[0]
         if not isinstance(first, Batchable):
             return [first]
+        if run_key(waiting[0]) in self.alone:
+            return [waiting[0]] * self.devices
         if left := self._unfinished(first, waiting):
             return left
         fitting = [c for c in waiting if type(c) is type(first) and first.fits(c)]
+        fitting = [c for c in fitting if run_key(c) not in self.alone]
         known = [composition for run, composition in self.compiled if run.fits(first)]
         group = next_group(fitting, self._size(first), self.devices, known)
         self.compiled.append((first, composition(group)))
@@ -132,26 +141,42 @@ class _Groups:
     def run(
         self, group: Sequence[Any], deadline: float | None
     ) -> Generator[Record, None, list[Run]]:
-        """Execute a group and yield records; return runs for which the device lacks memory."""
-        if not isinstance(group[0], Batchable):
-            columns = group[0].run(self.results.scratch(group[0]))
-            yield self.results.finish(group[0], columns, provenance())
-            return []
+        """Execute a group and yield records; return runs that smaller groups must execute."""
         files = _Files(self.results, group)
-        try:
-            for run, columns in type(group[0]).run_together(group, files.begin(), deadline):
-                if self.results.read(run) is None:
-                    yield self.results.write(run, columns, provenance())
-        except jax.errors.JaxRuntimeError as error:
-            each = len(group) // self.devices
-            if each < 2 or "RESOURCE_EXHAUSTED" not in str(error):
-                raise
+        computed = _compute(group, files.begin(), deadline)
+        while True:
+            try:
+                run, columns = next(computed)
+            except StopIteration:
+                files.end()
+                return []
+            except Exception as error:
+                again = self._after(error, group)
+                if again:
+                    files.end()
+                return again
+            if self.results.read(run) is None:
+                yield self.results.write(run, columns, provenance())
+
+    def _after(self, error: Exception, group: Sequence[Any]) -> list[Run]:
+        """Return the runs of a group to execute again after an exception of one of them.
+
+        An exception that says nothing about a single run is raised again.
+        """
+        if was_interrupted(error) or isinstance(error, OutOfTimeError | OSError):
+            raise error
+        left = {run_key(run): run for run in group if self.results.read(run) is None}
+        each = len(group) // self.devices
+        if each > 1 and "RESOURCE_EXHAUSTED" in str(error):
             _log.warning("no memory for %d runs at once: %d from now on", each, each // 2)
             self.most.append((group[0], each // 2))
-            files.end()
-            return [run for run in group if self.results.read(run) is None]
-        files.end()
-        return []
+        elif len(left) > 1:
+            self.alone.update(left)
+        else:
+            for run in left.values():
+                self.failures.add(run, error)
+            return []
+        return list(left.values())
 
     def _unfinished(self, like: Any, waiting: Sequence[Run]) -> list[Any]:
         """Return an interrupted group whose runs all wait or are done, or []."""
@@ -165,6 +190,16 @@ class _Groups:
             elif runs and all(run_key(run) in keys for run in missing):
                 return runs
         return []
+
+
+def _compute(
+    group: Sequence[Any], scratch: pathlib.Path, deadline: float | None
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield the runs of a group and their columns."""
+    if isinstance(group[0], Batchable):
+        yield from type(group[0]).run_together(group, scratch, deadline)
+    else:
+        yield group[0], group[0].run(scratch)
 
 
 Composition = collections.Counter[str]

@@ -4,11 +4,14 @@ Two single-threaded processes together train small networks faster than one proc
 threads, and one thread is bit-reproducible. With 0 workers this process executes the runs.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import pathlib
 import signal
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,8 +21,10 @@ from typing import Any
 
 import jax
 
-from adamprox.sweep.crew import CANNOT_START, LostRunsError, WorkerDiedError, compute, dispatch
+from adamprox.sweep.crew import CANNOT_START, WorkerDiedError, compute, dispatch
 from adamprox.sweep.device import run_on_device
+from adamprox.sweep.failures import LostRunsError
+from adamprox.sweep.lock import locked
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
 from adamprox.sweep.runs import Run
@@ -61,20 +66,51 @@ def run_local(
         if workers > len(cores()):
             _log.warning("%s workers are too many: %s cores", workers, len(cores()))
         size = min(workers, len(runs), len(cores()))
-        yield from dispatch(runs, results, _Processes(size), deadline)
+        with _claimed_cores(size) as places:
+            yield from dispatch(runs, results, _Processes(places), deadline)
+
+
+@contextlib.contextmanager
+def _claimed_cores(size: int) -> Iterator[list[int | None]]:
+    """Claim a core for each of ``size`` workers until the end of the context.
+
+    Yields:
+      Numbers of cores that no other sweep of this user has claimed, then None for workers without
+      one; the operating system places those.
+    """
+    places: list[int | None] = []
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # no folder for the locks
+            folder = _folder_of_locks()
+            for core in cores():
+                if len(places) < size and stack.enter_context(locked(folder / f"core-{core}.lock")):
+                    places.append(core)
+        yield places + [None] * (size - len(places))
+
+
+def _folder_of_locks() -> pathlib.Path:
+    """Return a folder of this user for all sweeps of this machine; refuse one of another user."""
+    user = getattr(os, "getuid", int)()
+    folder = pathlib.Path(tempfile.gettempdir(), f"adamprox-{user}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != user:
+        raise PermissionError(f"{folder} belongs to another user")
+    return folder
 
 
 class _Processes:
     """Pools of one process each; a process that dies does not break the others."""
 
-    def __init__(self, size: int):
-        self.size = size
+    def __init__(self, places: Sequence[int | None]):
+        self.size = len(places)
+        self._places = places
         self._context = multiprocessing.get_context("spawn")
 
     def start(self, place: int) -> tuple[ProcessPoolExecutor, Future]:
         try:
-            pool = ProcessPoolExecutor(1, self._context, _set_up_worker, (cores()[place],))
-            return pool, pool.submit(_ready)
+            pool = ProcessPoolExecutor(1, self._context, _set_up_worker, (self._places[place],))
+            with _no_script_on_standard_input():
+                return pool, pool.submit(_ready)
         except BrokenPipeError:  # the process ended before its first task
             raise LostRunsError(CANNOT_START) from None
 
@@ -102,16 +138,31 @@ class _Processes:
             process.terminate()
 
 
+@contextlib.contextmanager
+def _no_script_on_standard_input() -> Iterator[None]:
+    """Keep new workers from reading the file ``<stdin>``, which ``python - < script`` has for a script."""
+    main = sys.modules["__main__"]
+    file = vars(main).get("__file__")
+    if file is None or os.path.exists(file):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
+
+
 def _ready() -> None:
     """Do nothing: the first task of a worker shows that it has started."""
 
 
-def _set_up_worker(core: int) -> None:
+def _set_up_worker(core: int | None) -> None:
     # Ctrl-C reaches the whole process group; the parent decides for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     use_one_thread()
-    if hasattr(os, "sched_setaffinity"):
+    if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
 
 

@@ -64,7 +64,9 @@ def run_sweep(
         data of a run do not allow it. No run has started.
       OutOfTimeError: Some runs are not done at the deadline; finished runs have records, and
         another call continues the rest.
-      LostRunsError: The workers of a run died at every attempt; all other runs are done.
+      LostRunsError: A run raised an exception, or its workers died at every attempt; all other runs
+        are done.
+      OSError: A file could not be written, for example on a full disk; the sweep ended at once.
       KeyboardInterrupt: Ctrl-C arrived; the workers are stopped.
 
     Example:
