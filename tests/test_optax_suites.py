@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from tests.test_optimizers import OPTIMIZERS
+from tests.test_optimizers import ADAM_BASED
 
 # One in every run of the suite: the one that is not element-wise, of which the cases ask most.
 QUICK = ("adamprox_l2",)
 NAMES = [
-    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in OPTIMIZERS
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in ADAM_BASED
 ]
 
 
