@@ -27,6 +27,7 @@ SLOWEST_FILES = (
     "test_transforms",
     "test_prox_range",
     "test_documentation",
+    "test_how_to",
     "test_theory_experiments",
     "test_training",
     "test_records",

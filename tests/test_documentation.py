@@ -13,6 +13,7 @@ import zlib
 import pytest
 
 import adamprox
+from tests import browser
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -125,6 +126,28 @@ def test_site_works_without_a_network(site):
     assert formulas >= pages.count("$$") // 2 > 0
     for sheet in site.rglob("*.css"):
         assert not re.search(r"(@import|url\()[^;]{0,9}https?:", sheet.read_text(encoding="utf-8"))
+
+
+needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
+BAD = """<!doctype html><article><p style="width: 500px">wide</p><img src="missing.png">
+<p style="overflow: hidden; width: 50px; white-space: nowrap">This text is cut.</p></article>
+<script>throw new Error("boom")</script>"""
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_bad_page_is_seen(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "bad.html").write_text(BAD, encoding="utf-8")
+    found = browser.faults(tmp_path / "site", [390], tmp_path / "profile")
+    for text, fault in zip(("too wide", "missing.png", "cut", "boom"), found, strict=True):
+        assert text in fault
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_pages_fit_a_telephone_and_a_laptop(site, tmp_path):
+    assert browser.faults(site, [390, 1280], tmp_path) == []
 
 
 def test_no_formula_is_written_in_a_way_that_mathml_reads_otherwise():
