@@ -6,7 +6,6 @@ import graphlib
 import pathlib
 import re
 import statistics
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -25,18 +24,11 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 
 @functools.cache
 def modules() -> dict[str, ast.Module]:
-    """Return the syntax trees of the tracked modules, by path."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--", *(f"{folder}/*.py" for folder in FOLDERS)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
+    """Return the syntax trees of all modules, by path."""
+    paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     return {
-        path: ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        for path in listed
-        if (ROOT / path).exists()
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in paths
     }
 
 
@@ -94,7 +86,7 @@ def share(texts: list[tuple[str, str]], opening: str) -> tuple[float, list[str]]
 
 
 def imports(path: str) -> set[str]:
-    """Return the paths of the tracked modules that importing a module imports."""
+    """Return the paths of the modules that importing a module imports."""
     by_name = {_name(other): other for other in modules()}
     found: set[str] = set()
     for node in _run_time(modules()[path]):
