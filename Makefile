@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 
 # Parts of the suite that need the library's own dependencies, pytest and hypothesis alone.
 LIBRARY := adagrad chains composition decays dual_averaging faults finite histograms migration \
-  optax_suites optimizers problems prox prox_identities prox_nonconvex prox_ordered \
+  optimizers problems prox prox_identities prox_nonconvex prox_ordered \
   prox_projections prox_range prox_scalar prox_sparsity prox_spectral scale_free transforms
 
 demo: $(INSTALLED)

@@ -102,6 +102,7 @@ IN_SESSIONS = "B015,B018,D100,E401,E402,E702,I001"
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_code_of_a_page_passes_the_linter(page):
+    pytest.importorskip("ruff")
     lines = []
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
         if ">>> " in block:
