@@ -187,6 +187,7 @@ def members(**counts):
         ({"adamw": 10, "adam_l2": 2}, 4, {"adamw": 3, "adam_l2": 0}),
         ({"adamw": 2, "adam_l2": 1}, 8, {"adamw": 2, "adam_l2": 1}),
         ({"adamw": 9}, 4, {"adamw": 4}),
+        ({"adamw": 2, "adam_l2": 2, "adamprox": 2}, 1, {"adamw": 1}),
     ],
 )
 def test_groups_can_be_repeated(counts, size, chosen):

@@ -245,7 +245,8 @@ def next_group(
 
 def _balanced(counts: Composition, size: int) -> Composition:
     """Return a composition of at most ``size`` runs that fits into the counts most often."""
-    groups = max(1, counts.total() // size)
+    # Not more groups than runs of the most frequent optimizer: else every share would be 0.
+    groups = min(max(1, counts.total() // size), max(counts.values()))
     chosen = collections.Counter({name: count // groups for name, count in counts.items()})
     while chosen.total() > size:
         chosen[max(chosen, key=lambda name: chosen[name])] -= 1
