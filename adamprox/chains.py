@@ -1,5 +1,6 @@
 """A check of the order of transformations around `proximal`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -58,6 +59,9 @@ def check_chain(
         ones = jax.tree.map(lambda p: jnp.ones_like(p) if _is_inexact(p) else p, params)
         fast = ones.fast if isinstance(ones, optax.LookaheadParams) else ones
         zeros = jax.tree.map(jnp.zeros_like, fast)
+        state: Any = tx.init(ones)
+        if not _contains_proximal(lambda: update(zeros, state, ones, **extra_args)):
+            return []
 
         def step(state, amplitude):
             marks: _Leaves = {}
@@ -68,7 +72,25 @@ def check_chain(
                 PROXIMAL_PROBE.reset(token)
             return marks, _by_path(updates), state
 
-        return _messages(_actions(step, tx.init(ones)))
+        return _messages(_actions(step, state))
+
+
+def _contains_proximal(update: Callable[[], Any]) -> bool:
+    """Return True if `proximal` is in the traced program, or if the trace fails."""
+    seen = []
+
+    def notice(updates, params):
+        seen.append(params)
+        return updates
+
+    token = PROXIMAL_PROBE.set(notice)
+    try:
+        jax.eval_shape(update)
+    except Exception:  # it may work with numbers, for which the check does not need a trace
+        return True
+    finally:
+        PROXIMAL_PROBE.reset(token)
+    return bool(seen)
 
 
 def _actions(step, state) -> list[tuple[_Leaves, _Leaves]]:

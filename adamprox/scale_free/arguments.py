@@ -12,10 +12,9 @@ from adamprox.checks import is_integer, is_known
 
 
 def check_transformation(name: str, tx: Any) -> None:
-    """Raise TypeError unless ``tx`` has ``init`` and ``update``, as Optax's transformations."""
-    if isinstance(tx, type) or not all(
-        callable(getattr(tx, part, None)) for part in ("init", "update")
-    ):
+    """Raise TypeError unless ``tx`` has ``init`` and ``update``, or its own ``run_all``."""
+    methods = ("run_all",) if hasattr(tx, "run_all") else ("init", "update")
+    if isinstance(tx, type) or not all(callable(getattr(tx, part, None)) for part in methods):
         raise TypeError(f"{name} must have init and update, as Optax's transformations, got {tx!r}")
 
 

@@ -66,7 +66,10 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
 # Arguments of additional rows.
 _VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "adam": ({"eps": 0.0},),
-    "adamw": ({"eps": 0.0, "weight_decay": WEIGHT_DECAY},),
+    "adamw": (
+        {"eps": 0.0, "weight_decay": WEIGHT_DECAY},
+        {"eps": 0.0, "b1": 0.95, "b2": 0.95, "weight_decay": WEIGHT_DECAY},
+    ),
     "adagrad": ({"eps": 0.0, "initial_accumulator_value": 0.0},),
     "lbfgs": ({"learning_rate": LEARNING_RATE, "linesearch": None},),
     "rmsprop": ({"eps": 0.0}, {"eps": 0.0, "initial_scale": 1.0}),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from adamprox.chains import check_chain
 from adamprox.scale_free import probe as probing
 from adamprox.scale_free.arguments import (
     check_callables,
@@ -23,6 +24,7 @@ from adamprox.scale_free.plan import make_plan
 from adamprox.scale_free.probe import Probe
 from adamprox.scale_free.result import Deviation, ScaleFreeness, Verdict, matters_below, not_tested
 from adamprox.scale_free.runs import ExtraArgs, run_all
+from adamprox.scale_free.time_varying import time_varying
 from adamprox.scale_free.untested import untested_leaves
 
 EPSILONS = (0.0, 1e-16, 1e-12, 1e-8, 1e-4)
@@ -74,12 +76,21 @@ def scale_freeness(
     - NOT_TESTED: no leaf moves by the gradient with finite, reproducible values, or ``update``
       raises, for example because it needs ``extra_args``.
 
+    ``time_varying`` is about one factor *per step* for all coordinates. A random power of two per
+    step must change no bit (EXACT) or little (TOLERANCE), as for sign methods without momentum. If
+    it changes more, constant gradients times exp(ρt) decide: the deviation is quadratic in ρ
+    (FIRST_ORDER) or not (NO). Adam has this property if and only if β₁ = β₂. With gradients that
+    are noisy too, a linear term remains for any β; its mean over the noise is then about 0.
+
+    ``misuse`` has the messages of `check_chain`.
+
     A random optimizer starts from the same seed and draws the same numbers in every run. The test
     sees only the first ``steps`` steps; increase ``steps`` for an optimizer that changes later,
     such as at the end of a warmup.
 
     Args:
-      tx: Transformation of Optax, an object with ``init`` and ``update``.
+      tx: Transformation of Optax, an object with ``init`` and ``update``; or a PyTorch optimizer,
+        the result of `adamprox.scale_free.torch.optimizer`.
       make: Function ``ε -> transformation`` to test also at ε = 0 and 1e-16 … 1e-4, or None.
       params: Pytree of real floating-point arrays to start from. None means a matrix, a vector, a
         scalar and a vector of zeros. Pass your own if a mask or labels of ``tx`` require them.
@@ -107,7 +118,8 @@ def scale_freeness(
       >>> print(adamprox.scale_freeness(optax.sgd(1e-2)).verdict.value)
       no
 
-    Source: §3 of the paper, the definition of a scale-free algorithm.
+    Source: §3 of the paper, the definition of a scale-free algorithm; arXiv 2601.21739,
+      first-order invariance to a scale that varies in time.
     """
     check_transformation("tx", tx)
     check_callables(make=make, extra_args=extra_args)
@@ -118,6 +130,7 @@ def scale_freeness(
     probe = probing.make_probe(start, steps, float(gradient_scale), seed)
     examine = functools.partial(_examine, probe=probe, exponents=sorted(exponents), tolerance=tolerance, extra_args=extra_args)  # fmt: skip
     result = examine(tx)
+    result = dataclasses.replace(result, misuse=_misuse(tx, start, extra_args))
     if make is None:
         return result
     made = {eps: make(eps) for eps in EPSILONS}
@@ -137,7 +150,8 @@ def _examine(
     """Run the whole plan on one transformation and return the result."""
     plan = make_plan(probe, exponents)
     try:
-        runs = run_all(tx, probe, plan.rows, extra_args)
+        own = getattr(tx, "run_all", None)  # of `adamprox.scale_free.torch`
+        runs = own(probe, plan.rows) if own else run_all(tx, probe, plan.rows, extra_args)
     except Exception as error:  # any error of an unknown optimizer becomes the reason
         return not_tested(_explain(error), tolerance)
     first, again = (runs.parameters(rows) for rows in (plan.again.base, plan.again.other))
@@ -160,7 +174,17 @@ def _examine(
         constants.worst, everything.curve, constants.curve, (), below,
         matters_below(constants.curve, tolerance), tolerance, untested, judge.rounding,
         judge(plan.seeded.everything, []).worst.largest,
+        time_varying(judge, measured, plan.varying, tolerance),
     )  # fmt: skip
+
+
+def _misuse(tx: Any, params: Any, extra_args: ExtraArgs | None) -> tuple[str, ...]:
+    """Return the messages of `check_chain`, none if it cannot run ``tx``."""
+    try:
+        extra = {} if extra_args is None else extra_args(params, params)
+        return tuple(check_chain(tx, params, **extra))
+    except Exception:  # the reason of the verdict names the errors of an unknown optimizer
+        return ()
 
 
 def _reason(verdict: Verdict, worst: Deviation, below: float, tolerance: float) -> str:

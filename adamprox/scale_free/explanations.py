@@ -36,6 +36,10 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
         "adamw",
         "learning_rate=0.01, eps=0.0, weight_decay=0.01",
     ): "Decoupled weight decay does not depend on the gradient.",
+    (
+        "adamw",
+        "learning_rate=0.01, eps=0.0, b1=0.95, b2=0.95, weight_decay=0.01",
+    ): "Equal β₁ and β₂ weigh numerator and denominator by gradients of the same age.",
     ("adan", ""): "eps_root = 1e-8 inside the root acts as an ε of 1e-4.",
     ("fromage", ""): _NORMS,
     ("lamb", ""): "The default ε is 1e-6, a hundred times that of Adam.",

@@ -25,7 +25,9 @@ class Judge:
     """Judge of comparisons of the runs of one optimizer.
 
     Attributes:
-      rounding: Largest relative deviation that roundings explain.
+      ignored: Coordinates that verdicts ignore, bool[n].
+      allowance: Relative deviation of every coordinate that roundings explain, float64[n].
+      rounding: Largest allowance of a coordinate that is not ignored.
     """
 
     def __init__(
@@ -38,9 +40,9 @@ class Judge:
     ):
         """Judge one optimizer without the ``ignored`` coordinates, bool[n]."""
         self._probe, self._measured = probe, measured
-        self._ignored, self._tolerance = ignored, tolerance
-        self._allowance = rounding_allowance(probe, [measured(c) for c in roundings])
-        self.rounding = float(self._allowance[~ignored].max(initial=0.0))
+        self.ignored, self._tolerance = ignored, tolerance
+        self.allowance = rounding_allowance(probe, [measured(c) for c in roundings])
+        self.rounding = float(self.allowance[~ignored].max(initial=0.0))
 
     def __call__(self, at_scale: list[Comparison], along_curve: list[Comparison]) -> Judgement:
         """Judge comparisons at the probe's gradient scale, and round(s) over all scales."""
@@ -60,8 +62,8 @@ class Judge:
         m = self._measured(c)
         values, _ = typical(m, c.exact, self._tolerance)
         if not c.exact:
-            values = np.maximum(values - self._allowance, 0)
-        values, equal = np.where(self._ignored, np.nan, values), bool(m.equal.all())
+            values = np.maximum(values - self.allowance, 0)
+        values, equal = np.where(self.ignored, np.nan, values), bool(m.equal.all())
         if np.isnan(values).all():
             return Deviation(math.nan), equal
         at = int(np.nanargmax(values))

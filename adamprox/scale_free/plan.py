@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from adamprox.scale_free import probe as probing
-from adamprox.scale_free.probe import SEEDED, Probe
+from adamprox.scale_free.probe import RATES, SEEDED, VARIED, Probe
 
 CONSTANTS = (3.0, 1 / 7, 1000.0, 0.001)
 CURVE_SEQUENCES = 5
@@ -79,6 +79,21 @@ class Scale:
 
 
 @dataclasses.dataclass(frozen=True)
+class Varying:
+    """Comparisons with a gradient scale that varies in time.
+
+    Attributes:
+      powers: Comparison of heavy-tailed gradients with their products with a power of two per step.
+      slow: Comparisons of constant gradients with slowly growing ones, and with shrinking ones.
+      fast: Comparisons as ``slow``, at twice the rates.
+    """
+
+    powers: Comparison
+    slow: list[Comparison]
+    fast: list[Comparison]
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """Runs and their comparisons.
 
@@ -90,6 +105,7 @@ class Plan:
       roundings: Comparisons with runs whose state is perturbed by one rounding per step.
       curve: Comparisons with the widest factors, one per gradient scale.
       global_curve: Comparisons with the largest constant, one per gradient scale.
+      varying: Comparisons with a gradient scale that varies in time.
     """
 
     rows: Rows
@@ -99,6 +115,7 @@ class Plan:
     roundings: list[Comparison]
     curve: list[Comparison]
     global_curve: list[Comparison]
+    varying: Varying
 
 
 def make_plan(probe: Probe, exponents: list[int]) -> Plan:
@@ -111,7 +128,21 @@ def make_plan(probe: Probe, exponents: list[int]) -> Plan:
     roundings = [
         Comparison(here.first, rows.add(1.0, range(count), noise), 0.0, False) for noise in (1, 2)
     ]
-    return Plan(rows, here, seeded, again, roundings, *_curves(rows, probe, exponents[-1]))
+    curves = _curves(rows, probe, exponents[-1])
+    return Plan(rows, here, seeded, again, roundings, *curves, _varying(rows, count, here.first))
+
+
+def _varying(rows: Rows, count: int, first: np.ndarray) -> Varying:
+    """Return the comparisons on the sequences of `time_varying`, which follow the seeded ones."""
+    start, varied = count + SEEDED, min(VARIED, count)
+    powers = rows.add(1.0, range(start, start + varied))
+    start += varied
+    still, *moving = (
+        rows.add(1.0, range(first_one, first_one + 2))
+        for first_one in range(start, start + 2 * len(RATES), 2)
+    )
+    growing = [Comparison(still, other, math.nan, False) for other in moving]
+    return Varying(Comparison(first[:varied], powers, math.nan, True), growing[::2], growing[1::2])
 
 
 def _scale(rows: Rows, probe: Probe, exponents: list[int], sequences: range) -> Scale:

@@ -18,6 +18,10 @@ LOG2_SCALES_FLOAT64 = (-400, -300, -200, -100, *LOG2_SCALES)
 DESIGN = 0
 SEQUENCES = 15
 SEEDED = 3
+GROWTH = 2.0**-6  # log of the factor per step of a gradient scale that grows
+LOG_GROWTH = 8.0  # limit over all steps
+VARIED = 5  # sequences with a random power of two per step
+RATES = (0.0, 0.5, 1.0, -0.5, -1.0)  # in units of the growth
 COORDINATES = 2**15  # limit over all sequences, for the time of a test
 
 
@@ -28,7 +32,8 @@ class Probe:
     Attributes:
       params: Pytree of real arrays.
       gradients: Pytree like ``params`` with leading axes of sequences and steps.
-      sequences: Number of sequences that decide the verdict; the caller's seed draws the others.
+      sequences: Number of sequences that decide the verdict; the caller's seed draws the next ones,
+        and those of `time_varying` follow.
       gradient_scale: Typical |g| of the coordinate with the smallest gradients.
     """
 
@@ -95,12 +100,29 @@ def make_probe(params: Any, steps: int, gradient_scale: float, seed: int) -> Pro
     sequences = np.stack(
         [_sequence(np.random.default_rng([*o, i]), steps, size) for i, o in enumerate(origins)]
     )
+    sequences = np.concatenate([sequences, *time_varying(sequences[: min(VARIED, count)])])
     return Probe(
         params,
         jax.tree.unflatten(structure, unflatten(gradient_scale * scales * sequences, leaves)),
         count,
         gradient_scale,
     )
+
+
+def time_varying(sequences: np.ndarray) -> list[np.ndarray]:
+    """Return sequences whose scale varies in time.
+
+    The first ones are ``sequences``, float64[S, T, n], times a random power of two per step. The
+    others are constant gradients times a factor that grows exponentially at each of ``RATES``; each
+    is float64[2, T, n], of both signs.
+    """
+    random = np.random.default_rng([DESIGN, 6])
+    powers = 2.0 ** random.integers(-4, 5, sequences.shape[1])
+    sides = random.choice([-1.0, 1.0], sequences.shape[2]) * np.array([1.0, -1.0])[:, None, None]
+    steps = np.arange(sequences.shape[1])[:, None]
+    rate = min(GROWTH, LOG_GROWTH / len(steps))
+    growing = [sides * np.exp(share * rate * steps) for share in RATES]
+    return [sequences * powers[:, None], *growing]
 
 
 def _sequence(random: np.random.Generator, steps: int, size: int) -> np.ndarray:

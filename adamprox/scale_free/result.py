@@ -6,10 +6,14 @@ import math
 
 
 class Verdict(enum.Enum):
-    """Degree to which an optimizer has a property; the value is the word to print."""
+    """Degree to which an optimizer has a property; the value is the word to print.
+
+    FIRST_ORDER occurs only in `TimeVarying`.
+    """
 
     EXACT = "exact"
     TOLERANCE = "to tolerance"
+    FIRST_ORDER = "to first order"
     NO = "no"
     NOT_TESTED = "not tested"
 
@@ -32,8 +36,32 @@ class Deviation:
 
 
 @dataclasses.dataclass(frozen=True)
+class TimeVarying:
+    """Invariance to one factor c_t > 0 per step for all coordinates: x_t(c_1 g_1, …, c_t g_t).
+
+    Attributes:
+      verdict: EXACT and TOLERANCE are about a random power of two per step, as in `ScaleFreeness`.
+        FIRST_ORDER is about constant gradients times c_t = exp(ρt): the deviation is quadratic in
+        ρ. NO means that it is not. NOT_TESTED means that rounding hides the deviation.
+      order: Smallest exponent p of a coordinate's deviation ∝ ρ^p; inf if no growth changes the
+        parameters by more than rounding, NaN if not tested.
+      deviation: Largest relative deviation at ρ = ±2⁻⁶ (±8/steps for more than 512 steps).
+    """
+
+    verdict: Verdict
+    order: float = math.nan
+    deviation: float = math.nan
+
+    def __str__(self) -> str:
+        """Return the verdict, with the order and the deviation if they explain it."""
+        if self.verdict not in (Verdict.FIRST_ORDER, Verdict.NO):
+            return self.verdict.value
+        return f"{self.verdict.value} (order {self.order:.1f}, deviation {self.deviation:.0e})"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class ScaleFreeness:
-    """Result of `scale_freeness`.
+    """Result of `scale_freeness`. It prints as two lines; `details` returns every number.
 
     Attributes:
       verdict: Verdict on a separate factor for every coordinate. EXACT means bit-identical
@@ -62,6 +90,9 @@ class ScaleFreeness:
         Powers of two have no such allowance.
       seeded_deviation: Value of ``deviation`` on three sequences drawn from ``seed``; no verdict
         depends on it.
+      time_varying: Invariance to one factor per step.
+      misuse: Messages of `adamprox.check_chain`, about transformations after ``proximal`` that
+        change its result. A third printed line shows them.
     """
 
     verdict: Verdict
@@ -80,6 +111,30 @@ class ScaleFreeness:
     untested: tuple[tuple[str, str], ...] = ()
     rounding: float = math.nan
     seeded_deviation: float = math.nan
+    time_varying: TimeVarying = TimeVarying(Verdict.NOT_TESTED)
+    misuse: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the verdict with its reason, and a line on the other properties."""
+        lines = [
+            f"scale-free: {self.verdict.value}; {self.reason}",
+            f"one factor for all coordinates: {self.global_rescaling.value}; one factor per step: "
+            f"{self.time_varying}; largest deviation: {self.deviation:.1e}",
+        ]
+        return "\n".join([*lines, *(f"misuse: {message}" for message in self.misuse)])
+
+    def details(self) -> str:
+        """Return every attribute, one a line, and the curves, one pair a line."""
+        lines = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_curve"):
+                scale = "" if field.name == "epsilon_curve" else "2^"
+                lines += [f"{field.name}:", *(f"  {scale}{x:g}: {y:.2e}" for x, y in value)]
+            else:
+                value = value.value if isinstance(value, Verdict) else value
+                lines.append(f"{field.name}: {value}")
+        return "\n".join(lines)
 
 
 def not_tested(

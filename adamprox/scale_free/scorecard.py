@@ -14,7 +14,9 @@ from adamprox.scale_free.explanations import EXPLANATIONS
 from adamprox.scale_free.result import ScaleFreeness, Verdict
 
 ROUNDING = 1e-7  # smaller deviations are rounding of float32, and are not printed
-COLUMNS = ("optimizer", "arguments", "scale-free", "one constant", "ε matters below", "note")
+COLUMNS = (
+    "optimizer", "arguments", "scale-free", "one constant", "ε matters below", "varying in time", "note",
+)  # fmt: skip
 HEADER = """\
 # Which optimizers are scale-free?
 
@@ -33,6 +35,11 @@ HEADER = """\
   * *never*: at no scale in the range.
   * *everywhere*: at every scale.
   * *(one constant)*: measured with one constant for all coordinates.
+* **varying in time**: one factor per step for all coordinates.
+  * *exact* and *to tolerance*: as above, for a random power of two per step.
+  * *to first order*: for constant gradients times exp(ρt), the deviation is quadratic in ρ. Adam has this property if
+    and only if β₁ = β₂ ([arXiv 2601.21739](https://arxiv.org/abs/2601.21739)).
+  * *no*: it is not. The number is the deviation at ρ = ±2⁻⁶, over 12 steps.
 
 The number in parentheses is the deviation, from 0 to 2. *Rounding* means below 1e-7. A deviation of 1 means that a
 coordinate follows another path altogether. Optax multiplies weight decay by the learning rate; `adamprox` applies it per
@@ -57,6 +64,7 @@ class Row:
             _verdict(r.verdict, r.deviation),
             _verdict(r.global_rescaling, r.global_deviation.largest),
             _below(r),
+            _verdict(r.time_varying.verdict, r.time_varying.deviation),
             self.note,
         )
 
@@ -86,8 +94,8 @@ def scorecard(
     Example:
       >>> from adamprox.scale_free.catalogue import entries
       >>> rows = scorecard([e for e in entries() if e.name == "sign_sgd"])
-      >>> print(rows[0].cells[2:5])
-      ('exact', 'exact', 'never')
+      >>> print(rows[0].cells[2:6])
+      ('exact', 'exact', 'never', 'exact')
     """
     rows = []
     for entry in entries() if chosen is None else chosen:
