@@ -122,3 +122,15 @@ def test_compiled_functions_of_the_caller_keep_no_mark():
     expected, _ = CHAIN.update(x, CHAIN.init(x), x)
     np.testing.assert_allclose(compiled.update(x, CHAIN.init(x), x)[0], expected, rtol=1e-6)
     assert check_chain(tx, PARAMS)  # compiled before or not
+
+
+def test_a_chain_without_proximal_is_only_traced():
+    calls = []
+
+    def update(updates, state, params=None):
+        calls.append(isinstance(jax.tree.leaves(updates)[0], jax.core.Tracer))
+        return updates, state
+
+    base = optax.GradientTransformation(lambda p: optax.EmptyState(), update)
+    assert check_chain(optax.MultiSteps(base, 200), PARAMS) == []
+    assert calls and all(calls)

@@ -25,35 +25,37 @@ from adamprox.scale_free.scorecard import markdown, scorecard
 
 ROOT = pathlib.Path(__file__).parents[1]
 SLOW = pytest.mark.slow  # the same property on another type or value; a certificate takes a second
-EXACT, TOLERANCE, NO, NOT_TESTED = Verdict
+EXACT, TOLERANCE, FIRST, NO, NOT_TESTED = Verdict
 NORMALIZED = optax.chain(optax.normalize_by_update_norm(eps=0.0), optax.sgd(0.01))
 ANSWERS = {
-    "sgd": (optax.sgd(0.01), NO, NO),
-    "sign_sgd": (optax.sign_sgd(0.01), EXACT, EXACT),
-    "lion": (optax.lion(0.01, weight_decay=0.0), EXACT, EXACT),
-    "rprop": (optax.rprop(0.01), EXACT, EXACT),
-    "adam": (optax.adam(0.01), TOLERANCE, TOLERANCE),
-    "adam at a small rate": (optax.adam(1e-5), TOLERANCE, TOLERANCE),
-    "adam eps=0": (optax.adam(0.01, eps=0.0), EXACT, EXACT),
-    "tiny eps": (optax.adam(0.01, eps=1e-20), TOLERANCE, TOLERANCE),
-    "adam_l2": (adamprox.adam_l2(0.01, eps=0.0, weight_decay=1e-4), NO, NO),
-    "scale_free_adam_l2": (adamprox.scale_free_adam_l2(0.01, eps=0.0), EXACT, EXACT),
-    "proxgen": (adamprox.proxgen(0.01, adamprox.prox.squared_l2, 1e-4, eps=0.0), NO, NO),
-    "adamw": (adamprox.adamw(0.01, eps=0.0), EXACT, EXACT),
-    "adamprox": (adamprox.adamprox(0.01, eps=0.0), EXACT, EXACT),
-    "adamprox_l2": (adamprox.adamprox_l2(0.01, eps=0.0), EXACT, EXACT),
-    "adamprox_l1": (adamprox.adamprox_l1(0.01, eps=0.0), EXACT, EXACT),
-    "normalized": (NORMALIZED, NO, EXACT),
-    "muon": (optax.contrib.muon(0.01), NO, TOLERANCE),
-    "adagrad": (optax.adagrad(0.01), NO, NO),
-    "no params": (optax.scale_by_sign(), EXACT, EXACT),
+    "sgd": (optax.sgd(0.01), NO, NO, NO),
+    "sign_sgd": (optax.sign_sgd(0.01), EXACT, EXACT, EXACT),
+    "lion": (optax.lion(0.01, weight_decay=0.0), EXACT, EXACT, FIRST),
+    "rprop": (optax.rprop(0.01), EXACT, EXACT, EXACT),
+    "adam": (optax.adam(0.01), TOLERANCE, TOLERANCE, NO),
+    "adam at a small rate": (optax.adam(1e-5), TOLERANCE, TOLERANCE, NO),
+    "adam eps=0": (optax.adam(0.01, eps=0.0), EXACT, EXACT, NO),
+    "tiny eps": (optax.adam(0.01, eps=1e-20), TOLERANCE, TOLERANCE, NO),
+    "adam_l2": (adamprox.adam_l2(0.01, eps=0.0, weight_decay=1e-4), NO, NO, NO),
+    "scale_free_adam_l2": (adamprox.scale_free_adam_l2(0.01, eps=0.0), EXACT, EXACT, NO),
+    "proxgen": (adamprox.proxgen(0.01, adamprox.prox.squared_l2, 1e-4, eps=0.0), NO, NO, NO),
+    "adamw": (adamprox.adamw(0.01, eps=0.0), EXACT, EXACT, NO),
+    "adamprox": (adamprox.adamprox(0.01, eps=0.0), EXACT, EXACT, NO),
+    "adamprox_l2": (adamprox.adamprox_l2(0.01, eps=0.0), EXACT, EXACT, NO),
+    "adamprox_l1": (adamprox.adamprox_l1(0.01, eps=0.0), EXACT, EXACT, NO),
+    "normalized": (NORMALIZED, NO, EXACT, EXACT),
+    "muon": (optax.contrib.muon(0.01), NO, TOLERANCE, NO),
+    "adagrad": (optax.adagrad(0.01), NO, NO, NO),
+    "no params": (optax.scale_by_sign(), EXACT, EXACT, EXACT),
     "accumulated": (
         optax.MultiSteps(adamprox.adamw(0.01, eps=0.0), 3).gradient_transformation(),
         EXACT,
         EXACT,
+        NO,
     ),
     "clipped": (
         optax.chain(optax.clip_by_global_norm(1.0), adamprox.adamw(0.01, eps=0.0)),
+        NO,
         NO,
         NO,
     ),
@@ -62,10 +64,11 @@ ANSWERS = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_known_answers(name):
-    tx, coordinates, constant = ANSWERS[name]
+    tx, coordinates, constant, in_time = ANSWERS[name]
     result = adamprox.scale_freeness(tx)
     assert (result.verdict, result.global_rescaling) == (coordinates, constant), result.reason
     assert (result.deviation <= result.tolerance) == (coordinates is not NO)
+    assert result.time_varying.verdict is in_time, result.time_varying
 
 
 @pytest.mark.parametrize(
@@ -348,7 +351,7 @@ def test_extra_arguments_and_own_parameters():
 def test_same_answer_twice():
     tx = optax.noisy_sgd(0.01, key=0)
     first, second = adamprox.scale_freeness(tx), adamprox.scale_freeness(tx)
-    assert repr(first) == repr(second) and first.verdict is NO
+    assert first.details() == second.details() and first.verdict is NO
 
 
 @pytest.mark.parametrize(
@@ -431,7 +434,7 @@ def test_every_surprise_has_a_sentence():
     page = (ROOT / "docs" / "scale_free_scorecard.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     assert len(rows) > 90
-    for name, _, verdict, _, below, *note in rows:
+    for name, _, verdict, _, below, _, *note in rows:
         expected = name.strip("`") in plain or verdict == "exact" or below == "3e-02"
         assert expected or (note and note[0].strip().endswith(".")), name
 
@@ -500,4 +503,4 @@ def test_exponents_are_integers_of_any_type():
         adamprox.scale_freeness(optax.sign_sgd(0.1), params=params, exponents=e)
         for e in ([np.uint8(2), np.uint8(3)], np.array([2, 3]), (2, 3))
     ]
-    assert len({repr(r) for r in results}) == 1
+    assert len({r.details() for r in results}) == 1

@@ -1,5 +1,6 @@
-"""Print the scorecard and write it as Markdown: ``python -m adamprox.scale_free [--out FILE]``."""
+"""Print a scorecard and write it as Markdown: ``python -m adamprox.scale_free [--torch]``."""
 
+import importlib.util
 import logging
 import os
 import pathlib
@@ -8,6 +9,7 @@ import sys
 from adamprox.files import write_atomically
 from adamprox.output import obstacle, one_line, show_any_text
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
+from adamprox.scale_free.torch_scorecard import torch_markdown, torch_scorecard
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,26 +24,37 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     parser = Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(
+        "--torch",
+        action="store_true",
+        help="test the optimizers of torch, timm and pytorch_optimizer instead of Optax's",
+    )
+    parser.add_argument(
         "--out",
         type=path,
-        default=pathlib.Path("docs/scale_free_scorecard.md"),
-        help="Markdown file to write (%(default)s); its folder must exist",
+        help="Markdown file to write (docs/scale_free_scorecard.md or docs/torch_scorecard.md); "
+        "its folder must exist",
     )
-    out = parser.parse_args(arguments).out
+    given = parser.parse_args(arguments)
+    default = "torch_scorecard.md" if given.torch else "scale_free_scorecard.md"
+    out = given.out or pathlib.Path("docs", default)
+    if given.torch and importlib.util.find_spec("torch") is None:
+        print("torch is missing: pip install torch", file=sys.stderr)
+        return 2
     problem = _problem(out)
     if problem:
         print(f"--out {one_line(out)}: {problem}", file=sys.stderr)
         return 2
     logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns of its parameters
     screen = console()
+    certify, page = (torch_scorecard, torch_markdown) if given.torch else (scorecard, markdown)
     with screen.status("certifying …") as status:
-        rows = scorecard(report=lambda row: status.update(f"certified {row.entry.name}"))
+        rows = certify(report=lambda row: status.update(f"certified {row.entry.name}"))
     table = Table(*COLUMNS, title="Which optimizers are scale-free?", show_lines=True)
     for row in rows:
         table.add_row(*row.cells)
     screen.print(table)
     try:
-        write_atomically(out, markdown(rows))
+        write_atomically(out, page(rows))
     except OSError as error:
         print(f"--out {out}: {error.strerror}", file=sys.stderr)
         return 2

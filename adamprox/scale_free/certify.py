@@ -174,7 +174,7 @@ def _examine(
         constants.worst, everything.curve, constants.curve, (), below,
         matters_below(constants.curve, tolerance), tolerance, untested, judge.rounding,
         judge(plan.seeded.everything, []).worst.largest,
-        time_varying(judge, measured, plan.varying, tolerance),
+        time_varying(judge, measured, plan.varying, constants.verdict, tolerance),
     )  # fmt: skip
 
 

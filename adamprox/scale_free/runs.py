@@ -58,8 +58,8 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
         extra = {} if extra_args is None else extra_args(params, gradients)
         return tx.update(gradients, state, params, **extra)
 
-    program, (_, after) = _trace(update, tx, probe)
-    unit = coarsest_unit(program.jaxpr)
+    traced, (_, after) = _trace(update, tx, probe)
+    unit = coarsest_unit(traced.jaxpr)
     half = unit > float(jnp.finfo(jnp.float32).eps)
     narrow = narrow_types(probe.params, after, probe.wide)
 
@@ -77,19 +77,21 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
         escaped = out_of_range(narrow, gradients, state) if any(narrow) else []
         return (params, state), (jax.tree.leaves(params), escaped)
 
-    def run(row):
+    def run(params, gradients, row):
         sequence, noise, rescaling = row
-        state = tx.init(probe.params)
+        state = tx.init(params)
         # The first update may change the type of counters and scalars; the carry of a scan may not.
         state = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), state, after)
-        gradients = jax.tree.map(lambda g: g[sequence], probe.gradients)
+        gradients = jax.tree.map(lambda g: g[sequence], gradients)
         steps = jnp.arange(len(jax.tree.leaves(gradients)[0]), dtype=jnp.int32)
-        start = (probe.params, state)
+        start = (params, state)
         return jax.lax.scan(lambda c, x: step(noise, rescaling, c, x), start, (gradients, steps))[1]
 
     rescalings = unflatten(rows.rescalings, jax.tree.leaves(probe.params), jnp.float32)
     inputs = (jnp.asarray(rows.sequences), jnp.asarray(rows.noise), rescalings)
-    leaves, escaped = jax.jit(lambda r: jax.lax.map(run, r))(inputs)
+    # Gradients are arguments, not constants: other sequences need no other program.
+    program = jax.jit(lambda p, g, rows: jax.lax.map(lambda row: run(p, g, row), rows))
+    leaves, escaped = program(probe.params, probe.gradients, inputs)
     return Runs([np.asarray(x) for x in leaves], [np.asarray(x) for x in escaped])
 
 

@@ -49,10 +49,11 @@ step.
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """An entry with its result."""
+    """An entry with its result, and a remark about the test."""
 
     entry: Entry
     result: ScaleFreeness
+    remark: str = ""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -74,7 +75,7 @@ class Row:
         why = EXPLANATIONS.get((self.entry.name, self.entry.arguments))
         why = why or EXPLANATIONS.get((self.entry.name, ""), "")
         if self.result.verdict is not Verdict.NOT_TESTED:
-            return why
+            return why or self.remark
         reason = self.result.reason
         return why or f"{reason[0].upper()}{reason[1:]}."
 
@@ -109,12 +110,17 @@ def scorecard(
 def markdown(rows: list[Row]) -> str:
     """Return the scorecard as a Markdown page."""
     tolerance = rows[0].result.tolerance if rows else 1e-3
-    lines = [HEADER.format(version=optax.__version__, tolerance=tolerance)]
-    lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
+    header = HEADER.format(version=optax.__version__, tolerance=tolerance)
+    return "\n".join([header, *table(rows)]) + "\n"
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
     for row in rows:
         name, arguments, *rest = (cell.replace("|", "\\|") for cell in row.cells)
         lines.append(_line([f"`{name}`", f"`{arguments}`" if arguments else "", *rest]))
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _line(cells: Iterable[str]) -> str:

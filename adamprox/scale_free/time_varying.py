@@ -19,6 +19,7 @@ def time_varying(
     judge: Judge,
     measured: Callable[[Comparison], Measurement],
     varying: Varying,
+    constants: Verdict,
     tolerance: float,
 ) -> TimeVarying:
     """Judge the invariance to one factor per step.
@@ -33,6 +34,7 @@ def time_varying(
       judge: Judge of the comparisons of the optimizer.
       measured: Function from a comparison to its measurement.
       varying: Comparisons with a scale that varies in time.
+      constants: Verdict on one factor for all steps, a special case of one factor per step.
       tolerance: Largest relative deviation that passes.
 
     Returns:
@@ -40,7 +42,7 @@ def time_varying(
 
     Source: arXiv 2601.21739.
     """
-    found = judge([varying.powers], []).verdict
+    found = max(constants, judge([varying.powers], []).verdict, key=list(Verdict).index)
     slow, fast = (
         np.max([typical(measured(c), False, tolerance)[0] for c in comparisons], axis=0)
         for comparisons in (varying.slow, varying.fast)

@@ -44,21 +44,25 @@ class TorchOptimizer:
         """Return the parameters after every step under every rescaling, as `runs.run_all`.
 
         Runs that measure rounding start from gradients with one more unit of rounding per step.
+        ``torch.compile`` is off: a compiled step may round differently in every run.
         """
         leaves = jax.tree.leaves(probe.params)
         for leaf in leaves:
             if leaf.dtype not in (jnp.float32, jnp.float64):
                 raise TypeError(f"params must be float32 or float64 for torch, got {leaf.dtype}")
-        params, gradients = ([np.asarray(x) for x in jax.tree.leaves(t)] for t in (probe.params, probe.gradients))  # fmt: skip
+        params = [np.asarray(x) for x in leaves]
+        gradients = [np.asarray(x) for x in jax.tree.leaves(probe.gradients)]
         factors = [np.asarray(f) for f in unflatten(rows.rescalings, leaves, jnp.float32)]
-        unit = self._coarsest_unit(params, [g[0, 0] for g in gradients])
         found = []
-        for row, (sequence, noise) in enumerate(zip(rows.sequences, rows.noise, strict=True)):
-            own = [g[sequence] * f[row] for g, f in zip(gradients, factors, strict=True)]
-            if noise:
-                own = [_perturb(g, int(noise), i, unit) for i, g in enumerate(own)]
-            found.append(list(self.iterates(params, zip(*own, strict=True))))
-        return Runs([np.stack([np.stack([s[i] for s in run]) for run in found]) for i in range(len(leaves))], [])  # fmt: skip
+        with self._torch.compiler.set_stance("force_eager"):
+            unit = self._coarsest_unit(params, [g[0, 0] for g in gradients])
+            for row, (sequence, noise) in enumerate(zip(rows.sequences, rows.noise, strict=True)):
+                own = [g[sequence] * f[row] for g, f in zip(gradients, factors, strict=True)]
+                if noise:
+                    own = [_perturb(g, int(noise), i, unit) for i, g in enumerate(own)]
+                steps = self.iterates(params, zip(*own, strict=True))
+                found.append([np.stack(leaf) for leaf in zip(*steps, strict=True)])
+        return Runs([np.stack(runs) for runs in zip(*found, strict=True)], [])
 
     def _coarsest_unit(self, params: list[np.ndarray], gradients: list[np.ndarray]) -> float:
         """Return the largest unit of rounding of the results of two steps."""
