@@ -1,6 +1,7 @@
 """The scorecard of PyTorch optimizers: torch, timm and pytorch_optimizer, where installed."""
 
 import importlib
+import importlib.metadata
 import inspect
 import logging
 import warnings
@@ -20,10 +21,35 @@ HEADER = """\
 
 `python -m adamprox.scale_free --torch` wrote this table for {versions}. The columns are those of the
 [scorecard of Optax](scale_free_scorecard.md). Each optimizer has its default arguments, a learning rate of 0.01 and no weight
-decay. {tested} of {count} could be tested. [PyTorch optimizers](torch_optimizers.md) explains the surprises.
+decay. {tested} of {count} could be tested. [PyTorch optimizers](torch_optimizers.md) reproduces the surprises.
+
+Kron is left out, because its test takes minutes, and so are optimizers that need kernels of another package.
 """
 # They need kernels of another package, or minutes for a certificate.
 _LEFT_OUT = ("bnb", "fused", "kron")
+
+_NOTES = {
+    "A constant of 1e-15 inside the root acts as an ε.": (
+        "pytorch_optimizer.",
+        "adamc adanorm adapnm aida diffgrad laprop mars schedulefreeadamw swats",
+    ),
+    "ε is added before bias correction, and is 32 ε in the first step.": (
+        "pytorch_optimizer.",
+        "adamp adamwsn apollo fira galore spam",
+    ),
+    "A clamp of 1e-3 on a mean of squares changes β₁ below gradients of about 0.03.": (
+        "pytorch_optimizer.",
+        "adai",
+    ),
+    "Gradients are clipped to a global norm of 1.": (
+        "timm.",
+        "clamb clambw lamb lambc lambcd lambcw lambw",
+    ),
+    "The second moment starts at 1.": ("timm.", "crmsproptf rmsproptf rmsproptfc rmsproptfw"),
+}
+NOTES = {
+    library + name: note for note, (library, names) in _NOTES.items() for name in names.split()
+}
 
 
 def torch_entries() -> list[Entry]:
@@ -66,7 +92,7 @@ def torch_scorecard(
 def torch_markdown(rows: list[Row]) -> str:
     """Return the scorecard as a Markdown page."""
     versions = ", ".join(
-        f"{name} {importlib.import_module(name).__version__}"
+        f"{name} {importlib.metadata.version(name)}"
         for name in LIBRARIES
         if any(row.entry.name.startswith(f"{name}.") for row in rows)
     )
@@ -87,7 +113,7 @@ def _certify(entry: Entry) -> Row:
     for remark, given in attempts:
         results.append(scale_freeness(entry.make(), params=given))
         if results[-1].verdict is not Verdict.NOT_TESTED:
-            return Row(entry, results[-1], remark)
+            return Row(entry, results[-1], f"{NOTES.get(entry.name, '')} {remark}".strip())
     return Row(entry, results[0])
 
 
