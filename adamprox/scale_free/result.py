@@ -40,8 +40,8 @@ class TimeVarying:
     """Invariance to one factor c_t > 0 per step for all coordinates: x_t(c_1 g_1, …, c_t g_t).
 
     Attributes:
-      verdict: EXACT and TOLERANCE are about a random power of two per step, as in `ScaleFreeness`.
-        FIRST_ORDER is about constant gradients times c_t = exp(ρt): the deviation is quadratic in
+      verdict: EXACT and TOLERANCE are about a random power of two per step, as in `ScaleFreeness`;
+        they are never better than ``global_rescaling``, which is about equal factors. FIRST_ORDER is about constant gradients times c_t = exp(ρt): the deviation is quadratic in
         ρ. NO means that it is not. NOT_TESTED means that rounding hides the deviation.
       order: Smallest exponent p of a coordinate's deviation ∝ ρ^p; inf if no growth changes the
         parameters by more than rounding, NaN if not tested.
