@@ -1,6 +1,6 @@
 """PyTorch optimizers for the certifier. Only `optimizer` imports torch, which is optional."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,9 @@ class TorchOptimizer:
         """Keep the constructor and the module ``torch``; use `optimizer`."""
         self._make, self._torch = make, torch
 
-    def iterates(self, params: list[np.ndarray], gradients: Iterable[list[np.ndarray]]) -> Any:
+    def iterates(
+        self, params: list[np.ndarray], gradients: Iterable[Sequence[np.ndarray]]
+    ) -> Iterator[list[np.ndarray]]:
         """Yield the parameters after every step of a new optimizer, as copies.
 
         The random numbers of torch start from the same seed. Schedule-free optimizers are put into
@@ -66,11 +68,11 @@ class TorchOptimizer:
 
     def _coarsest_unit(self, params: list[np.ndarray], gradients: list[np.ndarray]) -> float:
         """Return the largest unit of rounding of the results of two steps."""
-        from torch.utils._python_dispatch import TorchDispatchMode  # noqa: PLC0415 — optional
+        import torch.utils._python_dispatch as dispatch  # noqa: PLC0415  # pyright: ignore
 
         torch, units = self._torch, [0.0]
 
-        class Watch(TorchDispatchMode):
+        class Watch(dispatch.TorchDispatchMode):
             def __torch_dispatch__(self, func, types, args=(), kwargs=None):
                 result = func(*args, **(kwargs or {}))
                 for x in result if isinstance(result, tuple | list) else (result,):
