@@ -11,6 +11,7 @@ from adamprox.training import TrainingRun
 from adamprox.training import run as training_run
 from adamprox.training.loop import epochs
 
+MLP = {"network": "mlp", "depth": 3}  # compiles fast
 calls = []
 
 
@@ -25,7 +26,7 @@ if __name__ == "__main__":
     assert jax.device_count() == 8
     training_run.epochs = noted
     cells = [
-        TrainingRun.of(depth=8, train_size=32, batch_size=32, learning_rate=1e-3 * (k + 1), seed=k)
+        TrainingRun.of(**MLP, train_size=32, batch_size=32, learning_rate=1e-3 * (k + 1), seed=k)
         for k in range(10)
     ]
     records = run_sweep(cells, Results(sys.argv[1]), workers=0, console=Console(quiet=True))

@@ -32,9 +32,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
-    """One run of everything, as a user starts it."""
+    """One run of everything, as a user starts it; a second worker would compile all a second time."""
     out = tmp_path_factory.mktemp("smoke") / "run"
-    command = [sys.executable, "-m", "experiments", "all", "--preset", "smoke", "--out", str(out)]
+    command = [sys.executable, "-m", "experiments", "all", "--preset", "smoke"]
+    command += ["--out", str(out), "--workers", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(out / "report.html")

@@ -47,7 +47,9 @@ def all_finite(tree):
     )
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+@pytest.mark.parametrize(
+    "dtype", [jnp.float16, pytest.param(jnp.bfloat16, marks=pytest.mark.slow), jnp.float32]
+)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_and_states_stay_finite(name, dtype):
     tx = finite(OPTIMIZERS[name])

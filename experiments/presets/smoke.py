@@ -25,6 +25,7 @@ SMOKE = Protocol(
             "convolutional": {},
         }},
         "distributed": {
+            "options": _TINY,
             "devices": (1, 8),
             "sharded": {"devices": (1, 2), "network": "mlp", "depth": 2},
         },
