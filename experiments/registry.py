@@ -1,10 +1,15 @@
-"""All experiments, in the order of the page."""
+"""All experiments, in the order of the page: their names, their claims, and the cost of their runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from rich.table import Column, Table
+from rich.table import Table
 
 from adamprox.checks import did_you_mean
+from adamprox.data import MissingDataError
+from adamprox.report.planned import grid_lines, plan_table
+from adamprox.sweep import Results, check_data, run_key
+from adamprox.training.cost import estimate, in_words
 from experiments.alternatives import (
     data_size,
     factorial,
@@ -26,7 +31,8 @@ from experiments.paper import (
     sgd_divergence,
     theorem3,
 )
-from experiments.protocol import Experiment, Protocol
+from experiments.presets import PRESETS
+from experiments.protocol import Experiment, Protocol, Records
 
 _ALL = (
     fig01_quadratics.EXPERIMENT,
@@ -51,18 +57,53 @@ _ALL = (
     data_size.EXPERIMENT,
 )
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
-COMMANDS = ("list", "all", "overview", "doctor")
-"""Arguments of the command line that are not names of experiments."""
 
 
-def listing(protocols: Iterable[Protocol]) -> Table:
-    """Return a table of experiments, their claims, and the presets at which ``all`` runs them."""
-    table = Table(Column("experiment", no_wrap=True), "claim", "all, at")
-    for name, experiment in EXPERIMENTS.items():
-        presets = [its.preset for its in protocols if name in its.experiments]
-        table.add_row(name, experiment.claim, ", ".join(presets))
-    table.caption = "NAME --preset PRESET --dry-run estimates the cost"
-    return table
+COMMANDS = {
+    "run": "train the runs of an experiment; write figures, claims and page",
+    "list": "print one line per experiment",
+    "draw": "write figures, claims and page from existing records",
+    "overview": "write a page on all run directories",
+    "doctor": "check this machine",
+}
+"""Subcommands, and what they do."""
+
+
+def listing(protocols: Iterable[Protocol]) -> list[str]:
+    """Return a line for each experiment: its name, the presets of ``all`` with it, its claim."""
+    chosen = list(protocols)
+    places = {
+        name: ",".join(its.preset for its in chosen if name in its.experiments) or "by name"
+        for name in EXPERIMENTS
+    }
+    name, place = (max(map(len, column)) for column in (places, places.values()))
+    return [
+        f"{each.name:{name}}  {places[each.name]:{place}}  {each.claim}"
+        for each in EXPERIMENTS.values()
+    ]
+
+
+def description(experiment: Experiment, protocols: Iterable[Protocol]) -> list[str]:
+    """Return lines on an experiment: its title, its claims, and its runs at each preset.
+
+    The claims are those of the first preset with the largest number of claims.
+    """
+    studies = {its.preset: experiment.study(its, Records()) for its in protocols}
+    judged = max((study.claims() for study in studies.values()), key=len)
+    costs = [
+        f"  {preset:8} {len(study.runs):5} runs, about {in_words(estimate(study.runs, []))} of one core"
+        if study.runs
+        else f"  {preset:8}     0 runs"
+        for preset, study in studies.items()
+    ]
+    return [
+        f"{experiment.name}: {experiment.title}",
+        f"  {experiment.claim}",
+        "claims:",
+        *(f"  {claim.statement}" for claim in judged),
+        "presets; best runs on edges and repetitions add runs:",
+        *costs,
+    ]
 
 
 def find(name: str, protocol: Protocol) -> list[Experiment]:
@@ -78,8 +119,57 @@ def find(name: str, protocol: Protocol) -> list[Experiment]:
     if name == "all":
         return [EXPERIMENTS[each] for each in protocol.experiments]
     if name not in EXPERIMENTS:
-        names = [*COMMANDS, *EXPERIMENTS]
-        raise ValueError(
-            f"experiment must be one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}"
-        )
+        names = ["list", "all", *EXPERIMENTS]
+        near = did_you_mean(name, [*names, *COMMANDS])
+        raise ValueError(f"experiment must be one of {', '.join(names)}, got {name!r}{near}")
     return [EXPERIMENTS[name]]
+
+
+class Plan(NamedTuple):
+    """Runs of experiments as text: a table of their number and cost, and lines on their grids."""
+
+    table: Table
+    grids: list[str]
+
+
+def plan(
+    experiments: Sequence[Experiment],
+    protocol: Protocol,
+    results: Results,
+    *,
+    need_data: bool = False,
+) -> Plan:
+    """Return the runs of the experiments, and the cost of those without a record.
+
+    Args:
+      need_data: True to refuse runs whose data set has not been prepared.
+
+    Raises:
+      ValueError: There are no runs, or the data of a run do not allow it.
+    """
+    studies = {e.name: e.study(protocol, Records()) for e in experiments}
+    runs = {run_key(run): run for study in studies.values() for run in study.runs}
+    if not runs:
+        raise ValueError(_no_runs(experiments, protocol))
+    records = results.read_all(runs.values())
+    done = {record.key for record in records}
+    try:
+        check_data(run for key, run in runs.items() if key not in done)
+    except MissingDataError:
+        if need_data:
+            raise
+    table = plan_table(
+        {name: study.runs for name, study in studies.items()}, records, results.directory
+    )
+    return Plan(table, grid_lines(list(runs.values()), done))
+
+
+def _no_runs(experiments: Sequence[Experiment], protocol: Protocol) -> str:
+    names = " ".join(experiment.name for experiment in experiments)
+    others = [
+        p.preset for p in PRESETS.values() if any(e.study(p, Records()).runs for e in experiments)
+    ]
+    return (
+        f"preset must be one at which {names} has runs ({', '.join(others)}), got {protocol.preset!r}, "
+        "which has no network or too few images for them"
+    )

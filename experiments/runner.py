@@ -3,18 +3,18 @@
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from adamprox.data import MissingDataError
+from adamprox.report import Claim
 from adamprox.report.page import Section
 from adamprox.report.plots import style
 from adamprox.report.publish import make_writable, publish
-from adamprox.sweep import Record, Results, Run, check_data, run_key
-from adamprox.training.cost import at_once, estimate, in_words
+from adamprox.sweep import Record, Results, Run, run_key
 from experiments.protocol import Experiment, Protocol, Records, Study
+from experiments.registry import plan
 
 TITLE = "AdamW, understood through proximal methods"
 LEAD = (
@@ -29,6 +29,20 @@ Runner = Callable[[Sequence[Run], Results], list[Record]]
 """Function that executes the runs without a record, such as `run_sweep`."""
 
 
+class Published(NamedTuple):
+    """A written page.
+
+    Attributes:
+      page: Path of the page.
+      headline: Main results as (number, description).
+      claims: Claims with their verdicts.
+    """
+
+    page: pathlib.Path
+    headline: Sequence[tuple[str, str]]
+    claims: Sequence[Claim]
+
+
 def run(
     experiments: Experiments,
     protocol: Protocol,
@@ -36,17 +50,14 @@ def run(
     *,
     runner: Runner,
     console: Console,
-) -> pathlib.Path:
+) -> Published:
     """Execute the runs without a record, and write figures, claims and page.
-
-    Returns:
-      The path of the page.
 
     Raises:
       ValueError: There are no runs, or ``out`` is not writable; no run has started.
     """
     results = Results(out / "records")
-    table = plan(experiments, protocol, results, need_data=True)
+    table = plan(experiments, protocol, results, need_data=True).table
     page = out / page_name(experiments)
     make_writable(page)
     console.print(table)
@@ -58,7 +69,7 @@ def run(
 
 def draw(
     experiments: Experiments, protocol: Protocol, out: pathlib.Path, *, console: Console
-) -> pathlib.Path:
+) -> Published:
     """Write figures, claims and page from records; raise ValueError without records."""
     results = Results(out / "records")
     studies, records = settled(experiments, protocol, results.read_all)
@@ -71,50 +82,6 @@ def draw(
         raise ValueError(f"out must hold records of this preset, {out} has none of {name}")
     console.print(f"{len(records)} records of {len(begun)} experiments")
     return _publish(begun, studies, records, protocol, out / page_name(experiments))
-
-
-def plan(
-    experiments: Experiments, protocol: Protocol, results: Results, *, need_data: bool = False
-) -> Table:
-    """Return a table of runs, finished runs and the cost of the other runs, by experiment.
-
-    Args:
-      need_data: True to refuse runs whose data set has not been prepared.
-
-    Raises:
-      ValueError: There are no runs, or the data of a run do not allow it.
-    """
-    table = Table("experiment", "runs", "done", "left, of one core")
-    studies = {e.name: e.study(protocol, Records()) for e in experiments}
-    records = results.read_all(_distinct(studies).values())
-    done = {record.key for record in records}
-    left: dict[str, Run] = {}
-    for name, study in studies.items():
-        runs = {run_key(run): run for run in study.runs}
-        missing = {key: run for key, run in runs.items() if key not in done}
-        new = [run for key, run in missing.items() if key not in left]  # others are shared
-        cost = in_words(estimate(new, records, results.directory))
-        table.add_row(name, f"{len(runs)}", f"{len(runs) - len(missing)}", cost)
-        left.update(missing)
-    if not _distinct(studies):
-        names = " ".join(experiment.name for experiment in experiments)
-        raise ValueError(
-            f"preset must be one at which {names} has runs, got {protocol.preset!r}, which leaves "
-            "their networks or the experiment out"
-        )
-    try:
-        check_data(left.values())
-    except MissingDataError:
-        if need_data:
-            raise
-    total = in_words(estimate([*left.values()], records, results.directory))
-    lines = [
-        f"{len(left)} runs, about {total} of one core without compilation; best runs on edges and "
-        "repetitions add more",
-        *at_once(list(left.values()), results.directory),
-    ]
-    table.caption = "\n".join(lines)
-    return table
 
 
 def settled(
@@ -173,8 +140,8 @@ def _publish(
     protocol: Protocol,
     page: pathlib.Path,
     seconds: float = 0.0,
-) -> pathlib.Path:
-    """Draw and judge the studies on all records, write the page, and return its path."""
+) -> Published:
+    """Draw and judge the studies on all records, and write the page."""
     known = {e.name: records.of(studies[e.name].runs) for e in experiments}
     grid = ("preset", "learning_rates", "weight_decays", "l2_extension", "loss_multipliers")
     facts = {name: getattr(protocol, name) for name in (*grid, "extensions", "seeds")}
@@ -186,7 +153,9 @@ def _publish(
             for study in [studies[e.name]]
         }
         publish(page, TITLE, LEAD, sections, known, facts)
-    return page
+    headline = [result for section in sections.values() for result in section.headline]
+    claims = [claim for section in sections.values() for claim in section.claims]
+    return Published(page, headline, claims)
 
 
 def page_name(experiments: Experiments) -> str:

@@ -23,6 +23,8 @@ from adamprox.scale_free.__main__ import main as scale_free
 from adamprox.sweep import LostRunsError, OutOfTimeError, Results, local, run_sweep
 from adamprox.sweep.lock import locked
 from experiments.__main__ import main
+from experiments.presets import PRESETS
+from experiments.registry import COMMANDS, EXPERIMENTS, description
 from tests.cifar_archives import good
 from tests.squares import QUIET, Square
 from tools.doctor import OK, Check
@@ -265,3 +267,60 @@ def test_workers_stop_in_time(tmp_path):
     with pytest.raises(OutOfTimeError):
         run_sweep(cells, results, workers=1, console=QUIET, deadline=time.monotonic() + 4)
     assert len(results.read_all(cells)) < 40
+
+
+def test_a_command_describes_its_options_and_an_experiment(capsys):
+    for command in COMMANDS:
+        assert main([command, "--help"]) == 0
+        assert f"usage: python -m experiments {command}" in capsys.readouterr().out
+    assert main(["run", "fig07", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Updates of ResNet-20" in text and "AdamW's updates spread less" in text
+    assert re.search(r"demo +27 runs, about \d+ s of one core", text) and "--workers" in text
+    assert main(["fig07", "--help"]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_every_experiment_has_a_description():
+    smoke = [PRESETS["smoke"]]  # tracing the networks of other presets takes half a minute
+    assert all(len(description(each, smoke)) >= 4 for each in EXPERIMENTS.values())
+
+
+def test_list_has_one_line_for_each_experiment(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(EXPERIMENTS)
+
+
+def test_a_dry_run_lists_grids_and_needs_no_data(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    argv = ["run", "fig03", "--preset", "reduced", "--depth", "20", "--dry-run"]
+    assert main(argv) == 0 and main(argv[1:]) == 0
+    first, second = capsys.readouterr().out.split("18 runs: adamprox;")[:2]
+    assert "24 runs: adam_l2; α 5e-4, 1e-3, 5e-3; λ 0, 5e-4, 2.5e-3, 5e-3, 0.025, 0.05" in first
+    assert "60 runs, about" in second and not any(tmp_path.iterdir())
+
+
+def test_a_run_ends_with_its_headline_and_the_counts_of_verdicts(tmp_path, capsys):
+    for argv in (["fig01", "--workers", "0"], ["draw", "fig01"], ["run", "fig01", "--draw"]):
+        assert main([*argv, "--preset", "smoke", "--out", str(tmp_path)]) == 0
+        printed = capsys.readouterr()
+        assert printed.err.splitlines()[-1] == "claims: 1 reproduced; the report is at"
+        assert printed.out == f"{tmp_path / 'fig01.html'}\n"
+
+
+@pytest.mark.parametrize("module", ["experiments", "tools.reproduction"])
+def test_help_ends_quietly_when_its_reader_ends(module):
+    command = f"{sys.executable} -m {module} --help | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("usage: ") and not done.stderr
+
+
+def test_output_ends_quietly_when_its_reader_ends(monkeypatch, capsys):
+    def broken(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("experiments.__main__.listing", broken)
+    assert main(["list"]) == 1 and not capsys.readouterr().err

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from adamprox.command_line import begin, console
+from adamprox.command_line import Parser, begin, console
 from adamprox.files import write_atomically
 from adamprox.report import Claim
 from adamprox.report.tables import read_claims
@@ -138,4 +138,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     begin()
+    Parser(prog="python -m tools.reproduction", description=__doc__).parse_args()
     main()

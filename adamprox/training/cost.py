@@ -1,5 +1,6 @@
 """Estimated cost of runs, from finished runs of the same program or from operation counts."""
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 
 from adamprox.sweep import Record, Run
 from adamprox.training import TrainingRun, throughput
-from adamprox.training.specs import Program
+from adamprox.training.specs import Program, ResNetSpec
 
 # Measured on one core with ResNet-20, forward and backward; an accelerator reaches some thousands.
 _GFLOPS_A_CORE = 50.0
@@ -84,7 +85,7 @@ def _seconds(
         return _passes(run) / 3 / max(rates.values())
     if measured := known.get(_like(run.config())):
         return measured * run.schedule.epochs
-    return _passes(run) * _forward_flops(run.program) / (1e9 * _GFLOPS_A_CORE)
+    return _passes(run) * _operations(run.program) / (1e9 * _GFLOPS_A_CORE)
 
 
 def _passes(run: TrainingRun) -> int:
@@ -93,6 +94,21 @@ def _passes(run: TrainingRun) -> int:
     visits = -(-schedule.epochs // schedule.evaluate_every)
     visited = data.test + run.images.validation_size + schedule.evaluate_train * data.train
     return 3 * data.train * schedule.epochs + visited * visits
+
+
+def _operations(program: Program) -> float:
+    """Return the operations on one image, of a deep ResNet by those of 8 and 14 layers.
+
+    Every 6 layers add one block a stage. Tracing 218 layers would take seconds.
+    """
+    program, network = program._replace(optimizers=()), program.network
+    if not isinstance(network, ResNetSpec) or network.depth <= 14:
+        return _forward_flops(program)
+    small, more = (
+        _forward_flops(program._replace(network=dataclasses.replace(network, depth=depth)))
+        for depth in (8, 14)
+    )
+    return small + (network.depth - 8) / 6 * (more - small)
 
 
 @functools.cache

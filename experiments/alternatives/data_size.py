@@ -14,6 +14,7 @@ import numpy as np
 from adamprox.report import Claim, Figure
 from adamprox.report.claims import compact
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
+from adamprox.training import TrainingRun
 from experiments.claims import Finding, NotTested, claim, need_judged, need_runs, spread
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Options, Protocol, Records, Study
@@ -34,12 +35,17 @@ class Settings:
 
 
 class DataSize(Study):
-    """AdamW and Adam-ℓ2 at equal α and λ, with few images and with more; no runs without ``train_size``."""
+    """AdamW and Adam-ℓ2 at equal α and λ, with few images and with more.
+
+    There are no runs without ``train_size``, or where the data set has too few images.
+    """
 
     def __init__(self, protocol: Protocol, records: Records):
         """Find the runs; nothing is tuned."""
         self.protocol, size = protocol, protocol.training.get("train_size")
         options = protocol.settings_of("data_size", Settings).options
+        images = TrainingRun.of(**{**protocol.training, **options, "train_size": None}).images
+        enough = size and MORE * size <= images.expected.train
         more = {"train_size": MORE * (size or 0), "augment": True}
         conditions = {
             "few images": (DECAYS, options),
@@ -56,7 +62,7 @@ class DataSize(Study):
                 for optimizer in ("adamw", "adam_l2")
             ]
             for name, (decays, changed) in conditions.items()
-            if size
+            if enough
         }
         self.runs = wanted(method for row in self.rows.values() for method in row)
 

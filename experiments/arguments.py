@@ -1,0 +1,149 @@
+"""Arguments of ``python -m experiments``: a parser for each subcommand, and checks of the values."""
+
+import argparse
+from collections.abc import Sequence
+
+from adamprox.checks import did_you_mean
+from adamprox.command_line import Parser, duration, integer, number, path
+from adamprox.sweep import ENGINES, Run, run_key
+from adamprox.training import TrainingRun
+from experiments.presets import PRESETS, protocol
+from experiments.protocol import Experiment, Protocol, Records
+from experiments.registry import COMMANDS
+
+OVERRIDES = (
+    "depth", "epochs", "evaluate_every", "seed", "validation_size", "compute_dtype",
+    "learning_rates", "weight_decays",
+)  # fmt: skip
+"""Arguments that replace a value of the preset."""
+_PRESET = "smoke (seconds), demo (minutes; the default), reduced (hours) or paper (as published)"
+_VALIDATION = (
+    "training images for a validation split, which also selects runs; reduced has 5000, paper none"
+)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the checked arguments; ``NAME …`` is short for ``run NAME …``.
+
+    Raises:
+      SystemExit: The help has been printed, or an argument is unknown or malformed.
+      ValueError: A value is not allowed.
+    """
+    words = list(argv)
+    if not (words and words[0] in (*COMMANDS, "-h", "--help")):
+        words.insert(0, "run")
+    found = _parser().parse_args(words)
+    _check(found)
+    return found
+
+
+def help_of(command: str) -> str:
+    """Return the help of a subcommand."""
+    return _parsers()[1][command].format_help()
+
+
+def _parser() -> Parser:
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of all commands, and those of each."""
+    top = Parser(
+        prog="python -m experiments",
+        description="Repeat figures and claims of the paper. Finished runs are kept.",
+        epilog="NAME … is short for run NAME …: python -m experiments fig03 --preset demo. "
+        "COMMAND --help has the options of a command, run NAME --help describes an experiment.",
+    )
+    group = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made = {}
+    for name, what in COMMANDS.items():
+        on_one = name in ("run", "draw")  # their --help describes an experiment
+        text = f"{what[0].upper()}{what[1:]}."
+        made[name] = group.add_parser(name, help=what, description=text, add_help=not on_one)
+        if on_one:
+            argument = made[name].add_argument("experiment", metavar="NAME", help=_NAMES)
+            argument.required = False  # _check refuses its absence with a clearer message
+            made[name].add_argument("-h", "--help", action="store_true", help="describe NAME")
+            _add_study(made[name])
+    _add_sweep(made["run"])
+    for name, what in _OUT.items():
+        made[name].add_argument("--out", type=path, metavar="DIR", help=what)
+    return top, made
+
+
+_NAMES = "all or an experiment; list names them"
+_OUT = {
+    "overview": "directory of run directories (runs)",
+    "doctor": "directory of the results (runs)",
+}
+
+
+def _add_study(parser: Parser) -> None:
+    """Add the options of commands on one preset."""
+    add = parser.add_argument
+    add("--preset", default="demo", metavar=f"{{{','.join(PRESETS)}}}", help=_PRESET)
+    add("--out", type=path, metavar="DIR", help="records, figures and report (runs/<preset>)")
+    add = parser.add_argument_group("in place of the preset's value").add_argument
+    add("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
+    add("--epochs", type=integer, metavar="N", help="epochs of a run")
+    add("--evaluate-every", type=integer, metavar="N", help="epochs between tests")
+    add("--compute-dtype", metavar="{float32,bfloat16}", help="of activations")
+    add("--seed", type=integer, metavar="N", help="seed of the examples' order")
+    add("--validation-size", type=integer, metavar="N", help=_VALIDATION)
+    add("--learning-rates", type=number, nargs="*", metavar="α", help="grid of α")
+    add("--weight-decays", type=number, nargs="*", metavar="λ", help="base grid of λ per step")
+
+
+def _add_sweep(parser: Parser) -> None:
+    """Add the options of commands that train."""
+    add = parser.add_argument
+    add("--dry-run", action="store_true", help="print runs, grids and cost; write nothing")
+    add("--draw", action="store_true", help="draw from existing records, as draw does")
+    add("--workers", type=integer, metavar="N", help="processes (one a core); 0: this process")
+    add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
+    add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
+    limit = "stop after 90s, 12m or 3h; repeat the command to continue"
+    add("--time-limit", type=duration, metavar="12m", help=limit)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse invalid values, even of arguments that the command does not use."""
+    given = vars(arguments)
+    for name, allowed in (("preset", PRESETS), ("engine", ENGINES)):
+        value = given.get(name)
+        if value is not None and value not in allowed:
+            raise ValueError(
+                f"{name} must be one of {', '.join(allowed)}, got {value!r}{did_you_mean(value, allowed)}"
+            )
+    if given.get("address") is not None and arguments.engine != "ray":
+        raise ValueError(f"address must come with --engine ray, got {arguments.address!r} without")
+    if given.get("draw") and given.get("dry_run"):
+        raise ValueError("draw must not be given with --dry-run, which writes nothing")
+    if (given.get("workers") or 0) < 0:
+        raise ValueError(f"workers must be >= 0, got {arguments.workers}")
+    if given.get("experiment", "") is None and not arguments.help:
+        raise ValueError(
+            "NAME is missing: list, all, another command (see --help) or an experiment"
+        )
+
+
+def protocol_of(arguments: argparse.Namespace, experiments: Sequence[Experiment]) -> Protocol:
+    """Return the preset's protocol with its overrides; refuse an override that changes nothing."""
+    given = {name: getattr(arguments, name) for name in OVERRIDES}
+    for name in ("learning_rates", "weight_decays"):
+        given[name] = given[name] if given[name] is None else tuple(given[name])
+    chosen = protocol(arguments.preset, **given)
+    keys = runs_of(experiments, chosen).keys()
+    for name in OVERRIDES:
+        without = protocol(arguments.preset, **{**given, name: None})
+        usual = PRESETS[arguments.preset].training.get(name, TrainingRun.defaults().get(name))
+        changes = without == chosen or runs_of(experiments, without).keys() != keys
+        if given[name] != usual and not changes:
+            names = arguments.experiment or experiments[0].name
+            raise ValueError(f"{name} changes nothing in {names}, got {getattr(arguments, name)}")
+    return chosen
+
+
+def runs_of(experiments: Sequence[Experiment], chosen: Protocol) -> dict[str, Run]:
+    """Return the runs of experiments without records, by key."""
+    return {run_key(run): run for e in experiments for run in e.study(chosen, Records()).runs}
