@@ -17,6 +17,7 @@ from adamprox.report.cards import counted
 from adamprox.report.live import live_grids
 from adamprox.report.overview import write_overview
 from adamprox.report.publish import check_output
+from adamprox.report.status import status_lines
 from adamprox.sweep import OutOfTimeError, Results, run_sweep
 from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.training.copies import copies_of
@@ -47,6 +48,11 @@ def _list(arguments: argparse.Namespace) -> int:
     shown = console()
     for line in listing(PRESETS.values()):
         shown.print(line, no_wrap=True, overflow="ellipsis") if shown.is_terminal else print(line)
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    print("\n".join(status_lines(arguments.out or RUNS)))
     return 0
 
 
@@ -162,6 +168,7 @@ def _explain(error: BaseException) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "list": _list,
+    "status": _status,
     "draw": _draw,
     "overview": _overview,
     "doctor": _doctor,

@@ -73,6 +73,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
 
 _NAMES = "all or an experiment; list names them"
 _OUT = {
+    "status": "a run directory, or a directory of some (runs)",
     "overview": "directory of run directories (runs)",
     "doctor": "directory of the results (runs)",
 }

@@ -62,6 +62,7 @@ EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment
 COMMANDS = {
     "run": "train the runs of an experiment; write figures, claims and page",
     "list": "print one line per experiment",
+    "status": "print the progress of a run directory, also while another process trains",
     "draw": "write figures, claims and page from existing records",
     "overview": "write a page on all run directories",
     "doctor": "check this machine",

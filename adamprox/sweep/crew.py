@@ -100,7 +100,7 @@ class _Sweep:
         self.jobs: dict[Hashable, _Job] = {}
         self.deaths: collections.Counter[str] = collections.Counter()
         self.lost: list[Run] = []
-        self.failures = Failures()
+        self.failures = Failures(results)
         self.has_waited = False
         self.false_starts = 0
         self.allowed_false_starts = _TRIES * crew.size
@@ -216,6 +216,8 @@ class _Sweep:
             self.deaths[run_key(run)] += 1
             final = self.deaths[run_key(run)] >= _TRIES
             (self.lost if final else self.waiting).append(run)
+            if final:
+                self.results.fail(run, f"its workers died {_TRIES} times")
             _log.warning("a worker died during %s%s", describe(run), "" if final else "; run again")
         self.start(place)
 

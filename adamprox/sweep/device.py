@@ -113,7 +113,7 @@ class _Groups:
         self.most: list[tuple[Batchable, int]] = []  # limits of devices that ran out of memory
         self.compiled: list[tuple[Batchable, Composition]] = []
         self.alone: set[str] = set()  # keys of runs whose group raised an exception
-        self.failures = Failures()
+        self.failures = Failures(results)
 
     def next(self, waiting: Sequence[Run]) -> Sequence[Run]:
         """Return an unfinished group, or a new one with the first of ``waiting``.

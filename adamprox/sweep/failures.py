@@ -3,6 +3,7 @@
 import logging
 
 from adamprox.output import one_line
+from adamprox.sweep.results import Results
 from adamprox.sweep.runs import Run, describe
 
 _SHOWN = 10
@@ -17,8 +18,9 @@ class LostRunsError(ChildProcessError):
 class Failures:
     """Runs of a sweep that raised an exception."""
 
-    def __init__(self):
-        """Start without failures."""
+    def __init__(self, results: Results):
+        """Start without failures, in a sweep into ``results``."""
+        self._results = results
         self._texts: list[str] = []
 
     def add(self, run: Run, error: Exception) -> None:
@@ -26,6 +28,7 @@ class Failures:
         text = f"{describe(run)}: {type(error).__name__}: {one_line(error)}"
         _log.warning("failed: %s", text, exc_info=None if self._texts else error)
         self._texts.append(text)
+        self._results.fail(run, text)
 
     def end(self, other: str = "") -> None:
         """Raise LostRunsError if a run failed, or if there is an ``other`` message."""

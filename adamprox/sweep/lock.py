@@ -7,6 +7,11 @@ from collections.abc import Iterator
 
 import filelock
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[bool]:
@@ -51,3 +56,22 @@ def locked(path: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[bool]
     finally:
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def is_locked(path: str | os.PathLike[str]) -> bool:
+    """Return True if a process holds the lock; the function writes nothing.
+
+    A killed process leaves its file, and not its lock. Without `fcntl` every file counts as a lock.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return fcntl is None
+    except OSError:
+        return True
+    finally:
+        os.close(file)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from adamprox.files import NotAFileError, read_file, write_atomically
-from adamprox.sweep.lock import locked
+from adamprox.sweep.lock import is_locked, locked
 from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
 from adamprox.sweep.record import Record
 from adamprox.sweep.runs import Run, defaults, describe, run_key
@@ -73,6 +73,7 @@ class Results:
             raise ValueError(f"the record of {describe(run)} cannot be stored: {error}") from None
         path = self.path(run)
         write_atomically(path, data)
+        self.scratch(run).with_suffix(".failed").unlink(missing_ok=True)
         found = self.read(run)
         if found is None:
             raise UnreadableRecordError(f"{path} was written, but does not read back")
@@ -119,6 +120,19 @@ class Results:
         """
         with locked(self.scratch(run).with_suffix(".lock")) as ours:
             yield ours
+
+    def is_claimed(self, run_key: str) -> bool:
+        """Return True if a process has claimed the run with this key; the method writes nothing."""
+        return is_locked(self.unfinished / f"{run_key}.lock")
+
+    def fail(self, run: Run, reason: str) -> None:
+        """Note that ``run`` cannot be executed, until it has a record."""
+        with contextlib.suppress(OSError):  # a full disk; the sweep reports the failure too
+            write_atomically(self.scratch(run).with_suffix(".failed"), reason)
+
+    def failed(self) -> set[str]:
+        """Return the keys of the runs that failed and have no record since."""
+        return {path.stem for path in self.unfinished.glob("*.failed")}
 
     def finish(self, run: Run, columns: Columns, provenance: Columns) -> Record:
         """Write the record, then delete the state of the unfinished run."""

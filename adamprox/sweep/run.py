@@ -15,6 +15,7 @@ from rich.text import Text
 
 from adamprox.checks import is_integer
 from adamprox.sweep.local import run_local
+from adamprox.sweep.progress import announce
 from adamprox.sweep.ray_engine import run_ray
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
@@ -92,6 +93,7 @@ def run_sweep(
         console.print(line, soft_wrap=True)
     console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} already done")
     if missing:
+        announce(wanted, results)
         finished = ENGINES[engine](missing, results, workers, address, deadline)
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))

@@ -76,18 +76,18 @@ def run_key(run: Run) -> str:
       >>> run_key(run) == run_key(same), run_key(run) == run_key(other)
       (True, False)
     """
-    chosen = [run.kind, run.version, _non_default(run)]
+    chosen = [run.kind, run.version, non_default(run)]
     text = json.dumps(chosen, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def describe(run: Run) -> str:
     """Return a description in one line: kind, key and non-default options."""
-    options = ", ".join(f"{name}={value}" for name, value in _non_default(run).items())
+    options = ", ".join(f"{name}={value}" for name, value in non_default(run).items())
     return f"{run.kind} {run_key(run)} ({options})"
 
 
-def _non_default(run: Run) -> dict[str, Any]:
+def non_default(run: Run) -> dict[str, Any]:
     """Return the non-default options; a new option with a default does not change old keys."""
     known = defaults(run)
     return {k: v for k, v in run.config().items() if k not in known or v != known[k]}

@@ -1,0 +1,72 @@
+"""Progress of a sweep, for other processes: the list of its runs, and how far they are."""
+
+import contextlib
+import datetime
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from adamprox.files import NotAFileError, read_file, write_atomically
+from adamprox.sweep.record import Record
+from adamprox.sweep.results import Results
+from adamprox.sweep.runs import Run, non_default, run_key
+
+_LIST = "sweep.json"
+_LARGEST = 2**26  # bytes; a run takes 300
+
+
+class Progress(NamedTuple):
+    """State of the runs of the last sweep into a directory.
+
+    Attributes:
+      started: Time at which the sweep started, UTC; None without a sweep.
+      finished: Records of its finished runs; without a sweep, of all runs.
+      running: Options of the runs that a process executes now.
+      failed: Options of the runs that raised an error, or killed their workers.
+      left: Options of the other runs.
+    """
+
+    started: datetime.datetime | None
+    finished: list[Record]
+    running: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+    left: list[dict[str, Any]]
+
+
+def announce(runs: Iterable[Run], results: Results) -> None:
+    """List the runs of a sweep in its directory, for `progress`; a full disk is no error."""
+    listed = [{"key": run_key(run), "kind": run.kind, "options": non_default(run)} for run in runs]
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):
+        contents = json.dumps({"started": now, "runs": listed})
+        write_atomically(results.directory / _LIST, contents)
+
+
+def progress(results: Results) -> Progress:
+    """Return the progress of the last sweep into a directory of records, which is only read."""
+    started, listed = _read(results)
+    kinds = {path.name for path in results.directory.glob("*") if path.is_dir()} - {"unfinished"}
+    records = {record.key: record for kind in sorted(kinds) for record in results.each(kind)}
+    if started is None:
+        return Progress(None, list(records.values()), [], [], [])
+    waiting = {run["key"]: run for run in listed if run["key"] not in records}
+    running = [key for key in waiting if results.is_claimed(key)]
+    failed = [key for key in waiting if key in results.failed() and key not in running]
+    left = [key for key in waiting if key not in running and key not in failed]
+    found = [records[run["key"]] for run in listed if run["key"] in records]
+    return Progress(
+        started, found, *([waiting[k] for k in keys] for keys in (running, failed, left))
+    )
+
+
+def _read(results: Results) -> tuple[datetime.datetime | None, list[dict[str, Any]]]:
+    """Return start and runs of the last sweep; None and [] if no list, or a damaged one, is there."""
+    try:
+        found = json.loads(read_file(results.directory / _LIST, _LARGEST))
+        runs = [
+            {"key": str(run["key"]), "kind": str(run["kind"]), **dict(run["options"])}
+            for run in found["runs"]
+        ]
+        return datetime.datetime.fromisoformat(found["started"]), runs
+    except (OSError, NotAFileError, ValueError, TypeError, KeyError, RecursionError):
+        return None, []

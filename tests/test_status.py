@@ -1,0 +1,76 @@
+"""The progress of a sweep, as another process sees it."""
+
+import datetime
+import json
+import re
+
+import pytest
+
+from adamprox.sweep import LostRunsError, Results, run_sweep
+from adamprox.sweep.lock import is_locked, locked
+from adamprox.sweep.progress import announce
+from adamprox.training import TrainingRun
+from experiments.__main__ import main
+from tests.squares import QUIET, Fatal, Square
+
+RUNS = [TrainingRun.of(network="mlp", depth=2, train_size=64, epochs=2, seed=s) for s in range(4)]
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_status_of_a_sweep_that_another_process_executes(tmp_path, capsys):
+    results = Results(tmp_path / "demo" / "records")
+    announce(RUNS, results)
+    path = results.directory / "sweep.json"
+    listed = json.loads(path.read_text())
+    before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=100)
+    path.write_text(json.dumps(listed | {"started": before.isoformat()}))
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    results.finish(RUNS[0], RUNS[0].run() | {"seconds": 50.0}, {"finished": now})
+    results.fail(RUNS[1], "out of memory")
+    with results.claim(RUNS[2]):
+        files = tree(tmp_path)
+        assert main(["status", "--out", str(tmp_path)]) == 0
+        assert tree(tmp_path) == files
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path / 'demo'}: 4 runs: 1 finished, 1 running, 1 failed, 1 left"
+    # Two runs of 50 s are left; 50 s of training took a bit more than 100 s.
+    assert re.fullmatch(r"  0\.0[12]\d* epochs/s, about [3-9] min left", second)
+    assert main(["status", "--out", str(tmp_path / "demo")]) == 0
+    assert "no process trains" in capsys.readouterr().out
+    results.finish(RUNS[1], RUNS[1].run(), {"finished": now})
+    assert not results.failed()
+
+
+def test_status_of_finished_old_and_missing_sweeps(tmp_path, capsys):
+    results = Results(tmp_path / "records")
+    run_sweep([Square(1.0), Square(2.0)], results, workers=0, console=QUIET)
+    assert main(["status", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}: 2 runs, all finished\n"
+    for damage in ('{"started": 1, "runs": []}', "[", '{"runs": [{}]}'):
+        (results.directory / "sweep.json").write_text(damage)
+        assert main(["status", "--out", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"{tmp_path}: 2 runs finished\n"
+    assert main(["status", "--out", str(tmp_path / "none")]) == 2
+    assert "out must hold records" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_workers_has_failed(tmp_path):
+    results = Results(tmp_path)
+    with pytest.raises(LostRunsError):
+        run_sweep([Fatal(1.0, deaths=9)], results, workers=1, console=QUIET)
+    assert len(results.failed()) == 1
+
+
+def test_a_lock_is_seen_only_while_it_is_held(tmp_path):
+    path = tmp_path / "lock"
+    assert not is_locked(path)
+    with locked(path):
+        assert is_locked(path) and is_locked(path)
+    path.touch()  # as a killed process leaves it
+    assert not is_locked(path)
+    with locked(path) as ours:
+        assert ours
