@@ -1,0 +1,80 @@
+"""Tables of all training runs in a directory, and of all their epochs, for other programs."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from adamprox.histograms import LOWEST_LOG2, NUM_BINS, log2_spread
+from adamprox.output import check_writable
+from adamprox.report.tables import write_records
+from adamprox.sweep import Record, Results
+from adamprox.training import TrainingRun
+from adamprox.training.loop import EpochResult
+
+_ORIGIN = (
+    "finished", "commit", "device", "cpu", "cores", "platform", "python", "adamprox", "jax",
+    "jaxlib", "optax", "flax", "chex", "numpy",
+)  # fmt: skip
+_OUTCOME = (
+    "diverged_step", "final_validation_error", "final_test_error", "test_examples", "zero_share",
+    "zero_channel_share", "parameters_digest", "seconds",
+)  # fmt: skip
+_METRICS = [n for n in EpochResult._fields if n.endswith(("_loss", "_error"))]
+_BINS = [f"updates_{-LOWEST_LOG2 - k}" for k in range(NUM_BINS)]
+
+
+def export(out: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
+    """Write ``runs`` and ``epochs``, each as Parquet and as CSV, from the records of a run directory.
+
+    Both tables have one value per column and row. ``key`` of ``epochs`` refers to ``key`` of ``runs``.
+    results/README.md describes the columns. Records without a network (Fig. 1, Theorem 3, §3) are left out.
+
+    Args:
+      out: Run directory.
+      to: Directory of the tables; created if missing.
+
+    Returns:
+      The paths of the four files.
+
+    Raises:
+      ValueError: There are no records of training runs, or ``to`` is not writable.
+    """
+    records = Results(out / "records").every(TrainingRun.kind)
+    if not records:
+        raise ValueError(f"out must hold records of training runs, got {out}")
+    files = [to / f"{name}.{kind}" for name in ("runs", "epochs") for kind in ("parquet", "csv")]
+    try:
+        check_writable(to, [to], files)
+    except ValueError as error:
+        raise ValueError(str(error).replace("out must", "to must", 1)) from None
+    write_records(to, "runs", [_run(record) for record in records])
+    write_records(to, "epochs", [row for record in records for row in _epochs(record)])
+    return files
+
+
+def _run(record: Record) -> Record:
+    """Return key, options, outcome and origin of a run; an option of later versions has its default."""
+    options = {name: record.get(name, value) for name, value in TrainingRun.defaults().items()}
+    return Record(
+        {
+            "key": record.key,
+            **options,
+            "data_fingerprint": record["data_fingerprint"],
+            "epochs_trained": len(record.epochs),
+            **{name: record.get(name) for name in _OUTCOME},
+            **{name: record.origin[name] for name in _ORIGIN},
+        }
+    )
+
+
+def _epochs(record: Record) -> Iterator[Record]:
+    spreads = jax.vmap(log2_spread)(np.asarray(record["update_histogram"])).tolist()
+    for k, epoch in enumerate(record.epochs):
+        counts: list[int] = record["update_histogram"][k]
+        row: dict[str, Any] = {"key": record.key, "epoch": epoch}
+        row |= {name: record[name][k] for name in _METRICS}
+        row["update_spread"] = spreads[k]
+        yield Record(row | dict(zip(_BINS, counts, strict=True)))
