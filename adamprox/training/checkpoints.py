@@ -66,7 +66,7 @@ class Checkpoints:
             "history": history,
             "seconds": self.seconds,
         }
-        args = _orbax().args
+        args = orbax().args
         items = args.Composite(state=args.StandardSave(state), note=args.JsonSave(note))
         try:
             self._try_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
@@ -127,9 +127,9 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _read(self, manager, number: int, like: Any):
-        orbax = _orbax()
-        shapes = jax.tree.map(orbax.utils.to_shape_dtype_struct, like)
-        args = orbax.args
+        ocp = orbax()
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        args = ocp.args
         items = args.Composite(state=args.StandardRestore(shapes), note=args.JsonRestore())
         try:
             found = manager.restore(number, args=items)
@@ -147,13 +147,13 @@ class Checkpoints:
         return state, note["history"]
 
     def _manager(self):
-        orbax = _orbax()
-        options = orbax.CheckpointManagerOptions(
+        ocp = orbax()
+        options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEPT,
             enable_async_checkpointing=False,
             create=True,
         )
-        return orbax.CheckpointManager(self.directory, options=options)
+        return ocp.CheckpointManager(self.directory, options=options)
 
 
 def _is_plain(path: pathlib.Path, like: Any) -> bool:
@@ -181,7 +181,8 @@ def digest(state: Any, history: Any = ()) -> str:
     return total.hexdigest()
 
 
-def _orbax():
+def orbax() -> Any:
+    """Return the module ``orbax.checkpoint``, which then logs no errors that we report ourselves."""
     # The import takes most of a second; runs too short for a checkpoint skip it.
     logging.getLogger("absl").addFilter(_is_news)
     return importlib.import_module("orbax.checkpoint")

@@ -1,6 +1,8 @@
 """A training run, described by everything that determines its result."""
 
+import contextlib
 import dataclasses
+import math
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +12,12 @@ import jax
 
 from adamprox.checks import fits
 from adamprox.histograms import NUM_BINS
+from adamprox.sweep.runs import run_key
 from adamprox.training import throughput
 from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.configuration import Configuration
 from adamprox.training.loop import EpochResult, Trained, epochs
+from adamprox.training.monitoring import Callback, Monitor
 from adamprox.training.sharding import run_mesh
 from adamprox.training.sparsity import zero_shares
 
@@ -35,17 +39,21 @@ class TrainingRun(Configuration):
     # Part of every key: raise it when a change of the code changes the result of a run.
     version: ClassVar[int] = 2
 
-    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+    def run(
+        self, scratch: pathlib.Path | None = None, callback: Callback | None = None
+    ) -> dict[str, Any]:
         """Train the network, and return the columns of the record.
 
         Args:
+          callback: Function (step, metrics), called after every epoch with the number of steps taken
+            and the losses and errors of the epoch by name; a continued run repeats earlier epochs.
           scratch: Directory for checkpoints. An interrupted run continues from the checkpoints in
             its directory. Delete the directory when the record is written.
 
         Returns:
           Columns with one entry per epoch, and the final results.
         """
-        (row,) = (columns for _, columns in self.run_together([self], scratch))
+        (row,) = (columns for _, columns in self.run_together([self], scratch, callback=callback))
         return row
 
     def fits(self, other: "TrainingRun") -> bool:
@@ -60,6 +68,7 @@ class TrainingRun(Configuration):
         runs: Sequence["TrainingRun"],
         scratch: pathlib.Path | None = None,
         deadline: float | None = None,
+        callback: Callback | None = None,
     ) -> Iterator[tuple["TrainingRun", dict[str, Any]]]:
         """Train runs that fit each other at once on all devices; the results equal those of `run`.
 
@@ -68,6 +77,7 @@ class TrainingRun(Configuration):
             are ordered by device, and every device has the same optimizers.
           scratch: Directory for the checkpoints of all runs; see `run`.
           deadline: Time of `time.monotonic` at which training must end; None for no limit.
+          callback: Function (step, metrics) that is called after every epoch of every run.
 
         Yields:
           A run and its columns, as soon as the run ends. ``seconds`` is the time of all runs
@@ -94,14 +104,27 @@ class TrainingRun(Configuration):
             mesh=run_mesh(devices) if len(devices) > 1 else None,
             deadline=deadline,
         )
-        while running:
-            with jax.enable_x64(False):  # one precision, because a key has one result
-                training = next(trainings)
-            for k, run in list(running.items()):
-                if training.has_ended(k, first.schedule):
-                    del running[k]
-                    seconds = kept.seconds if kept else time.perf_counter() - clock
-                    yield run, run.columns(training.run(k)) | {"seconds": seconds / len(runs)}
+        with contextlib.ExitStack() as stack:
+            monitors = [run.monitor(callback) for run in runs]
+            for monitor in monitors:
+                stack.callback(monitor.close)
+            while running:
+                with jax.enable_x64(False):  # one precision, because a key has one result
+                    training = next(trainings)
+                for k, run in list(running.items()):
+                    monitors[k].note(training.histories[k])
+                    if training.has_ended(k, first.schedule):
+                        del running[k]
+                        seconds = kept.seconds if kept else time.perf_counter() - clock
+                        trained = training.run(k)
+                        monitors[k].keep(trained.variables)
+                        yield run, run.columns(trained) | {"seconds": seconds / len(runs)}
+
+    def monitor(self, callback: Callback | None = None) -> Monitor:
+        """Return a monitor of this run."""
+        steps = math.ceil(self.images.expected.train / self.images.batch_size)
+        name = f"{self.optimizer},{self.learning_rate:g},{self.weight_decay:g},{self.seed}"
+        return Monitor(run_key(self), name, steps, callback)
 
     def at_once(self, folder: pathlib.Path) -> int:
         """Return the number of runs of this network that one device should train at once.

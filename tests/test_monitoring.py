@@ -1,0 +1,110 @@
+"""Callbacks, TensorBoard scalars, final parameters and exported tables."""
+
+import csv
+import sys
+import types
+
+import pyarrow.parquet as pq
+import pytest
+
+from adamprox.histograms import log2_spread
+from adamprox.sweep import Results
+from adamprox.training import TrainingRun
+from adamprox.training.checkpoints import digest, orbax
+from adamprox.training.monitoring import outputs
+from experiments.__main__ import main
+
+RUN = TrainingRun.of(
+    network="mlp", depth=2, train_size=64, batch_size=32, epochs=3, evaluate_every=2
+)
+
+
+def test_a_callback_gets_every_epoch():
+    calls = []
+    record = RUN.run(callback=lambda step, metrics: calls.append((step, metrics)))
+    assert [step for step, _ in calls] == [2, 4, 6]
+    assert [metrics["train_loss"] for _, metrics in calls] == record["train_loss"]
+    assert [metrics.get("test_error") for _, metrics in calls] == record["test_error"]
+    assert set(calls[0][1]) == {"train_loss", "train_error"}
+
+
+def test_a_diverged_run_reports_its_last_step():
+    calls = []
+    run = RUN.with_options(optimizer="sgd", learning_rate=1e5, weight_decay=1e5)
+    record = run.run(callback=lambda step, _: calls.append(step))
+    assert calls[-1] == record["diverged_step"] > 0
+
+
+def test_scalars_of_every_epoch(tmp_path, monkeypatch):
+    written = {}
+
+    class SummaryWriter:
+        def __init__(self, folder):
+            self.values = written[folder] = []
+
+        def add_scalar(self, tag, value, step):
+            self.values.append((tag, value, step))
+
+        def close(self):
+            self.values.append("closed")
+
+    fake = types.SimpleNamespace(SummaryWriter=SummaryWriter)
+    monkeypatch.setitem(sys.modules, "tensorboardX", fake)
+    with outputs(tmp_path / "logs"):
+        record = RUN.run()
+    ((folder, values),) = written.items()
+    assert folder.startswith(f"{tmp_path}/logs/adamw,0.001,0.0001,0_") and values[-1] == "closed"
+    assert ("train_loss", record["train_loss"][0], 2) in values
+    assert ("test_error", record["test_error"][-1], 6) in values
+    RUN.run()
+    assert len(written) == 1  # not outside of the context
+
+
+def test_scalars_need_a_writer(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    argv = ["fig01", "--preset", "smoke", "--out", str(tmp_path / "out")]
+    assert main([*argv, "--log-dir", str(tmp_path)]) == 2
+    assert "log-dir needs tensorboardX, which is not installed" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_final_parameters_are_kept_and_restored(tmp_path):
+    with outputs(parameters=tmp_path / "parameters"):
+        record = RUN.run()
+    (path,) = (tmp_path / "parameters").iterdir()
+    with orbax().StandardCheckpointer() as checkpointer:
+        assert digest(checkpointer.restore(path)) == record["parameters_digest"]
+
+
+def test_parameters_that_cannot_be_kept_do_not_end_a_run(tmp_path):
+    (tmp_path / "file").touch()
+    with outputs(parameters=tmp_path / "file"), pytest.warns(UserWarning, match="cannot be saved"):
+        assert RUN.run()["epoch"] == [1, 2, 3]
+
+
+def test_exported_tables_hold_what_the_records_hold(tmp_path, capsys):
+    results = Results(tmp_path / "out" / "records")
+    runs = [RUN, RUN.with_options(optimizer="sgd", learning_rate=1e5, weight_decay=1e5)]
+    records = [results.write(run, run.run(), {"commit": "=1+1"}) for run in runs]
+    tables = tmp_path / "tables"
+    assert main(["export", "--out", str(tmp_path / "out"), "--to", str(tables)]) == 0
+    names = ["runs.parquet", "runs.csv", "epochs.parquet", "epochs.csv"]
+    assert capsys.readouterr().out.split() == [str(tables / name) for name in names]
+    by_key = {row["key"]: row for row in pq.read_table(tables / "runs.parquet").to_pylist()}
+    epochs = pq.read_table(tables / "epochs.parquet").to_pylist()
+    for record in records:
+        row = by_key[record.key]
+        assert (row["final_test_error"], row["seconds"]) == (record.error, record.seconds)
+        assert row["commit"] == "=1+1" and row["jax"] == "unknown"
+        own = [each for each in epochs if each["key"] == record.key]
+        assert [each["epoch"] for each in own] == record.epochs
+        assert [each["test_error"] for each in own] == record["test_error"]
+        counts = [[each[f"updates_{27 - k}"] for k in range(28)] for each in own]
+        assert counts == record["update_histogram"]
+        spreads = [float(log2_spread(each)) for each in counts]
+        assert [each["update_spread"] for each in own] == pytest.approx(spreads, nan_ok=True)
+    with (tables / "runs.csv").open(newline="") as file:
+        assert {row["commit"] for row in csv.DictReader(file)} == {"'=1+1"}
+    assert main(["export", "--out", str(tmp_path / "none"), "--to", str(tables)]) == 2
+    assert main(["export", "--out", str(tmp_path / "out"), "--to", str(tables / "runs.csv")]) == 2
+    assert "to must be a directory that can be written to" in capsys.readouterr().err
