@@ -5,7 +5,7 @@ import functools
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,18 +14,22 @@ from adamprox.command_line import begin, console
 from adamprox.interruption import leave, was_interrupted
 from adamprox.output import check_directory, one_line
 from adamprox.report.cards import counted
+from adamprox.report.export import export
 from adamprox.report.live import live_grids
 from adamprox.report.overview import write_overview
 from adamprox.report.publish import check_output
 from adamprox.report.status import status_lines
-from adamprox.sweep import OutOfTimeError, Results, run_sweep
+from adamprox.sweep import OutOfTimeError, Results, Run, run_sweep
 from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.training.copies import copies_of
+from adamprox.training.monitoring import outputs
 from experiments.arguments import help_of, parse, protocol_of, runs_of
+from experiments.comparison import compared
+from experiments.grid import selection
 from experiments.presets import PRESETS
 from experiments.protocol import Experiment, Protocol
 from experiments.registry import description, find, listing, plan
-from experiments.runner import Published, draw, page_name, run
+from experiments.runner import Published, draw, page_name, restricted, run
 from tools import doctor
 
 RUNS = pathlib.Path("runs")
@@ -37,7 +41,8 @@ def main(argv: list[str]) -> int:
     try:
         begin()
         arguments = parse(argv)
-        return _COMMANDS[arguments.command](arguments)
+        described = getattr(arguments, "help", False)
+        return (_describe if described else _COMMANDS[arguments.command])(arguments)
     except SystemExit as stop:
         return int(stop.code or 0)
     except (Exception, KeyboardInterrupt) as error:
@@ -45,19 +50,26 @@ def main(argv: list[str]) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    shown = console()
-    for line in listing(PRESETS.values()):
-        shown.print(line, no_wrap=True, overflow="ellipsis") if shown.is_terminal else print(line)
-    return 0
+    return _print(listing(PRESETS.values()))
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    print("\n".join(status_lines(arguments.out or RUNS)))
-    return 0
+    return _print(status_lines(arguments.out or RUNS))
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    return _print(map(str, export(arguments.out, arguments.to)))
 
 
 def _overview(arguments: argparse.Namespace) -> int:
-    print(write_overview(arguments.out or RUNS))
+    return _print([str(write_overview(arguments.out or RUNS))])
+
+
+def _print(lines: Iterable[str]) -> int:
+    """Print lines, cut at the width of a terminal, and return the exit code 0."""
+    shown = console()
+    for line in lines:
+        shown.print(line, no_wrap=True, overflow="ellipsis") if shown.is_terminal else print(line)
     return 0
 
 
@@ -66,8 +78,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _draw(arguments: argparse.Namespace) -> int:
-    if arguments.help:
-        return _describe(arguments)
     with _study(arguments) as (experiments, chosen, out):
         shown_on = console(stderr=True)
         _end(draw(experiments, chosen, out, console=shown_on), shown_on)
@@ -75,13 +85,13 @@ def _draw(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.help:
-        return _describe(arguments)
     if arguments.draw:
         return _draw(arguments)
     with _study(arguments) as (experiments, chosen, out):
         if arguments.dry_run:
-            planned = plan(experiments, chosen, Results(out / "records"))
+            only = _selection(arguments, experiments, chosen)
+            some = restricted(experiments, only) if only else experiments
+            planned = plan(some, chosen, Results(out / "records"))
             console().print(planned.table)
             for line in planned.grids:
                 console().print(line, soft_wrap=True)
@@ -95,7 +105,10 @@ def _study(
     arguments: argparse.Namespace,
 ) -> Iterator[tuple[list[Experiment], Protocol, pathlib.Path]]:
     """Yield experiments, protocol and output directory, with the copies of the data in place."""
-    experiments = find(arguments.experiment, PRESETS[arguments.preset])
+    if arguments.command == "compare":
+        experiments = [compared(arguments.optimizer, arguments.against, arguments.network)]
+    else:
+        experiments = find(arguments.experiment, PRESETS[arguments.preset])
     chosen = protocol_of(arguments, experiments)
     out = arguments.out or RUNS / arguments.preset
     check_directory(out)
@@ -113,18 +126,26 @@ def _train(
     check_output(out / page_name(experiments))
     if arguments.engine == "ray":
         check_cluster(arguments.address)
+    given = {name: getattr(arguments, name) for name in ("workers", "engine", "address")}
+    deadline = arguments.time_limit and started + arguments.time_limit
     runner = functools.partial(
-        run_sweep,
-        workers=arguments.workers,
-        engine=arguments.engine,
-        address=arguments.address,
-        deadline=arguments.time_limit and started + arguments.time_limit,
-        view=live_grids,
-        console=shown_on,
+        run_sweep, **given, deadline=deadline, view=live_grids, console=shown_on
     )
-    published = run(experiments, chosen, out, runner=runner, console=shown_on)
+    only = _selection(arguments, experiments, chosen)
+    with outputs(arguments.log_dir, out / "parameters" if arguments.keep_parameters else None):
+        published = run(experiments, chosen, out, runner=runner, console=shown_on, only=only)
     shown_on.print(f"done in {time.monotonic() - started:.0f} s")
     _end(published, shown_on)
+
+
+def _selection(
+    arguments: argparse.Namespace, experiments: list[Experiment], chosen: Protocol
+) -> Callable[[Run], bool] | None:
+    """Return the condition on the runs to train, None for all of them."""
+    if arguments.command == "compare" or not (arguments.optimizer or arguments.grid_point):
+        return None
+    given = arguments.optimizer or (), arguments.grid_point or ()
+    return selection(arguments.experiment, runs_of(experiments, chosen).values(), *given)
 
 
 def _end(published: Published, shown_on: Console) -> None:
@@ -153,7 +174,7 @@ def _explain(error: BaseException) -> int:
         return 1
     elif isinstance(error, OutOfTimeError):
         code, line = 75, "out of time; finished runs are kept, the same command goes on"
-    elif isinstance(error, BrokenPipeError):  # the reader of the output has ended, as head does
+    elif isinstance(error, BrokenPipeError):  # the reader of the output has ended
         return 1
     elif isinstance(error, ValueError):
         code, line = 2, f"{prefix}{one_line(error)}"
@@ -167,9 +188,11 @@ def _explain(error: BaseException) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
+    "compare": _run,
     "list": _list,
     "status": _status,
     "draw": _draw,
+    "export": _export,
     "overview": _overview,
     "doctor": _doctor,
 }

@@ -32,7 +32,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     words = list(argv)
     if not (words and words[0] in (*COMMANDS, "-h", "--help")):
         words.insert(0, "run")
-    found = _parser().parse_args(words)
+    found = _parsers()[0].parse_args(words)
     _check(found)
     return found
 
@@ -40,10 +40,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def help_of(command: str) -> str:
     """Return the help of a subcommand."""
     return _parsers()[1][command].format_help()
-
-
-def _parser() -> Parser:
-    return _parsers()[0]
 
 
 def _parsers() -> tuple[Parser, dict[str, Parser]]:
@@ -66,12 +62,26 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
             made[name].add_argument("-h", "--help", action="store_true", help="describe NAME")
             _add_study(made[name])
     _add_sweep(made["run"])
+    add = made["run"].add_argument_group("only some of the runs").add_argument
+    add("--optimizer", nargs="+", metavar="OPTIMIZER", help="those of these optimizers")
+    add("--grid-point", type=_point, nargs="+", metavar="α,λ", help="those at these grid points")
+    add = made["compare"].add_argument
+    add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
+    add("--against", nargs="+", default=["adamw", "adam_l2"], metavar="OPTIMIZER", help=_AGAINST)
+    add("--network", nargs="+", default=[], metavar="NETWORK", help="of the preset (its first)")
+    _add_study(made["compare"])
+    _add_sweep(made["compare"])
+    add = made["export"].add_argument
+    add("--out", type=path, metavar="DIR", required=True, help="run directory")
+    add("--to", type=path, metavar="DIR", required=True, help="directory of the tables")
     for name, what in _OUT.items():
         made[name].add_argument("--out", type=path, metavar="DIR", help=what)
     return top, made
 
 
 _NAMES = "all or an experiment; list names them"
+_OPTIMIZER = "function (learning_rate, weight_decay) -> optax.GradientTransformation"
+_AGAINST = "adamw, adam_l2 (the default), adamprox, … or MODULE:FUNCTION"
 _OUT = {
     "status": "a run directory, or a directory of some (runs)",
     "overview": "directory of run directories (runs)",
@@ -104,7 +114,18 @@ def _add_sweep(parser: Parser) -> None:
     add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
     add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
     limit = "stop after 90s, 12m or 3h; repeat the command to continue"
+    add("--log-dir", type=path, metavar="DIR", help="TensorBoard scalars of the runs")
+    add("--keep-parameters", action="store_true", help="save them in parameters/ (Orbax)")
     add("--time-limit", type=duration, metavar="12m", help=limit)
+
+
+def _point(text: str) -> tuple[float, float]:
+    """Return α and λ of an option that takes grid points."""
+    try:
+        alpha, weight_decay = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be α,λ as in 1e-3,0, got {text!r}") from None
+    return alpha, weight_decay
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -118,6 +139,10 @@ def _check(arguments: argparse.Namespace) -> None:
             )
     if given.get("address") is not None and arguments.engine != "ray":
         raise ValueError(f"address must come with --engine ray, got {arguments.address!r} without")
+    if given.get("address") not in (None, "local") and (
+        given["log_dir"] or given["keep_parameters"]
+    ):
+        raise ValueError("log-dir and keep-parameters must be used on this machine, got --address")
     if given.get("draw") and given.get("dry_run"):
         raise ValueError("draw must not be given with --dry-run, which writes nothing")
     if (given.get("workers") or 0) < 0:
@@ -140,7 +165,7 @@ def protocol_of(arguments: argparse.Namespace, experiments: Sequence[Experiment]
         usual = PRESETS[arguments.preset].training.get(name, TrainingRun.defaults().get(name))
         changes = without == chosen or runs_of(experiments, without).keys() != keys
         if given[name] != usual and not changes:
-            names = arguments.experiment or experiments[0].name
+            names = getattr(arguments, "experiment", experiments[0].name)
             raise ValueError(f"{name} changes nothing in {names}, got {getattr(arguments, name)}")
     return chosen
 

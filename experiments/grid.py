@@ -1,8 +1,12 @@
 """Grids of hyperparameters, and the rule that extends a grid with its best run on an edge."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
+
+from adamprox.checks import did_you_mean
+from adamprox.sweep import Run
+from adamprox.training import TrainingRun
 
 # The published grids have values 1, 5, 10, 50, …; extensions continue this sequence.
 _LADDER = (1.0, 5.0)
@@ -93,3 +97,34 @@ def _on_ladder(value: float) -> bool:
 
 def _has_five(values: Sequence[float]) -> bool:
     return any(_leading(value) == 5 for value in values)
+
+
+def selection(
+    name: str, runs: Iterable[Run], optimizers: Collection[str], points: Collection[tuple]
+) -> Callable[[Run], bool]:
+    """Return a condition: the run has one of the optimizers, and one of the grid points.
+
+    Args:
+      name: Name of the experiment.
+      runs: Runs of the experiment.
+      optimizers: Names of optimizers; all if empty.
+      points: Pairs (α, λ); all if empty.
+
+    Raises:
+      ValueError: No run has an optimizer or a grid point that was given.
+    """
+    trained = [run for run in runs if isinstance(run, TrainingRun)]
+    names = {run.optimizer for run in trained}
+    known = {(run.learning_rate, run.weight_decay) for run in trained}
+    for each in set(optimizers) - names:
+        allowed, near = ", ".join(sorted(names)) or "none", did_you_mean(each, names)
+        raise ValueError(f"optimizer must be one of {name} ({allowed}), got {each!r}{near}")
+    for point in set(points) - known:
+        texts = " ".join(f"{alpha:g},{decay:g}" for alpha, decay in sorted(known)) or "none"
+        got = f"{point[0]:g},{point[1]:g}"
+        raise ValueError(f"grid-point must be one of {name} ({texts}), got {got}")
+    return lambda run: (
+        isinstance(run, TrainingRun)
+        and run.optimizer in (optimizers or names)
+        and (run.learning_rate, run.weight_decay) in (points or known)
+    )

@@ -61,9 +61,11 @@ EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment
 
 COMMANDS = {
     "run": "train the runs of an experiment; write figures, claims and page",
+    "compare": "tune your own optimizer, and others, on the same grid, seeds and data",
     "list": "print one line per experiment",
     "status": "print the progress of a run directory, also while another process trains",
     "draw": "write figures, claims and page from existing records",
+    "export": "write tables of all runs and of all epochs (Parquet and CSV)",
     "overview": "write a page on all run directories",
     "doctor": "check this machine",
 }

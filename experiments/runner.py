@@ -1,5 +1,7 @@
 """Execution of experiments: train the missing runs, judge the claims, and write the page."""
 
+import dataclasses
+import functools
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,21 +52,44 @@ def run(
     *,
     runner: Runner,
     console: Console,
+    only: Callable[[Run], bool] | None = None,
 ) -> Published:
     """Execute the runs without a record, and write figures, claims and page.
+
+    Args:
+      experiments: Experiments that share records.
+      protocol: Protocol of their runs.
+      out: Output directory.
+      runner: Function that executes the runs.
+      console: Console for the plan.
+      only: Condition on the runs to execute, None for all. Figures and claims use all records in ``out``.
 
     Raises:
       ValueError: There are no runs, or ``out`` is not writable; no run has started.
     """
     results = Results(out / "records")
-    table = plan(experiments, protocol, results, need_data=True).table
+    chosen = restricted(experiments, only) if only else experiments
+    table = plan(chosen, protocol, results, need_data=True).table
     page = out / page_name(experiments)
     make_writable(page)
     console.print(table)
     started = time.perf_counter()
-    found = complete(experiments, protocol, results, runner=runner, console=console)
+    found = complete(chosen, protocol, results, runner=runner, console=console)
+    if only:
+        found = settled(experiments, protocol, results.read_all)
     seconds = time.perf_counter() - started
     return _publish(experiments, *found, protocol, page, seconds)
+
+
+def restricted(experiments: Experiments, only: Callable[[Run], bool]) -> list[Experiment]:
+    """Return the experiments with those of their runs that meet a condition."""
+
+    def study(experiment: Experiment, protocol: Protocol, records: Records) -> Study:
+        found = experiment.study(protocol, records)
+        found.runs = [run for run in found.runs if only(run)]
+        return found
+
+    return [dataclasses.replace(e, study=functools.partial(study, e)) for e in experiments]
 
 
 def draw(

@@ -1,6 +1,7 @@
 """Plots that several figures share, drawn from records with Matplotlib's object interface."""
 
 import contextlib
+import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,30 +17,50 @@ from adamprox.report.claims import compact
 from adamprox.report.heatmaps import Heatmap, Heatmaps, draw_all, figure_size
 from adamprox.sweep.results import Record
 
-COLORS = {
-    "adam_l2": "#c2543c",
-    "adamw": "#2a6f97",
-    "adamprox": "#3a8f6b",
-    "adamprox_l2": "#7a5195",
-    "adamprox_l1": "#b8860b",
-    "proxgen": "#8c564b",
-    "scale_free_adam_l2": "#4c78a8",
-    "adamprox_group": "#d17c1f",
-    "sgd": "#6c757d",
-    "gd": "#6c757d",
-}
-LABELS = {
-    "adam_l2": "Adam-ℓ2",
-    "adamw": "AdamW",
-    "adamprox": "AdamProx",
-    "adamprox_l2": "AdamProxL2",
-    "adamprox_l1": "AdamProxL1",
-    "proxgen": "ProxGen",
-    "scale_free_adam_l2": "Scale-free Adam-ℓ2",
-    "adamprox_group": "AdamProx on channels",
-    "sgd": "SGD with momentum",
-    "gd": "Gradient descent",
-}
+
+class _Colors(dict[str, str]):
+    """Colors by optimizer; those of other optimizers follow from their names."""
+
+    def __missing__(self, optimizer: str) -> str:
+        return _OTHER_COLORS[zlib.crc32(optimizer.encode()) % len(_OTHER_COLORS)]
+
+
+class _Labels(dict[str, str]):
+    """Names of optimizers in figures; an imported optimizer has the name of its function."""
+
+    def __missing__(self, optimizer: str) -> str:
+        return optimizer.partition(":")[2].partition("#")[0] or optimizer
+
+
+_OTHER_COLORS = ("#b5179e", "#00838f", "#6a994e")
+COLORS = _Colors(
+    {
+        "adam_l2": "#c2543c",
+        "adamw": "#2a6f97",
+        "adamprox": "#3a8f6b",
+        "adamprox_l2": "#7a5195",
+        "adamprox_l1": "#b8860b",
+        "proxgen": "#8c564b",
+        "scale_free_adam_l2": "#4c78a8",
+        "adamprox_group": "#d17c1f",
+        "sgd": "#6c757d",
+        "gd": "#6c757d",
+    }
+)
+LABELS = _Labels(
+    {
+        "adam_l2": "Adam-ℓ2",
+        "adamw": "AdamW",
+        "adamprox": "AdamProx",
+        "adamprox_l2": "AdamProxL2",
+        "adamprox_l1": "AdamProxL1",
+        "proxgen": "ProxGen",
+        "scale_free_adam_l2": "Scale-free Adam-ℓ2",
+        "adamprox_group": "AdamProx on channels",
+        "sgd": "SGD with momentum",
+        "gd": "Gradient descent",
+    }
+)
 HIGHEST_LOSS = 10.0
 """Upper end of a loss axis in nats: 4.3 times the loss of guessing among 10 classes."""
 _STYLE: dict[Any, Any] = {

@@ -9,6 +9,7 @@ from typing import Any, Self
 from adamprox.checks import did_you_mean
 from adamprox.data import MissingDataError, load
 from adamprox.data.fingerprints import check_fingerprint, expected
+from adamprox.training.imported import NAME
 from adamprox.training.options import Spec, check, one_of, option
 from adamprox.training.specs import (
     FAMILIES,
@@ -21,6 +22,7 @@ from adamprox.training.specs import (
     Schedule,
 )
 from adamprox.training.step import Hyperparameters
+from adamprox.training.trial import check_optimizer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,12 +138,15 @@ class Configuration(Spec):
         return {**self.defaults(), **self._options(), "data_fingerprint": fingerprint}
 
     def check(self) -> None:
-        """Read the images, and refuse sizes that they do not have.
+        """Try an imported optimizer, read the images, and refuse sizes that they do not have.
 
         Raises:
           MissingDataError: The data set has not been prepared; the sizes fit the expected copy.
-          ValueError: A size does not fit, or the images are not those that runs are named by.
+          ValueError: A size does not fit, the images are not those that runs are named by, or no run can be
+            compiled with the optimizer.
         """
+        if NAME.fullmatch(self.optimizer):
+            check_optimizer(self.program)
         name = self.images.dataset
         try:
             check_fingerprint(load(name))

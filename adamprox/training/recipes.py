@@ -13,6 +13,7 @@ from adamprox import prox
 from adamprox.metric import proxgen, scale_free_adam_l2
 from adamprox.optimizers import adam_direction
 from adamprox.training.forgetting import CLIP_AT, restarted, short_memory
+from adamprox.training.imported import imported
 from adamprox.transforms import add_l2_gradient, decay_weights, proximal
 
 
@@ -84,3 +85,15 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     ),
 }
 """Name of the optimizer to ``(α, λ) -> Recipe``."""
+
+
+def recipe_of(name: str) -> Callable[[Any, Any], Recipe]:
+    """Return the recipe of an optimizer; all of an imported one is its direction.
+
+    Args:
+      name: A key of `RECIPES`, or a name of `adamprox.training.imported`.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    make = imported(name)
+    return lambda alpha, weight_decay: Recipe(make(alpha, weight_decay))

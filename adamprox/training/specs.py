@@ -12,6 +12,7 @@ from adamprox.data.fingerprints import COMMITTED, Expected, expected
 from adamprox.models import MLP, DenseNet, ResNet
 from adamprox.models.densenet import check_densenet
 from adamprox.models.resnet import check_depth
+from adamprox.training.imported import NAME
 from adamprox.training.options import Spec, check, flag, number, one_of, option, whole
 from adamprox.training.recipes import RECIPES
 
@@ -192,18 +193,26 @@ FAMILIES: dict[str, type[NetworkSpec]] = {
 """Name of a family of networks to its options."""
 
 
+def _optimizer(name: str, value: Any) -> str:
+    """Check the name of an optimizer; an imported one is not imported."""
+    if isinstance(value, str) and NAME.fullmatch(value):
+        return value
+    return one_of(RECIPES)(name, value)
+
+
 @dataclasses.dataclass(frozen=True)
 class Method(Spec):
     """An optimizer with its hyperparameters.
 
     Attributes:
-      optimizer: A key of `adamprox.training.recipes.RECIPES`: ``adamw``, ``adam_l2``, ``sgd``, ….
+      optimizer: A key of `adamprox.training.recipes.RECIPES` (``adamw``, ``adam_l2``, ``sgd``, …), or a
+        name of `adamprox.training.imported`.
       learning_rate: α > 0.
       weight_decay: λ ≥ 0, per step.
       loss_multiplier: Factor of the loss, > 0.
     """
 
-    optimizer: str = option("adamw", one_of(RECIPES))
+    optimizer: str = option("adamw", _optimizer)
     learning_rate: float = option(1e-3, number("1e6", positive=True))
     weight_decay: float = option(1e-4, number("1e6", positive=False))
     loss_multiplier: float = option(1.0, number("1e30", positive=True))

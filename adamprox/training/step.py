@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from adamprox.training.recipes import RECIPES
+from adamprox.training.recipes import recipe_of
 
 
 class Hyperparameters(NamedTuple):
@@ -123,7 +123,7 @@ def init_optimizers(optimizers: Sequence[str], params: Any, hps: Hyperparameters
     """Return the initial states of the optimizers of stacked runs; see `TrainState`."""
 
     def of_run(name, params, hp):
-        recipe = RECIPES[name](hp.learning_rate, hp.weight_decay)
+        recipe = recipe_of(name)(hp.learning_rate, hp.weight_decay)
         return tuple(part.init(params) for part in recipe)
 
     states = []
@@ -154,7 +154,7 @@ def update_runs(
     """
 
     def of_run(name, grads, opt_state, params, hp):
-        direction, regularizer = RECIPES[name](hp.learning_rate, hp.weight_decay)
+        direction, regularizer = recipe_of(name)(hp.learning_rate, hp.weight_decay)
         step, first = direction.update(grads, opt_state[0], params)
         updates, second = regularizer.update(step, opt_state[1], params)
         return step, optax.apply_updates(params, updates), (first, second)

@@ -1,0 +1,79 @@
+"""Optimizers of users, functions (α, λ) -> GradientTransformation in modules of their own.
+
+A run names such an optimizer ``module:function#digest``. The digest is a hash of the module's file, and of the
+file that defines the function if that is another one. After a change of either file the name is
+another one, and the run is executed again. Changes of other modules that these files import do not count.
+"""
+
+import functools
+import hashlib
+import importlib
+import inspect
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import optax
+
+from adamprox.interruption import was_interrupted
+
+Maker = Callable[[Any, Any], optax.GradientTransformation]
+"""Function of learning rate α and weight decay λ."""
+NAME = re.compile(r"([\w.]+):([\w.]+)#[0-9a-f]{12}")
+"""Names of imported optimizers."""
+
+
+def optimizer_name(reference: str) -> str:
+    """Return the name by which runs know an optimizer.
+
+    Args:
+      reference: Module and function, as in ``mymodule:make_tx``. The module is one that can be imported,
+        in worker processes too.
+
+    Raises:
+      ValueError: There is no such function, or its module has no source file.
+
+    Example:
+      >>> optimizer_name("optax:lion").startswith("optax:lion#")
+      True
+    """
+    module, _, function = reference.partition(":")
+    if not re.fullmatch(r"[\w.]+:[\w.]+", reference):
+        raise ValueError(f"optimizer must be MODULE:FUNCTION, got {reference!r}")
+    try:
+        found: Any = importlib.import_module(module)
+        files = {inspect.getsourcefile(found)}
+        for part in function.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # a module can raise anything
+        if was_interrupted(error):
+            raise
+        raise ValueError(
+            f"optimizer must be a function that can be imported, got {reference!r} ({error})"
+        ) from error
+    if not callable(found):
+        raise ValueError(f"optimizer must be a function, got {reference!r} ({found!r})")
+    if inspect.isfunction(inspect.unwrap(found)):
+        files.add(inspect.getsourcefile(inspect.unwrap(found)))
+    digest = hashlib.sha256()
+    for file in sorted(filter(None, files)):
+        digest.update(pathlib.Path(file).read_bytes())
+    if None in files:
+        raise ValueError(f"optimizer must have a source file, got {reference!r}")
+    return f"{reference}#{digest.hexdigest()[:12]}"
+
+
+@functools.cache
+def imported(name: str) -> Maker:
+    """Return the function with this name.
+
+    Raises:
+      ValueError: The function cannot be imported, or its source has changed since it got the name.
+    """
+    reference = name.partition("#")[0]
+    if (now := optimizer_name(reference)) != name:
+        raise ValueError(f"optimizer {name} has changed, it is {now} now; repeat the command")
+    module, _, function = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    return functools.reduce(getattr, function.split("."), found)

@@ -1,0 +1,180 @@
+"""Users' optimizers: their names, their trial, and the runs that `compare` and filters choose."""
+
+import importlib
+import re
+import sys
+
+import jax.numpy as jnp
+import pytest
+
+from adamprox.report.claims import Verdict
+from adamprox.report.plots import COLORS, LABELS
+from adamprox.sweep import Record, Results, run_key, run_sweep
+from adamprox.training import TrainingRun
+from adamprox.training.imported import imported, optimizer_name
+from experiments.__main__ import main
+from experiments.comparison import compared
+from experiments.presets import PRESETS
+from experiments.protocol import Records
+from tests.squares import QUIET
+
+SOURCE = """
+import adamprox, jax, optax
+
+def make_tx(learning_rate, weight_decay):
+    return adamprox.adamw(learning_rate, weight_decay=weight_decay)
+
+def branches(learning_rate, weight_decay):
+    return optax.sgd(learning_rate) if weight_decay > 0 else optax.sgd(0.1)
+
+def deeper(learning_rate, weight_decay):
+    add_axis = optax.GradientTransformation(
+        lambda params: optax.EmptyState(),
+        lambda u, s, p=None: (jax.tree.map(lambda x: x[..., None], u), s))
+    return optax.chain(optax.sgd(learning_rate), add_axis)
+
+def widens(learning_rate, weight_decay):
+    return optax.GradientTransformation(
+        lambda params: jax.numpy.int32(0), lambda u, s, p=None: (u, jax.numpy.float32(1)))
+
+constant = 3
+"""
+TINY = {"network": "mlp", "depth": 2, "train_size": 64, "epochs": 2}
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """The path of a module that can be imported as ``mine``."""
+    path = tmp_path / "mine.py"
+    path.write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield path
+    sys.modules.pop("mine", None)
+    imported.cache_clear()
+
+
+def test_an_edited_optimizer_has_another_name_and_key(module):
+    first = optimizer_name("mine:make_tx")
+    assert first == optimizer_name("mine:make_tx") and first.startswith("mine:make_tx#")
+    imported(first)
+    module.write_text(SOURCE + "\n# edited\n")
+    second = optimizer_name("mine:make_tx")
+    one, other = (TrainingRun.of(**TINY, optimizer=name) for name in (first, second))
+    assert run_key(one) != run_key(other)
+    imported.cache_clear()
+    with pytest.raises(ValueError, match=r"has changed, it is mine:make_tx#"):
+        imported(first)
+    assert LABELS[first] == "make_tx" and COLORS[first].startswith("#")
+
+
+def test_a_function_that_another_module_defines_counts_too(module):
+    (module.parent / "wrapper.py").write_text("from mine import make_tx\n")
+    first = optimizer_name("wrapper:make_tx")
+    module.write_text(SOURCE + "\n# edited\n")
+    assert optimizer_name("wrapper:make_tx") != first
+    sys.modules.pop("wrapper")
+
+
+def test_an_imported_optimizer_trains_as_its_recipe(module, tmp_path):
+    """Also in a worker process."""
+    run = TrainingRun.of(**TINY, optimizer=optimizer_name("mine:make_tx"))
+    (found,) = run_sweep([run], Results(tmp_path / "out"), workers=1, console=QUIET)
+    expected = run.with_options(optimizer="adamw").run()
+    assert jnp.allclose(jnp.array(found["train_loss"]), jnp.array(expected["train_loss"]))
+    assert TrainingRun.from_columns(found) == run
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mine:branches", "as traced arrays.* fails: TracerBoolConversionError"),
+        ("mine:deeper", "fails: ValueError: Incompatible shapes"),
+        ("mine:widens", "fails: a step changes shapes or dtypes"),
+        ("mine:constant", "must be a function, got 'mine:constant'"),
+        ("mine:nothing", "can be imported, got 'mine:nothing'"),
+        ("nowhere:make_tx", "can be imported, got 'nowhere:make_tx'"),
+        ("mine:", "MODULE:FUNCTION, got 'mine:'"),
+        ("adamm", "MODULE:FUNCTION or one of .*, got 'adamm'; did you mean adamw"),
+    ],
+)
+def test_what_is_no_optimizer_is_refused_in_one_line(module, name, message, tmp_path, capsys):
+    out = tmp_path / "out"
+    argv = ["compare", "--optimizer", name, "--preset", "smoke", "--network", "DenseNet"]
+    assert main([*argv, "--out", str(out), "--workers", "0"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and not out.exists()
+    assert re.search(message, error), error
+
+
+def synthetic(protocol, study, error):
+    """Records of all runs of a study, with an error for each."""
+    return Records.by_key(
+        Record(
+            {
+                **run.config(),
+                "key": run_key(run),
+                "kind": run.kind,
+                "final_test_error": error(run),
+                "test_examples": 1285,
+                "update_histogram": [[1] * 28],
+                "epoch": [1],
+                "train_loss": [1.0],
+                "test_error": [error(run)],
+            }
+        )
+        for run in study.runs
+    )
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [(0.2, "reproduced"), (-0.2, "not reproduced")])
+def test_a_comparison_judges_the_difference_with_its_margin(module, lead, verdict):
+    demo = PRESETS["demo"]
+    experiment = compared("mine:make_tx", ["adamw", "adam_l2"], [])
+    study = experiment.study(demo, Records())
+    assert len({run.optimizer for run in study.runs}) == 3
+    records = synthetic(demo, study, lambda run: 0.5 - lead * ("mine" in run.optimizer))
+    judged = experiment.study(demo, records)
+    claims = judged.claims()
+    assert [claim.verdict for claim in claims] == 2 * [Verdict(verdict)]
+    assert "Margin of error of the difference" in claims[0].note
+    assert next(what for _, what in judged.headline()).startswith("lead of make_tx over AdamW")
+    grids = [
+        {r.method.optimizer: 1 for r in study.runs if r.weight_decay == w} for w in (0.0, 0.03)
+    ]
+    assert all(len(grid) == 3 for grid in grids)
+    assert {figure.name for figure in judged.figures()} == {
+        f"compare_make_tx_resnet_20_{part}" for part in ("heatmaps", "curves", "histograms")
+    }
+
+
+def test_filters_choose_runs_and_keep_the_other_records(tmp_path, capsys):
+    argv = ["fig05", "--preset", "smoke", "--workers", "0", "--out", str(tmp_path)]
+    some = ["--optimizer", "adamw", "--grid-point", "1e-3,0"]
+    assert main([*argv, *some, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("adamw; α 1e-3; λ 0;") == 2
+    assert main([*argv, *some]) == 0
+    assert "claims: 2 not run" in capsys.readouterr().err
+    records = Results(tmp_path / "records").every(TrainingRun.kind)
+    assert {(r.optimizer, r.learning_rate, r.weight_decay) for r in records} == {("adamw", 1e-3, 0)}
+    for wrong, message in (
+        (["--optimizer", "lion"], "optimizer must be one of fig05 (adamprox, adamw), got 'lion'"),
+        (["--grid-point", "1e-3,1"], "grid-point must be one of fig05 (0.001,0 0.001,0.003)"),
+        (["--grid-point", "1"], "--grid-point must be α,λ as in 1e-3,0, got '1'"),
+    ):
+        assert main([*argv, *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_default_network_is_the_first_of_the_preset():
+    study = compared("optax:lion", ["adamw"], []).study(PRESETS["reduced"], Records())
+    assert {run.network.depth for run in study.runs} == {20}
+    with pytest.raises(
+        ValueError, match=r"network must be one of ResNet-20 at this preset, got 'R'"
+    ):
+        compared("optax:lion", ["adamw"], ["R"]).study(PRESETS["demo"], Records())
+
+
+def test_a_module_without_source_is_refused():
+    assert importlib.import_module("math")
+    with pytest.raises(ValueError, match="optimizer must"):
+        optimizer_name("math:sqrt")
