@@ -48,7 +48,8 @@ def test_status_of_finished_old_and_missing_sweeps(tmp_path, capsys):
     results = Results(tmp_path / "records")
     run_sweep([Square(1.0), Square(2.0)], results, workers=0, console=QUIET)
     assert main(["status", "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}: 2 runs, all finished\n"
+    assert capsys.readouterr().out == f"{tmp_path}: 2 runs finished\n"
+    assert not (results.directory / "sweep.json").exists()
     for damage in ('{"started": 1, "runs": []}', "[", '{"runs": [{}]}'):
         (results.directory / "sweep.json").write_text(damage)
         assert main(["status", "--out", str(tmp_path)]) == 0

@@ -27,18 +27,14 @@ def _lines(out: pathlib.Path) -> list[str]:
     results = Results(out / "records")
     now = progress(results)
     done, rest = len(now.finished), [*now.running, *now.failed, *now.left]
-    if now.started is None:
+    if now.started is None or not rest:
         return [f"{out}: {done} runs finished"]
     counts = [
         (done, "finished"),
         *((len(getattr(now, n)), n) for n in ("running", "failed", "left")),
     ]
     text = ", ".join(f"{count} {name}" for count, name in counts)
-    return (
-        [f"{out}: {done + len(rest)} runs: {text}", *_speed(now, results)]
-        if rest
-        else [f"{out}: {done} runs, all finished"]
-    )
+    return [f"{out}: {done + len(rest)} runs: {text}", *_speed(now, results)]
 
 
 def _speed(now: Progress, results: Results) -> list[str]:

@@ -16,11 +16,11 @@ _LARGEST = 2**26  # bytes; a run takes 300
 
 
 class Progress(NamedTuple):
-    """State of the runs of the last sweep into a directory.
+    """State of the runs of the last sweep into a directory that is not complete.
 
     Attributes:
-      started: Time at which the sweep started, UTC; None without a sweep.
-      finished: Records of its finished runs; without a sweep, of all runs.
+      started: Time at which the sweep started, UTC; None without such a sweep.
+      finished: Records of its finished runs; without such a sweep, of all runs.
       running: Options of the runs that a process executes now.
       failed: Options of the runs that raised an error, or killed their workers.
       left: Options of the other runs.
@@ -40,6 +40,12 @@ def announce(runs: Iterable[Run], results: Results) -> None:
     with contextlib.suppress(OSError):
         contents = json.dumps({"started": now, "runs": listed})
         write_atomically(results.directory / _LIST, contents)
+
+
+def retract(results: Results) -> None:
+    """Delete the list of a sweep that is complete."""
+    with contextlib.suppress(OSError):
+        (results.directory / _LIST).unlink(missing_ok=True)
 
 
 def progress(results: Results) -> Progress:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from adamprox.checks import is_integer
 from adamprox.sweep.local import run_local
-from adamprox.sweep.progress import announce
+from adamprox.sweep.progress import announce, retract
 from adamprox.sweep.ray_engine import run_ray
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
@@ -103,6 +103,7 @@ def run_sweep(
                 if view and console.is_terminal:
                     progress.above = view(wanted, records)
                 progress.advance(task)
+        retract(results)
     return results.read_all(wanted)
 
 
