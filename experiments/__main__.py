@@ -50,7 +50,10 @@ def main(argv: list[str]) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    return _print(listing(PRESETS.values()))
+    shown = console()
+    for line in listing(PRESETS.values()):  # one line each, on a narrow terminal too
+        shown.print(line, no_wrap=True, overflow="ellipsis") if shown.is_terminal else print(line)
+    return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -66,10 +69,7 @@ def _overview(arguments: argparse.Namespace) -> int:
 
 
 def _print(lines: Iterable[str]) -> int:
-    """Print lines, cut at the width of a terminal, and return the exit code 0."""
-    shown = console()
-    for line in lines:
-        shown.print(line, no_wrap=True, overflow="ellipsis") if shown.is_terminal else print(line)
+    print("\n".join(lines))
     return 0
 
 
