@@ -174,8 +174,6 @@ def _explain(error: BaseException) -> int:
         return 1
     elif isinstance(error, OutOfTimeError):
         code, line = 75, "out of time; finished runs are kept, the same command goes on"
-    elif isinstance(error, BrokenPipeError):  # the reader of the output has ended
-        return 1
     elif isinstance(error, ValueError):
         code, line = 2, f"{prefix}{one_line(error)}"
     elif isinstance(error, OSError):

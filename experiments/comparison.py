@@ -7,11 +7,10 @@ import functools
 from collections.abc import Sequence
 
 from adamprox.checks import did_you_mean
-from adamprox.report import Claim, Figure
+from adamprox.report import Claim, Figure, figures
 from adamprox.report.plots import LABELS
 from adamprox.training.imported import optimizer_name
 from adamprox.training.recipes import RECIPES
-from experiments import figures
 from experiments.claims import accuracy
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, wanted

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adamprox.report import Claim, Figure
+from adamprox.report import Claim, Figure, figures
 from adamprox.report.claims import contrast, percent
 from adamprox.report.plots import LABELS
-from experiments import figures
 from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Network, Protocol, Records, Study

@@ -12,9 +12,8 @@ Expect: a lead that stays if scale-freeness is the reason, and vanishes if the s
 import dataclasses
 from collections.abc import Mapping
 
-from adamprox.report import Claim, Figure
+from adamprox.report import Claim, Figure, figures
 from adamprox.report.plots import LABELS
-from experiments import figures
 from experiments.claims import accuracy, second_moment
 from experiments.claims.second_moment import SECTION
 from experiments.grid import Grid

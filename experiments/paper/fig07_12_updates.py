@@ -9,9 +9,8 @@ Expect: a narrower peak of AdamW, by more on deeper networks. All runs are those
 
 import functools
 
-from adamprox.report import Claim, Figure
+from adamprox.report import Claim, Figure, figures
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
-from experiments import figures
 from experiments.claims import spread
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, wanted

@@ -1,20 +1,41 @@
 """Figures of tuned methods that several experiments share."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from adamprox.report import Figure
 from adamprox.report.heatmaps import Heatmap
-from adamprox.report.plots import canvas, curves, heatmap_figure, histogram
-from experiments.tuning import Tuned
+from adamprox.report.plots import Figure, canvas, curves, heatmap_figure, histogram
+from adamprox.sweep import Record
 
 
-def heatmaps(rows: Sequence[Sequence[Tuned]], file: str, title: str, caption: str) -> list[Figure]:
+class TunedMethod(Protocol):
+    """Method with the records of its grid.
+
+    Attributes:
+      tried: Records of its grid.
+      seeds: Records of the best grid point.
+      best: Record of the best run; None without one.
+    """
+
+    tried: list[Record]
+    seeds: list[Record]
+    best: Record | None
+
+    @property
+    def name(self) -> str:
+        """Name of the method."""
+        ...
+
+
+def heatmaps(
+    rows: Sequence[Sequence[TunedMethod]], file: str, title: str, caption: str
+) -> list[Figure]:
     """Return a figure of heatmaps, one per method with records; [] without records."""
     found = [[Heatmap(m.name, m.tried, m.seeds) for m in row] for row in rows]
     return heatmap_figure(file, title, caption, found)
 
 
-def best_curves(methods: Sequence[Tuned], file: str) -> list[Figure]:
+def best_curves(methods: Sequence[TunedMethod], file: str) -> list[Figure]:
     """Return a figure of training loss and test error of the best runs; [] if all diverged."""
     winners = [method.best for method in methods if method.best]
     if not winners:
@@ -27,7 +48,7 @@ def best_curves(methods: Sequence[Tuned], file: str) -> list[Figure]:
     return [Figure(file, "Learning curves of the best runs.", caption, figure)]
 
 
-def best_histograms(methods: Sequence[Tuned], file: str, title: str) -> list[Figure]:
+def best_histograms(methods: Sequence[TunedMethod], file: str, title: str) -> list[Figure]:
     """Return a figure of update histograms of the best runs; [] if all diverged."""
     winners = [method.best for method in methods if method.best]
     if not winners:
