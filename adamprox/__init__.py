@@ -19,6 +19,7 @@ from adamprox.decays import decay_to_init as decay_to_init
 from adamprox.decays import huber_decay as huber_decay
 from adamprox.dual_averaging import dual_averaging as dual_averaging
 from adamprox.finite import finite as finite
+from adamprox.fista import fista as fista
 from adamprox.histograms import update_histogram as update_histogram
 from adamprox.metric import proxgen as proxgen
 from adamprox.metric import scale_free_adam_l2 as scale_free_adam_l2
