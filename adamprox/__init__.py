@@ -26,6 +26,7 @@ from adamprox.metric import scale_free_adam_l2 as scale_free_adam_l2
 from adamprox.migration import from_optax as from_optax
 from adamprox.migration import from_optax_state as from_optax_state
 from adamprox.migration import from_torch as from_torch
+from adamprox.moments import scale_by_adam as scale_by_adam
 from adamprox.optimizers import adam_direction as adam_direction
 from adamprox.optimizers import adam_l2 as adam_l2
 from adamprox.optimizers import adamprox as adamprox
@@ -36,7 +37,6 @@ from adamprox.scale_free import scale_freeness as scale_freeness
 from adamprox.transforms import add_l2_gradient as add_l2_gradient
 from adamprox.transforms import decay_weights as decay_weights
 from adamprox.transforms import proximal as proximal
-from adamprox.transforms import scale_by_adam as scale_by_adam
 
 __version__ = "0.1.0"
 

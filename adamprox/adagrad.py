@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import optax
 
 from adamprox.checks import positive_integer
+from adamprox.moments import hypotenuse, zeros_at_least_float32
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     check_nonnegative,
-    hypotenuse,
-    zeros_at_least_float32,
 )
 
 

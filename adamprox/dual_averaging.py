@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.moments import zeros_at_least_float32
 from adamprox.prox import Prox
 from adamprox.transforms import (
     NO_PARAMS_MSG,
@@ -14,7 +15,6 @@ from adamprox.transforms import (
     Schedule,
     at_count,
     check_nonnegative,
-    zeros_at_least_float32,
 )
 
 

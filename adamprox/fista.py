@@ -10,7 +10,14 @@ import jax.numpy as jnp
 import optax
 
 from adamprox.prox import Prox
-from adamprox.transforms import NO_PARAMS_MSG, Mask, Schedule, at_count, check_nonnegative
+from adamprox.transforms import (
+    NO_PARAMS_MSG,
+    Mask,
+    Schedule,
+    at_count,
+    check_nonnegative,
+    map_updates,
+)
 
 _ROUNDING = 32  # relative length of a step that says nothing of f, in units of rounding
 
@@ -149,7 +156,7 @@ def _extrapolated(gradients, state, params, x, size, restart, failed):
     def on_leaf(step, change, p):
         return (step + beta.astype(jnp.finfo(step.dtype).dtype) * change).astype(p.dtype)
 
-    moved = _map(
+    moved = map_updates(
         on_leaf,
         _minus(gradients, x, params),
         _minus(gradients, x, state.solution),
@@ -166,7 +173,7 @@ def _forward_backward(prox, params, gradients, size, threshold, mask):
         g, p = _wide(g), _wide(p)
         return p - size.astype(jnp.finfo(p.dtype).dtype) * g
 
-    target = _map(forward, gradients, params)
+    target = map_updates(forward, gradients, params)
     seen = target
     if mask is not None:
         seen = jax.tree.map(
@@ -201,7 +208,7 @@ def _is_majorized(function, value, grad, y, x, size):
     """
     moved = jax.tree.map(lambda a, b: a - b, x, y)
     after, slope_after = jax.jvp(function, (x,), (moved,))
-    slope = sum(jax.tree.leaves(_map(lambda g, d: jnp.sum(jnp.real(g * d)), grad, moved)))
+    slope = sum(jax.tree.leaves(map_updates(lambda g, d: jnp.sum(jnp.real(g * d)), grad, moved)))
     square = jnp.real(optax.tree.vdot(moved, moved))
     half, eps = square / (2 * size), jnp.finfo(jnp.result_type(value)).eps
     # Differences, not sums: inf ≤ inf would accept a step that overflows.
@@ -213,7 +220,7 @@ def _is_majorized(function, value, grad, y, x, size):
 
 def _minus(gradients, a, b):
     """Return a − b in float32 or wider, None where there is no gradient."""
-    return _map(lambda _, x, y: _wide(x) - _wide(y), gradients, a, b)
+    return map_updates(lambda _, x, y: _wide(x) - _wide(y), gradients, a, b)
 
 
 def _wide(x):
@@ -225,13 +232,4 @@ def _first(tree, other):
     """Return the leaves of ``tree``, and those of ``other`` where ``tree`` has None."""
     return jax.tree.map(
         lambda a, b: b if a is None else a, tree, other, is_leaf=lambda x: x is None
-    )
-
-
-def _map(function, tree, *rest):
-    return jax.tree.map(
-        lambda leaf, *others: None if leaf is None else function(leaf, *others),
-        tree,
-        *rest,
-        is_leaf=lambda x: x is None,
     )

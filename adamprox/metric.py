@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.moments import ScaleFreeAdamState, scale_by_adam
 from adamprox.prox import Prox
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     Mask,
-    ScaleFreeAdamState,
     Schedule,
     add_l2_gradient,
     at_count,
     check_nonnegative,
-    scale_by_adam,
+    one_mask,
 )
 
 
@@ -134,6 +134,7 @@ def scale_free_adam_l2(
     *,
     schedule: Schedule = 1.0,
     nesterov: bool = False,
+    weight_decay_mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam-ℓ2 whose decay is not divided by √v̂: the decay passes through the moments in their unit.
 
@@ -144,26 +145,14 @@ def scale_free_adam_l2(
     coordinate by a constant multiplies its √v̂ by the same constant: at ε = 0 the optimizer is
     scale-free.
 
-    Args:
-      learning_rate: Learning rate α, in units of the parameters per step; a number, traced scalar or
-        schedule. There is no decay while α is 0.
-      b1: Decay β₁ of the first moment, in [0, 1).
-      b2: Decay β₂ of the second moment, in [0, 1).
-      eps: ε ≥ 0, added to √v̂ after bias correction; ``0.0`` selects the ε-free, range-safe moments.
-      eps_root: Constant that is added to v̂ inside the root of the step.
-      mu_dtype: dtype of the first moment; that of the parameters if None.
-      weight_decay: Decay λ ≥ 0 per step; a number, traced scalar or schedule.
-      mask: Pytree of booleans or callable that makes one, True where to regularize; None (the
-        paper's choice) regularizes every parameter, biases and BatchNorm included.
-      schedule: η_t ≥ 0, a number or a callable of the step count, 0 at the first step.
-      nesterov: Nesterov momentum, as in NAdam.
+    The arguments are those of `adam_l2`, except that λ is a decay per step. While α is 0 there is
+    no decay.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number, ``b1`` or
-        ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+      ValueError: Under the conditions of `adam_l2`.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -181,7 +170,7 @@ def scale_free_adam_l2(
     Source: this project, to separate the two effects of Adam-ℓ2 (Algorithm 1 of the paper).
     """
     check_nonnegative(schedule=schedule)
-    decay = add_l2_gradient(weight_decay, mask)
+    decay = add_l2_gradient(weight_decay, one_mask(mask, weight_decay_mask))
     adam = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
     def init(params):

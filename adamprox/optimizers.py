@@ -18,14 +18,15 @@ import chex
 import optax
 
 from adamprox import prox
+from adamprox.moments import scale_by_adam
 from adamprox.transforms import (
     Mask,
     Schedule,
     add_l2_gradient,
     check_nonnegative,
     decay_weights_unwarned,
+    one_mask,
     proximal,
-    scale_by_adam,
     warn_of_large_decay,
 )
 
@@ -95,6 +96,7 @@ def adam_l2(
     *,
     schedule: Schedule = 1.0,
     nesterov: bool = False,
+    weight_decay_mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam on the ℓ2-regularized loss: the gradient of the regularizer enters the moments.
 
@@ -117,13 +119,15 @@ def adam_l2(
       schedule: Multiplier η_t ≥ 0 of α, a number or a callable of the step count (0 at the first
         step).
       nesterov: True for Nesterov momentum, as in NAdam.
+      weight_decay_mask: Second name of ``mask``, which some optimizers of Optax use.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
+        ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -136,7 +140,7 @@ def adam_l2(
     Source: Algorithm 1 of the paper (Adam-ℓ2).
     """
     return optax.chain(
-        add_l2_gradient(weight_decay, mask),
+        add_l2_gradient(weight_decay, one_mask(mask, weight_decay_mask)),
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
         ),
@@ -155,6 +159,7 @@ def adamw(
     *,
     schedule: Schedule = 1.0,
     nesterov: bool = False,
+    weight_decay_mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam with decoupled weight decay.
 
@@ -178,13 +183,15 @@ def adamw(
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
         first step).
       nesterov: True for Nesterov momentum, as in NAdam.
+      weight_decay_mask: Second name of ``mask``, which some optimizers of Optax use.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
+        ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -201,7 +208,7 @@ def adamw(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
         ),
-        decay_weights_unwarned(weight_decay, schedule, mask),
+        decay_weights_unwarned(weight_decay, schedule, one_mask(mask, weight_decay_mask)),
     )
 
 
@@ -217,6 +224,7 @@ def adamprox(
     *,
     schedule: Schedule = 1.0,
     nesterov: bool = False,
+    weight_decay_mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam with the squared ℓ2 norm minimized by a proximal step.
 
@@ -241,13 +249,15 @@ def adamprox(
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
         first step).
       nesterov: True for Nesterov momentum, as in NAdam.
+      weight_decay_mask: Second name of ``mask``, which some optimizers of Optax use.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
+        ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -265,7 +275,7 @@ def adamprox(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
         ),
-        proximal(prox.squared_l2, weight_decay, schedule, mask),
+        proximal(prox.squared_l2, weight_decay, schedule, one_mask(mask, weight_decay_mask)),
     )
 
 
@@ -281,6 +291,7 @@ def adamprox_l2(
     *,
     schedule: Schedule = 1.0,
     nesterov: bool = False,
+    weight_decay_mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam with the unsquared ℓ2 norm of the whole tree minimized by a proximal step.
 
@@ -306,13 +317,15 @@ def adamprox_l2(
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
         first step).
       nesterov: True for Nesterov momentum, as in NAdam.
+      weight_decay_mask: Second name of ``mask``, which some optimizers of Optax use.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
+        ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -329,7 +342,7 @@ def adamprox_l2(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
         ),
-        proximal(prox.l2, weight_decay, schedule, mask),
+        proximal(prox.l2, weight_decay, schedule, one_mask(mask, weight_decay_mask)),
     )
 
 
@@ -345,6 +358,7 @@ def adamprox_l1(
     *,
     schedule: Schedule = 1.0,
     nesterov: bool = False,
+    weight_decay_mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam with the ℓ1 norm minimized by a proximal step, for parameters that are exactly zero.
 
@@ -368,13 +382,15 @@ def adamprox_l1(
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
         first step).
       nesterov: True for Nesterov momentum, as in NAdam.
+      weight_decay_mask: Second name of ``mask``, which some optimizers of Optax use.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1); ``update`` is called without ``params``.
+        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
+        ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -391,5 +407,5 @@ def adamprox_l1(
         adam_direction(
             learning_rate, b1, b2, eps, eps_root, mu_dtype, schedule=schedule, nesterov=nesterov
         ),
-        proximal(prox.l1, weight_decay, schedule, mask),
+        proximal(prox.l1, weight_decay, schedule, one_mask(mask, weight_decay_mask)),
     )

@@ -210,8 +210,10 @@ def test_mask_regularizes_only_where_true(name):
     mask = {"kernel": True, "bias": False}
     grads = jax.tree.map(lambda p: 0.5 * p, params)
     make = getattr(adamprox, name)
-    for masking in (mask, lambda p: mask):
-        tx = make(0.1, weight_decay=0.09, mask=masking)
+    with pytest.raises(ValueError, match="mask and weight_decay_mask are two names"):
+        make(0.1, mask=mask, weight_decay_mask=mask)
+    for masking in ({"mask": mask}, {"mask": lambda p: mask}, {"weight_decay_mask": mask}):
+        tx = make(0.1, weight_decay=0.09, **masking)
         plain, decayed = (make(0.1, weight_decay=w) for w in (0.0, 0.09))
         update = lambda t: t.update(grads, t.init(params), params)[0]  # noqa: E731
         np.testing.assert_allclose(update(tx)["bias"], update(plain)["bias"], rtol=1e-6)

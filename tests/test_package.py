@@ -36,7 +36,7 @@ def test_import_is_light():
 def test_optimizer_modules_know_nothing_of_training():
     package = ROOT / "adamprox"
     names = ("transforms", "optimizers", "histograms", "adagrad", "metric", "migration")
-    names += ("chains", "decays", "dual_averaging", "finite", "fista")
+    names += ("chains", "decays", "dual_averaging", "finite", "fista", "moments")
     rooms = [package / f"{name}.py" for name in names]
     rooms += [*(package / "prox").glob("*.py"), *(package / "scale_free").glob("*.py")]
     for room in rooms:
