@@ -7,9 +7,10 @@ INSTALLED := $(VENV)/installed
 .PHONY: demo report check test test-slow test-lowest test-wheel dist lint format benchmark notebooks docs clean
 
 # Parts of the suite that need the library's own dependencies, pytest and hypothesis alone.
-LIBRARY := adagrad chains composition decays dual_averaging faults finite histograms migration \
-  optimizers problems prox prox_identities prox_nonconvex prox_ordered \
-  prox_projections prox_range prox_scalar prox_sparsity prox_spectral scale_free transforms
+LIBRARY := adagrad chains composition decays dual_averaging faults finite fista histograms \
+  migration optimizers problems prox prox_identities prox_nonconvex prox_ordered \
+  prox_projections prox_range prox_scalar prox_sparsity prox_spectral scale_free \
+  scale_free_torch scale_free_varying transforms
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo

@@ -96,8 +96,8 @@ def test_the_new_optimizer_passes_the_contract(tmp_path):
     assert code == 1 and "1 failed" in output, output
 
 
-IN_SESSIONS = "B015,B018,D100,E401,E402,E702,I001"
-"""Rules about values that a session prints, and about imports at its start."""
+IN_SESSIONS = "B015,B018,D100,D103,E401,E402,E702,I001"
+"""Rules about docstrings, values that a session prints, and imports at its start."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -210,15 +210,26 @@ def test_mask_regularizes_only_where_true(name):
     mask = {"kernel": True, "bias": False}
     grads = jax.tree.map(lambda p: 0.5 * p, params)
     make = getattr(adamprox, name)
-    with pytest.raises(ValueError, match="mask and weight_decay_mask are two names"):
-        make(0.1, mask=mask, weight_decay_mask=mask)
-    for masking in ({"mask": mask}, {"mask": lambda p: mask}, {"weight_decay_mask": mask}):
+    for masking in ({"mask": mask}, {"mask": lambda p: mask}):
         tx = make(0.1, weight_decay=0.09, **masking)
         plain, decayed = (make(0.1, weight_decay=w) for w in (0.0, 0.09))
         update = lambda t: t.update(grads, t.init(params), params)[0]  # noqa: E731
         np.testing.assert_allclose(update(tx)["bias"], update(plain)["bias"], rtol=1e-6)
         if name not in ("adamprox_l2", "adam_l2"):
             np.testing.assert_allclose(update(tx)["kernel"], update(decayed)["kernel"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ADAM_BASED)
+def test_weight_decay_mask_is_a_second_name_of_mask(name):
+    params, mask = {"kernel": jnp.ones(3), "bias": jnp.ones(3)}, {"kernel": True, "bias": False}
+    make = functools.partial(getattr(adamprox, name), 0.1, weight_decay=0.09)
+    with pytest.raises(ValueError, match="mask and weight_decay_mask are two names"):
+        make(mask=mask, weight_decay_mask=mask)
+    one, other = (
+        tx.update(params, tx.init(params), params)[0]
+        for tx in (make(mask=mask), make(weight_decay_mask=mask))
+    )
+    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_masked_l2_takes_its_norm_over_the_masked_part():
