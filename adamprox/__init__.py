@@ -33,6 +33,8 @@ from adamprox.optimizers import adamprox as adamprox
 from adamprox.optimizers import adamprox_l1 as adamprox_l1
 from adamprox.optimizers import adamprox_l2 as adamprox_l2
 from adamprox.optimizers import adamw as adamw
+from adamprox.quantization import hardening as hardening
+from adamprox.quantization import straight_through as straight_through
 from adamprox.scale_free import scale_freeness as scale_freeness
 from adamprox.transforms import add_l2_gradient as add_l2_gradient
 from adamprox.transforms import decay_weights as decay_weights

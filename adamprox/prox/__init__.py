@@ -20,7 +20,7 @@ chain of `adamprox.adam_direction` and `adamprox.proximal` with ``partial(prox.l
 axis_name="data")``.
 
 Operators that sort entries (`simplex`, `l1_ball`, `slope`, `top_k`, `top_share`), `n_m`,
-`total_variation` and those on singular values have no ``axis_name``: use them under ``jit``.
+`total_variation`, `fit_levels` and those on singular values have no ``axis_name``: use them under ``jit``.
 
 | module | contents |
 |---|---|
@@ -29,6 +29,7 @@ Operators that sort entries (`simplex`, `l1_ball`, `slope`, `top_k`, `top_share`
 | `projections` | more of them: `simplex`, `l1_ball`, `linf_ball` |
 | `ordered` | convex penalties of ranks and of neighbors: `slope`, `total_variation` |
 | `sparsity` | the largest magnitudes: `top_k`, `top_share`, `n_m` |
+| `quantization` | grids of levels: `quantize`, `binary_relax`, `parq`, `fit_levels` |
 | `spectral` | singular values: `nuclear`, `rank`, `orthogonal`, `spectral_ball` |
 | `nonconvex` | `l0`, `mcp`, `scad`, `log_sum`, `l_half` |
 | `groups` | combinators: `per_leaf`, `per_output_channel`, `by_path`, `size_weighted` |
@@ -59,6 +60,10 @@ from adamprox.prox.penalties import squared_l2 as squared_l2
 from adamprox.prox.projections import l1_ball as l1_ball
 from adamprox.prox.projections import linf_ball as linf_ball
 from adamprox.prox.projections import simplex as simplex
+from adamprox.prox.quantization import binary_relax as binary_relax
+from adamprox.prox.quantization import fit_levels as fit_levels
+from adamprox.prox.quantization import parq as parq
+from adamprox.prox.quantization import quantize as quantize
 from adamprox.prox.sparsity import n_m as n_m
 from adamprox.prox.sparsity import top_k as top_k
 from adamprox.prox.sparsity import top_share as top_share
