@@ -44,11 +44,9 @@ def fit(method, seed, **options):
 
 
 def holds(method, kernel):
-    """Return True if every weight is on its channel's grid, or 2 of every 4 are not zero."""
-    if method == "2:4 sparse":
-        return np.all(np.count_nonzero(kernel.reshape(9, -1, 4, kernel.shape[-1]), axis=2) == 2)
-    exact = prox.quantize(kernel, 0.0, levels=GRIDS[method]) if method in GRIDS else kernel
-    return np.allclose(kernel, exact, rtol=1e-6, atol=0)  # one rounding of x + (prox − x)
+    """Return True if the projection changes nothing but the last bit: x + (prox − x) rounds."""
+    projected = jax.jit(METHODS[method])(kernel, np.inf)
+    return np.allclose(kernel, projected, rtol=1e-6, atol=0)
 
 
 if __name__ == "__main__":

@@ -120,18 +120,18 @@ def test_bad_arguments_are_named():
 
 
 def test_example_trains_and_its_weights_are_exact():
-    """Three epochs of a small network on digits; 2:4 sparsity and ternary weights."""
+    """Two epochs of a small network on digits."""
     path = ROOT / "examples" / "quantized_resnet.py"
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    options = dict(example.REDUCED, dataset="digits", image_size=4, train_size=128, epochs=3)
-    options |= {"validation_size": 0, "depth": 8, "evaluate_every": 3}
-    for method in ("ternary", "2:4 sparse"):
-        error, kernels = example.fit(method, 0, **options)
-        assert 0 <= error <= 1 and len(kernels) == 6
-        assert all(example.holds(method, kernel) for kernel in kernels)
-        assert not any(example.holds("1-bit", kernel) for kernel in kernels)
-        del example.RECIPES[f"{method}, 6 steps"]
+    options = dict(example.REDUCED, dataset="digits", image_size=4, train_size=64, epochs=2)
+    options |= {"validation_size": 0, "depth": 8, "evaluate_every": 2}
+    error, kernels = example.fit("ternary", 0, **options)
+    assert 0 <= error <= 1 and len(kernels) == 6
+    assert all(example.holds("ternary", kernel) for kernel in kernels)
+    assert all(np.any(kernel == 0) for kernel in kernels)
+    assert not example.holds("ternary", jax.random.normal(jax.random.key(0), (3, 3, 16, 16)))
+    del example.RECIPES["ternary, 2 steps"]

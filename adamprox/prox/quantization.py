@@ -153,8 +153,8 @@ def fit_levels(x: jax.Array, *, count: int, axis: int | None = -1) -> jax.Array:
       x: Array of real numbers, any shape.
       count: Number of levels ≥ 2.
       axis: Axis of the channels: −1 for Flax kernels (``[…, out]``), 0 for ``[out, …]``. Every
-        entry of a vector is a channel and becomes a level of its own: biases do not change. None
-        for one grid for all entries.
+        entry of a vector is a channel and becomes a level: biases do not change. None for one grid
+        for all entries, also inside `per_output_channel`.
 
     Returns:
       Grid ``[count, …]`` of float32 or wider, which broadcasts against ``x``.
