@@ -88,7 +88,7 @@ def test_no_choice_of_multiples_has_a_smaller_error(count, x64):
         np.testing.assert_allclose(grid[1, :, 0], np.mean(np.abs(rows), axis=1), rtol=1e-14)
 
 
-@pytest.mark.parametrize("count", [5, 8, 16])
+@pytest.mark.parametrize("count", [8, 15])
 def test_no_scale_has_a_smaller_error(count, x64):
     rows = RNG.normal(size=(20, 40)) ** 3
     grid = jax.jit(functools.partial(prox.fit_levels, count=count, axis=0))(rows)
