@@ -3,6 +3,8 @@
 import importlib.util
 import pathlib
 
+import jax
+import numpy as np
 import pytest
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
@@ -44,3 +46,16 @@ def test_sharding(run_with_devices):
 def test_muon_group_sparsity():
     share, units, _, error = load("muon_group_sparsity").main(steps=300)
     assert share >= 0.6 and units < 200 and error < 0.1
+
+
+def test_quantized_resnet_has_exact_weights():
+    """Two epochs of a small network on digits."""
+    example = load("quantized_resnet")
+    options = dict(example.REDUCED, dataset="digits", image_size=4, train_size=64, epochs=2)
+    options |= {"validation_size": 0, "depth": 8, "evaluate_every": 2}
+    error, kernels = example.fit("ternary", 0, **options)
+    assert 0 <= error <= 1 and len(kernels) == 6
+    assert all(example.holds("ternary", kernel) for kernel in kernels)
+    assert all(np.any(kernel == 0) for kernel in kernels)
+    assert not example.holds("ternary", jax.random.normal(jax.random.key(0), (3, 3, 16, 16)))
+    del example.RECIPES["ternary, 2 steps"]

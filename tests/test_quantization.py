@@ -1,7 +1,6 @@
 """Latent weights against a transcription, the hardening schedule, and the example of a ResNet."""
 
 import functools
-import importlib.util
 import pathlib
 
 import jax
@@ -117,21 +116,3 @@ def test_bad_arguments_are_named():
         hardening(5, 5)
     with pytest.raises(ValueError, match="steepness must be a number"):
         hardening(0, 5, steepness=0.0)
-
-
-def test_example_trains_and_its_weights_are_exact():
-    """Two epochs of a small network on digits."""
-    path = ROOT / "examples" / "quantized_resnet.py"
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    options = dict(example.REDUCED, dataset="digits", image_size=4, train_size=64, epochs=2)
-    options |= {"validation_size": 0, "depth": 8, "evaluate_every": 2}
-    error, kernels = example.fit("ternary", 0, **options)
-    assert 0 <= error <= 1 and len(kernels) == 6
-    assert all(example.holds("ternary", kernel) for kernel in kernels)
-    assert all(np.any(kernel == 0) for kernel in kernels)
-    assert not example.holds("ternary", jax.random.normal(jax.random.key(0), (3, 3, 16, 16)))
-    del example.RECIPES["ternary, 2 steps"]
