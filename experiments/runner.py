@@ -1,5 +1,6 @@
 """Execution of experiments: train the missing runs, judge the claims, and write the page."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -14,7 +15,7 @@ from adamprox.report import Claim
 from adamprox.report.page import Section
 from adamprox.report.plots import style
 from adamprox.report.publish import make_writable, publish
-from adamprox.sweep import Record, Results, Run, run_key
+from adamprox.sweep import LostRunsError, Record, Results, Run, run_key
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.registry import plan
 
@@ -66,6 +67,7 @@ def run(
 
     Raises:
       ValueError: There are no runs, or ``out`` is not writable; no run has started.
+      LostRunsError: Runs failed. The page shows all others.
     """
     results = Results(out / "records")
     chosen = restricted(experiments, only) if only else experiments
@@ -74,7 +76,12 @@ def run(
     make_writable(page)
     console.print(table)
     started = time.perf_counter()
-    found = complete(chosen, protocol, results, runner=runner, console=console)
+    try:
+        found = complete(chosen, protocol, results, runner=runner, console=console)
+    except LostRunsError:
+        with contextlib.suppress(ValueError):  # there are no records at all
+            draw(experiments, protocol, out, console=console)
+        raise
     if only:
         found = settled(experiments, protocol, results.read_all)
     seconds = time.perf_counter() - started

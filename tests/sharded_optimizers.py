@@ -1,10 +1,12 @@
 """Run in a process with several devices: every way to spread parameters gives one device's iterates.
 
 Automatic and explicit sharding need nothing. Under ``shard_map`` a transform sees its shard alone, so
-an operator with a norm is told the axis; `adamprox_l2` is spelled as its chain there.
+an operator with a norm is told the axis; `adamprox_l2` is spelled as its chain there. With the
+argument ``operators``: operators that need entries of other devices.
 """
 
 import functools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -148,8 +150,37 @@ def check_histograms():
         np.testing.assert_array_equal(np.asarray(jax.jit(parts)(START)).sum(0), one)
 
 
+BALLS = (prox.l2_ball, prox.l1_ball, prox.linf_ball, prox.spectral_ball)
+TERNARY = functools.partial(prox.fit_levels, count=3)
+COUPLED = {
+    **{f"{f.__name__} of radius 0.5": functools.partial(f, radius=0.5) for f in BALLS},
+    **{f.__name__: f for f in (prox.simplex, prox.sparse_group, prox.nuclear, prox.orthogonal)},
+    "rank": functools.partial(prox.rank, r=1),
+    "top_k": functools.partial(prox.top_k, k=9),
+    "top_share": functools.partial(prox.top_share, share=0.3),
+    "n_m": prox.n_m,
+    "slope": functools.partial(prox.slope, weights=np.linspace(2, 0.5, START.size)),
+    "total_variation": functools.partial(prox.total_variation, axis=0),
+    "quantize": functools.partial(prox.quantize, levels=TERNARY),
+    "channels": prox.per_output_channel(prox.l2),
+}
+"""Operators that need entries of other devices."""
+
+
+def check_operators():
+    """Automatic sharding needs nothing: norms, sorting, differences and singular values."""
+    w = jax.device_put(START, NamedSharding(AUTO, SPEC))
+    for name, operator in COUPLED.items():
+        one = operator(jnp.asarray(START), 0.3)
+        np.testing.assert_allclose(jax.jit(operator)(w, 0.3), one, atol=2e-6, err_msg=name)
+        assert np.abs(np.asarray(one) - START).max() > 1e-3, name
+
+
 if __name__ == "__main__":
     assert DEVICES == 8
-    check_iterates()
-    check_norms()
-    check_histograms()
+    if sys.argv[1:] == ["operators"]:
+        check_operators()
+    else:
+        check_iterates()
+        check_norms()
+        check_histograms()

@@ -4,17 +4,19 @@ import dataclasses
 import html.parser
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from adamprox.report import Claim
 from adamprox.report.claims import Verdict
 from adamprox.report.overview import write_overview
 from adamprox.report.tables import read_claims, write_claims
-from adamprox.sweep import Record, Results, run_key
+from adamprox.sweep import LostRunsError, Record, Results, run_key
 from adamprox.training import TrainingRun
 from adamprox.training.cost import _forward_flops
 from experiments import __main__ as command
@@ -25,6 +27,7 @@ from experiments.paper.fig01_quadratics import distance
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Network
 from experiments.registry import EXPERIMENTS
+from experiments.runner import run
 from tests.studies import claims, figures, runs
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -92,6 +95,26 @@ def test_numbers_and_verdicts_are_there_for_other_programs(smoke_run):
     found = read_claims(smoke_run)
     assert found and {name for name, _ in found["claims"]} == set(PRESETS["smoke"].experiments)
     assert {c.verdict for n, c in found["claims"] if n == "fig03"} == {Verdict.NOT_TESTED}
+
+
+def test_a_sweep_that_loses_a_run_draws_the_others(smoke_run, tmp_path):
+    shutil.copytree(smoke_run / "records", tmp_path / "records")
+    (first, *_) = runs("fig06", PRESETS["smoke"])
+    Results(tmp_path / "records").path(first).unlink()
+
+    def runner(wanted, results):
+        assert first in wanted
+        raise LostRunsError("1 runs raised an exception")
+
+    with pytest.raises(LostRunsError):
+        run(
+            [EXPERIMENTS["fig06"]],
+            PRESETS["smoke"],
+            tmp_path,
+            runner=runner,
+            console=Console(quiet=True),
+        )
+    assert EXPERIMENTS["fig06"].title in html.unescape((tmp_path / "fig06.html").read_text())
 
 
 def test_claims_of_other_experiments_stay(tmp_path):

@@ -80,7 +80,7 @@ class Wrong(Square):
 
 def test_without_ray_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ValueError, match=r"not installed; run: pip install -e '\.\[ray\]'"):
+    with pytest.raises(ValueError, match=r"not installed; run: pip install 'adamprox\[ray\]'"):
         run_sweep([Square(1.0)], Results(tmp_path), engine="ray", console=QUIET)
 
 

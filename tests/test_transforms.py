@@ -172,3 +172,8 @@ def test_scale_by_adam_is_optax_where_epsilon_is_positive():
 
 def test_sharded_parameters_keep_their_sharding_and_iterates(run_with_devices):
     run_with_devices(8, "tests/sharded_optimizers.py")
+
+
+@pytest.mark.slow
+def test_operators_of_sharded_arrays_are_those_of_whole_arrays(run_with_devices):
+    run_with_devices(8, "tests/sharded_optimizers.py", "operators")

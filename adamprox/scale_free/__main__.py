@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         from adamprox.command_line import Parser, console, path  # noqa: PLC0415
     except ImportError:
-        print("rich is missing: pip install -e '.[experiments]'", file=sys.stderr)
+        print("rich is missing: pip install 'adamprox[experiments]'", file=sys.stderr)
         return 2
     parser = Parser(prog="python -m adamprox.scale_free", description=__doc__)
     parser.add_argument(

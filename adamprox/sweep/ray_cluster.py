@@ -34,7 +34,7 @@ OLDEST_RAY = "2.52"
 _CONNECT_SECONDS = 5.0
 _TRIAL_SECONDS = 60.0  # importing Ray from a slow disk takes most of it
 _OBJECT_STORE_BYTES = 100 * 2**20  # configurations and records are small
-_INSTALL = "run: pip install -e '.[ray]'"
+_INSTALL = "run: pip install 'adamprox[ray]'"
 _QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 _TRIAL = f"import ray, sys; ray.init(address=sys.argv[1], **{_QUIET})"
 _TOKEN_TROUBLE = re.compile("Auth\\w*Token|AUTH_TOKEN|AuthenticationError|Illegal header value")
