@@ -44,6 +44,7 @@ def run_ray(
 
     Raises:
       ValueError: Ray is missing or too old, or no cluster at ``address`` takes our token.
+      OutOfTimeError: The deadline has passed.
 
     Source: P. Moritz et al., Ray: a distributed framework for emerging AI applications, OSDI 2018.
     """
@@ -55,9 +56,8 @@ def _run(ray: Any, runs, results: Results, workers, address, deadline) -> Iterat
         available = int(ray.cluster_resources().get("CPU", 0))
         if available < 1:
             raise ValueError("the Ray cluster must have CPUs, it has none")
-        yield from dispatch(
-            runs, results, _Actors(ray, min(workers or available, available, len(runs)))
-        )
+        crew = _Actors(ray, min(workers or available, available, len(runs)))
+        yield from dispatch(runs, results, crew, deadline)
 
 
 class _Actors:

@@ -93,8 +93,8 @@ def run_sweep(
         console.print(line, soft_wrap=True)
     console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} already done")
     if missing:
-        announce(wanted, results)
         finished = ENGINES[engine](missing, results, workers, address, deadline)
+        announce(wanted, results)  # the engine has refused what it cannot do
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))
             records = results.read_all(wanted)
