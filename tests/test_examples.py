@@ -48,6 +48,7 @@ def test_muon_group_sparsity():
     assert share >= 0.6 and units < 200 and error < 0.1
 
 
+@pytest.mark.slow
 def test_quantized_resnet_has_exact_weights():
     """Two epochs of a small network on digits."""
     example = load("quantized_resnet")

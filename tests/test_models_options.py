@@ -105,7 +105,10 @@ def test_skip_init_silences_every_branch(monkeypatch):
 
 HALVES = pytest.mark.parametrize(
     ("network", "arguments"),
-    [(ResNet, {"depth": 8}), (DenseNet, {"depth": 10, "growth_rate": 6})],
+    [
+        (ResNet, {"depth": 8}),
+        pytest.param(DenseNet, {"depth": 10, "growth_rate": 6}, marks=pytest.mark.slow),
+    ],
 )
 
 

@@ -69,7 +69,11 @@ def certificate(name, **arguments):
     return adamprox.scale_freeness(ANSWERS[name][0], **arguments)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+RARE = ("rprop", "adam at a small rate", "adagrad", "no params", "clipped")
+COMMON = [pytest.param(name, marks=SLOW) if name in RARE else name for name in ANSWERS]
+
+
+@pytest.mark.parametrize("name", COMMON)
 def test_known_answers(name):
     _, coordinates, constant, in_time = ANSWERS[name]
     result = certificate(name)
@@ -175,8 +179,13 @@ def momentum(function, beta=0.9, dtype="float32"):
     )
 
 
+REST = ("adamprox_l2", "scale_by_adam", "lion", "mantissa")
+
+
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW) if name in REST else name for name in STATES]
+)
 def test_rounding_of_the_state_is_no_scale(name, dtype):
     make, verdict = STATES[name]
     result = adamprox.scale_freeness(make(dtype))
@@ -196,9 +205,9 @@ def test_three_bits_of_mantissa_are_enough(dtype):
     ("tx", "verdict"),
     [
         (adamprox.adamprox(0.01, eps=0.0), EXACT),
-        (optax.lion(0.01), EXACT),
+        pytest.param(optax.lion(0.01), EXACT, marks=SLOW),
         (adamprox.adam_l2(0.01, eps=0.0, weight_decay=0.1), NO),
-        (optax.sgd(0.01), NO),
+        pytest.param(optax.sgd(0.01), NO, marks=SLOW),
     ],
 )
 def test_parameters_of_half_precision(tx, verdict, dtype):
