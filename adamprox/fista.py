@@ -54,9 +54,9 @@ def fista(
     y_{k+1} = x_{k+1} + ((t_k − 1) / t_{k+1}) (x_{k+1} − x_k).
 
     The parameters that you hold are y_k, the point at which the method needs the gradient. The
-    result is x_k, which has the zeros of R: read it with ``optax.tree.get(state, "solution")``.
-    A step s ≤ 1/L, with L the Lipschitz constant of ∇f, reaches the minimum to within
-    2‖x₀ − x*‖²/(s (k+1)²) if there are no restarts. Place `fista` last in a chain.
+    result is x_k, which has the exact zeros of the prox: read it with ``optax.tree.get(state,
+    "solution")``. A step s ≤ 1/L, with L the Lipschitz constant of ∇f, reaches the minimum of f +
+    λR to within 2‖x₀ − x*‖²/(s (k+1)²) if there are no restarts. Place `fista` last in a chain.
 
     A restart sets t to 1 and y_{k+1} to x_{k+1} where ⟨y_k − x_{k+1}, x_{k+1} − x_k⟩ > 0: there the
     momentum points uphill. With restarts the method adapts to strong convexity.
@@ -65,11 +65,11 @@ def fista(
 
         f(x_{k+1}) ≤ f(y_k) + ⟨∇f(y_k), x_{k+1} − y_k⟩ + ‖x_{k+1} − y_k‖² / (2s).
 
-    s never grows again. The comparison allows for rounding, with the help of the derivative of f
-    along x_{k+1} − y_k, in forward mode. Pass ``value``, ``grad`` and ``value_fn`` to ``update``,
-    as for ``optax.scale_by_backtracking_linesearch``: f(y_k), ∇f(y_k) and the function f itself,
-    without λR. ``update`` passes further keyword arguments on to ``value_fn``. If no trial is
-    accepted, the parameters return to x_k, and the next search starts with a smaller s.
+    s never grows again. To allow for rounding, the search also compares slopes along x_{k+1} − y_k
+    by forward-mode derivatives, which f must support. Pass ``value``, ``grad`` and ``value_fn`` to
+    ``update``, as for ``optax.scale_by_backtracking_linesearch``: f(y_k), ∇f(y_k) and the function
+    f itself, without λR. ``update`` passes further keyword arguments on to ``value_fn``. If no
+    trial is accepted, the parameters return to x_k, and the next search starts with a smaller s.
 
     Args:
       step: Step size s > 0, in units of a parameter per gradient; a number, traced scalar or

@@ -40,13 +40,13 @@ def straight_through(
     the same w; its weight of R is the sum Λ_t, not λ_t.
 
     Place it last in a chain. A parameter equals the result of the prox to one rounding, as after
-    `proximal`. Apply the operator to the trained parameters once for levels that are equal to the
-    last bit. Weight decay of the base optimizer reads x, not w.
+    `proximal`. To get levels that are exact to the last bit, apply the operator once to the
+    trained parameters. Weight decay of the base optimizer reads x, not w.
 
     Args:
       prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
-      weight: λ ≥ 0, the whole weight of R and not its growth per step; a number, traced scalar or
-        schedule such as `hardening`. Projections ignore it.
+      weight: Total weight λ ≥ 0 of R at each step, not an increment per step; a number, traced
+        scalar or schedule such as `hardening`. Projections ignore it.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves take the step u and
         have no latent weights.

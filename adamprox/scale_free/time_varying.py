@@ -24,8 +24,9 @@ def time_varying(
 ) -> TimeVarying:
     """Judge the invariance to one factor per step.
 
-    A deviation d(ρ) under a factor exp(ρt) of constant gradients has the order log₂(d(ρ)/d(ρ/2)).
-    d is the larger one of both signs of ρ, because linear and quadratic terms can cancel for one.
+    Constant gradients are multiplied by exp(ρt) at step t. A deviation d(ρ) has the order
+    log₂(d(ρ)/d(ρ/2)). d(ρ) is the larger of the deviations for +ρ and −ρ, because for one sign the
+    linear and the quadratic term can cancel.
 
     For Adam at ε = 0 the linear term of m̂_t/√v̂_t is ρ (a₂ − a₁), where a₁ and a₂ are the mean ages
     of the gradients in the two averages. They are equal if and only if β₁ = β₂.
