@@ -48,18 +48,9 @@ class Comparison(Study):
             "Final test error in percent; a ring marks the best run, and grey tiles were not run. All methods "
             f"saw the same images. The update histograms of {self.name} include its weight decay."
         )
-        drawn = []
-        for name, methods in self.rows.items():
-            title = f"{self.protocol.trained_on(self.protocol.networks[name])}."
-            file = f"compare_{self.name}_{name.lower().replace('-', '_')}"
-            drawn += [
-                *figures.heatmaps([methods], f"{file}_heatmaps", title, caption),
-                *figures.best_curves(methods, f"{file}_curves"),
-                *figures.best_histograms(
-                    methods, f"{file}_histograms", "Magnitudes of the updates."
-                ),
-            ]
-        return drawn
+        networks = self.protocol.networks
+        titles = {name: f"{self.protocol.trained_on(networks[name])}." for name in self.rows}
+        return figures.by_network(self.rows, titles, f"compare_{self.name}", caption)
 
     def claims(self) -> list[Claim]:
         """Judge the difference of the test errors to every other optimizer."""

@@ -100,14 +100,14 @@ def binary_relax(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
 
 
 def parq(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
-    """Piecewise-affine attraction to a grid, which is the projection between its levels from t = 1.
+    """Attract every entry to a grid piecewise affinely; from t = 1 on, project between its levels.
 
     R(x) = Σᵢ r(xᵢ), for neighboring levels a < b: r(x) = ½(x − a)(b − x) where a ≤ x ≤ b. Beyond
     the outermost level q, next to an interval of width w, r(x) = ½w|x − q|. On the grid's interval,
     ½x² + r(x) is the piecewise-affine function that equals ½x² at the levels.
 
     - Between levels, for t < 1: prox(x) = min(max(m + (x − m)/(1 − t), a), b), m = (a + b)/2.
-      1 − t is the inverse slope of PARQ. For t ≥ 1 it is the nearest level.
+      1 − t is the inverse slope of PARQ. For t ≥ 1, prox(x) is the nearest level.
     - Beyond the outermost level: prox(x) = q + sign(x − q) · max(|x − q| − tw/2, 0).
 
     Args:

@@ -1,6 +1,6 @@
 """Figures of tuned methods that several experiments share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from adamprox.report.heatmaps import Heatmap
@@ -63,3 +63,25 @@ def best_histograms(methods: Sequence[TunedMethod], file: str, title: str) -> li
         "peak all coordinates move by similar amounts."
     )
     return [Figure(file, title, caption, figure)]
+
+
+def by_network(
+    rows: Mapping[str, Sequence[TunedMethod]], titles: Mapping[str, str], prefix: str, caption: str
+) -> list[Figure]:
+    """Return heatmaps, and curves and histograms of the best runs, of the methods on each network.
+
+    Args:
+      rows: Methods by the name of their network.
+      titles: Titles of the heatmaps by the name of the network.
+      prefix: First part of the file names.
+      caption: Caption of the heatmaps.
+    """
+    drawn = []
+    for name, methods in rows.items():
+        file = f"{prefix}_{name.lower().replace('-', '_')}"
+        drawn += [
+            *heatmaps([methods], f"{file}_heatmaps", titles[name], caption),
+            *best_curves(methods, f"{file}_curves"),
+            *best_histograms(methods, f"{file}_histograms", "Magnitudes of the updates."),
+        ]
+    return drawn

@@ -66,18 +66,9 @@ class WithoutBatchNorm(Study):
             "shrinks the weights by λ at each step. Adam-ℓ2 adds λx to the gradient, which Adam then divides "
             "by its own size."
         )
-        drawn = []
-        for name, methods in self.rows.items():
-            title = f"{self.protocol.trained_on(self.protocol.networks[name])}."
-            file = f"fig03_{name.lower().replace('-', '_')}"
-            drawn += [
-                *figures.heatmaps([methods], f"{file}_heatmaps", title, caption),
-                *figures.best_curves(methods, f"{file}_curves"),
-                *figures.best_histograms(
-                    methods, f"{file}_histograms", "Magnitudes of the updates."
-                ),
-            ]
-        return drawn
+        networks = self.protocol.networks
+        titles = {name: f"{self.protocol.trained_on(networks[name])}." for name in self.rows}
+        return figures.by_network(self.rows, titles, "fig03", caption)
 
     def claims(self) -> list[Claim]:
         """Judge error and spread on every network, and the growth of the lead with depth."""
