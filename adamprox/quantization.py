@@ -16,6 +16,7 @@ from adamprox.transforms import (
     Schedule,
     at_count,
     check_nonnegative,
+    map_updates,
 )
 
 
@@ -86,14 +87,14 @@ def straight_through(
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
         t = at_count(weight, state.count) * at_count(schedule, state.count)
-        moved = _map(lambda u, w: w + u.astype(w.dtype), updates, state.latent)
+        moved = map_updates(lambda u, w: w + u.astype(w.dtype), updates, state.latent)
         latent = jax.tree.map(
             lambda new, old: old if new is None else new, moved, state.latent, is_leaf=_is_none
         )
         state = StraightThroughState(optax.safe_increment(state.count), latent)
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params), state
-        return _map(lambda z, p: z.astype(p.dtype) - p, prox(moved, t), params), state
+        return map_updates(lambda z, p: z.astype(p.dtype) - p, prox(moved, t), params), state
 
     transform = optax.GradientTransformation(init, update)
     return transform if mask is None else optax.masked(transform, mask)
@@ -144,10 +145,3 @@ def _wide_copy(p):
 
 def _is_none(x: Any) -> bool:
     return x is None
-
-
-def _map(function, tree, other):
-    """Apply ``function`` to pairs of leaves; a None in ``tree`` stays None."""
-    return jax.tree.map(
-        lambda a, b: None if a is None else function(a, b), tree, other, is_leaf=_is_none
-    )
