@@ -21,6 +21,7 @@ from adamprox.transforms import (
     check_nonnegative,
     decay_weights_unwarned,
     is_static_number,
+    map_updates,
     proximal,
     warn_of_large_decay,
     with_params,
@@ -68,12 +69,8 @@ def cautious_decay(
     check_nonnegative(weight_decay=weight_decay, schedule=schedule)
 
     def step(updates, params, weight):
-        decayed = jax.tree.map(
-            lambda u, p: None if u is None else jnp.where(jnp.sign(u) * jnp.sign(p) <= 0, p, 0),
-            updates,
-            params,
-            is_leaf=lambda x: x is None,
-        )
+        against = lambda u, p: jnp.where(jnp.sign(u) * jnp.sign(p) <= 0, p, 0)  # noqa: E731
+        decayed = map_updates(against, updates, params)
         return add_scaled(updates, decayed, -weight)
 
     return with_params(step, weight_decay, schedule, mask)

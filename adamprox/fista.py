@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from adamprox.prox import Prox
+from adamprox.prox._arithmetic import filled
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     Mask,
@@ -179,7 +180,7 @@ def _forward_backward(prox, params, gradients, size, threshold, mask):
         seen = jax.tree.map(
             lambda keep, part: part if keep else jax.tree.map(lambda _: None, part), mask, target
         )
-    moved = _first(_first(prox(seen, threshold), target), params)
+    moved = filled(filled(prox(seen, threshold), target), params)
     return jax.tree.map(lambda z, p: z.astype(jnp.result_type(p)), moved, params)
 
 
@@ -226,10 +227,3 @@ def _minus(gradients, a, b):
 def _wide(x):
     x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _first(tree, other):
-    """Return the leaves of ``tree``, and those of ``other`` where ``tree`` has None."""
-    return jax.tree.map(
-        lambda a, b: b if a is None else a, tree, other, is_leaf=lambda x: x is None
-    )

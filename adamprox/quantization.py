@@ -9,6 +9,7 @@ import optax
 
 from adamprox.checks import is_known
 from adamprox.prox import Prox
+from adamprox.prox._arithmetic import filled
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     PROXIMAL_PROBE,
@@ -88,9 +89,7 @@ def straight_through(
             raise ValueError(NO_PARAMS_MSG)
         t = at_count(weight, state.count) * at_count(schedule, state.count)
         moved = map_updates(lambda u, w: w + u.astype(w.dtype), updates, state.latent)
-        latent = jax.tree.map(
-            lambda new, old: old if new is None else new, moved, state.latent, is_leaf=_is_none
-        )
+        latent = filled(moved, state.latent)
         state = StraightThroughState(optax.safe_increment(state.count), latent)
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params), state
@@ -141,7 +140,3 @@ def hardening(start: int, stop: int, *, steepness: chex.Numeric = 10.0) -> optax
 def _wide_copy(p):
     p = jnp.asarray(p)
     return jnp.array(p, jnp.promote_types(p.dtype, jnp.float32), copy=True)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

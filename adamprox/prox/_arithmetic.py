@@ -191,6 +191,13 @@ def like(x, dtype):
     return jnp.promote_types(dtype, jnp.complex64) if jnp.iscomplexobj(x) else dtype
 
 
+def filled(tree, other):
+    """Return the leaves of ``tree``, and those of ``other`` where ``tree`` has None."""
+    return jax.tree.map(
+        lambda a, b: b if a is None else a, tree, other, is_leaf=lambda x: x is None
+    )
+
+
 def check_between(name: str, value: Any, low: float, high: float, *, inclusive: bool) -> None:
     """Raise ValueError when a known ``value`` is outside the interval, or NaN."""
     if not is_known(value):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from adamprox.axes import AxisName
-from adamprox.prox._arithmetic import Prox, divided_along
+from adamprox.prox._arithmetic import Prox, divided_along, filled
 
 
 def per_leaf(prox: Prox) -> Prox:
@@ -116,9 +116,7 @@ def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
 
     def on_tree(tree, t):
         group = prox(jax.tree_util.tree_map_with_path(selected, tree), t)
-        return jax.tree.map(
-            lambda new, old: old if new is None else new, group, tree, is_leaf=lambda x: x is None
-        )
+        return filled(group, tree)
 
     return on_tree
 
