@@ -41,6 +41,33 @@ def squeezed(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
+def gradient_of(loss: Callable, way: Callable, shared: Sequence[bool]) -> Callable:
+    """Return the gradients of a loss with respect to its first argument, for stacked runs.
+
+    Vectorized runs differentiate the sum of their losses. The gradient of a grouped convolution has
+    ``batch_group_count``, which XLA maps to cuDNN's kernel gradient on a GPU; the vectorized gradient
+    of one convolution has ``feature_group_count`` instead, and is computed as a convolution with a
+    kernel as large as the image.
+
+    Args:
+      loss: Function of one run, with results (loss, other results).
+      way: `vectorized`, `sequential` or `alone`.
+      shared: True for arguments that all runs share.
+
+    Returns:
+      A function of all runs, with results (gradients, other results).
+    """
+    if way is not vectorized:
+        return way(jax.grad(loss, has_aux=True), shared)
+    losses = vectorized(loss, shared)
+
+    def total(*args):
+        of_each, others = losses(*args)
+        return of_each.sum(), others
+
+    return jax.grad(total, has_aux=True)
+
+
 def batching(runs: int) -> Callable:
     """Return the way in which a device trains this number of runs.
 

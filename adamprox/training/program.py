@@ -17,7 +17,9 @@ from jax.sharding import PartitionSpec as P
 
 from adamprox.data.augmentation import augment, augmentation_key
 from adamprox.histograms import log2_histogram
-from adamprox.training.batching import alone, batching, squeezed, vectorized
+from adamprox.training.batching import alone, batching, gradient_of, squeezed, vectorized
+from adamprox.training.flat import Layout, as_tree, as_vectors
+from adamprox.training.recipes import ELEMENTWISE
 from adamprox.training.sharding import RUNS, batch_sharder, replicate
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import (
@@ -27,7 +29,7 @@ from adamprox.training.step import (
     finite_runs,
     frozen_unless,
     init_optimizers,
-    make_gradient,
+    make_loss,
     normalize,
     update_runs,
     zero_sums,
@@ -135,7 +137,10 @@ def classic_random(function, *args):
 
 
 def compile_program(
-    program: Program, mesh: Mesh | None = None, way: Callable | None = None
+    program: Program,
+    mesh: Mesh | None = None,
+    way: Callable | None = None,
+    vectors: bool | None = None,
 ) -> CompiledProgram:
     """Build the functions of ``program`` once per process; JAX compiles them at their first call.
 
@@ -145,12 +150,17 @@ def compile_program(
         has as many as ``program`` has optimizers. A mesh with axis ``batch`` divides the batches of
         one run; BatchNorm still uses statistics of the whole batch.
       way: Function `vectorized`, `sequential` or `alone`; None for the choice of `batching`.
+      vectors: True to update the parameters of a run as one vector; None to do so on accelerators,
+        if all optimizers act on single coordinates.
     """
-    return _program(program, mesh, way or batching(len(program.optimizers)))
+    if vectors is None:
+        elementwise = all(name in ELEMENTWISE for name in program.optimizers)
+        vectors = elementwise and jax.default_backend() != "cpu"
+    return _program(program, mesh, way or batching(len(program.optimizers)), vectors)
 
 
 @functools.cache
-def _program(program: Program, mesh: Mesh | None, way: Callable) -> CompiledProgram:
+def _program(program: Program, mesh: Mesh | None, way: Callable, vectors: bool) -> CompiledProgram:
     network = compile_network(program.images, program.network, mesh)
 
     def start(variables, hps):
@@ -160,7 +170,7 @@ def _program(program: Program, mesh: Mesh | None, way: Callable) -> CompiledProg
         return TrainState(stacked, opt_states, jnp.int32(0), jnp.zeros(runs, jnp.int32))
 
     evaluate = _evaluation(program.images, program.network, mesh, way)
-    epoch = _epoch(program, network, batch_sharder(mesh), way)
+    epoch = _epoch(program, network, batch_sharder(mesh), way, as_vectors if vectors else as_tree)
     if mesh is not None and RUNS in mesh.axis_names:
         spec = jax.tree.map(lambda leaf: P(RUNS) if leaf.ndim else P(), _shapes(start, program))
         divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
@@ -212,7 +222,13 @@ def _evaluation(
     return jax.jit(evaluate)
 
 
-def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Callable) -> Callable:
+def _epoch(
+    program: Program,
+    network: CompiledNetwork,
+    shard: Callable,
+    way: Callable,
+    layout_of: Callable[[TrainState], Layout],
+) -> Callable:
     size = program.images.train_size or network.ranges["train"][1]
     full, rest = divmod(size, program.images.batch_size)
     by_order = alone if program.one_order else vectorized
@@ -226,10 +242,11 @@ def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Cal
             return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), number), size)
 
         orders = by_order(order, (False,))(seeds)
+        layout = layout_of(state)
 
         def on_batch(k, carry, index):
             images, labels = batch(seeds, carry[0].step, pool, index)
-            return take_step(k, carry, hps, images, labels)
+            return take_step(k, carry, hps, images, labels, layout)
 
         def go_on(carry):
             k, (state, *_) = carry
@@ -241,14 +258,15 @@ def _epoch(program: Program, network: CompiledNetwork, shard: Callable, way: Cal
             index = jax.lax.dynamic_slice(orders, begin, (len(seeds), program.images.batch_size))
             return k + 1, on_batch(k, carry, index)
 
-        params = state.variables["params"]
-        carry = state, zero_sums(state.diverged_step.shape), jax.tree.map(jnp.zeros_like, params)
+        state = layout.start(state)
+        zeros = jax.tree.map(jnp.zeros_like, state.variables["params"])
+        carry = state, zero_sums(state.diverged_step.shape), zeros
         if full:  # JAX would trace the loop even for zero iterations
             _, carry = jax.lax.while_loop(go_on, on_full_batch, (0, carry))
         if rest:
             carry = on_batch(full, carry, orders[:, size - rest :])
         state, sums, first = carry
-        return state, sums, jax.vmap(log2_histogram)(first, hps.learning_rate)
+        return layout.end(state), sums, jax.vmap(log2_histogram)(first, hps.learning_rate)
 
     return epoch
 
@@ -278,18 +296,21 @@ def _batch(
 def _step(program: Program, network: CompiledNetwork, way: Callable) -> Callable:
     """Build the function for step k of an epoch, of all runs that have not diverged.
 
-    It is ``(k, carry, hyperparameters, images, labels) -> carry``. The carry has the state, the
-    sums, and the directions of the epoch's first step.
+    It is ``(k, carry, hyperparameters, images, labels, layout) -> carry``. The carry has the state,
+    the sums, and the directions of the epoch's first step.
     """
     same = program.one_order
-    gradient = way(make_gradient(network.model), (False, False, same, same))
+    gradient = gradient_of(make_loss(network.model), way, (False, False, False, same, same))
 
-    def take_step(k, carry, hps, images, labels):
+    def take_step(k, carry, hps, images, labels, layout):
         state, sums, first = carry
-        grads, rest, new = gradient(state.variables, hps.loss_multiplier, images, labels)
+        others = {name: values for name, values in state.variables.items() if name != "params"}
+        params = layout.read(state.variables["params"])
+        grads, (others, new) = gradient(params, others, hps.loss_multiplier, images, labels)
+        grads = layout.write(grads)
         direction, params, opt_states = update_runs(program.optimizers, state, grads, hps)
         now, alive = state.step + 1, state.diverged_step == 0
-        after = TrainState({"params": params, **rest}, opt_states, now, state.diverged_step)
+        after = TrainState({"params": params, **others}, opt_states, now, state.diverged_step)
         after = frozen_unless(alive, program.optimizers, after, state)
         diverges = alive & ~finite_runs(program.optimizers, after, new)
         after = after._replace(diverged_step=jnp.where(diverges, now, state.diverged_step))

@@ -86,6 +86,11 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
 }
 """Name of the optimizer to ``(α, λ) -> Recipe``."""
 
+ELEMENTWISE = RECIPES.keys() - {
+    "adamprox_l2", "adamprox_group", "adam_l2_clipped", "adamw_clipped",
+}  # fmt: skip
+"""Optimizers that act on every coordinate alone, and therefore on one vector of all parameters."""
+
 
 def recipe_of(name: str) -> Callable[[Any, Any], Recipe]:
     """Return the recipe of an optimizer; all of an imported one is its direction.

@@ -81,27 +81,22 @@ def count(logits: Any, labels: Any, there: Any = True) -> Sums:
     )
 
 
-def make_gradient(model: nn.Module) -> Callable:
-    """Build ``(variables, loss_multiplier, images, labels) -> (gradient, variables, sums)``.
+def make_loss(model: nn.Module) -> Callable:
+    """Build ``(params, others, multiplier, images, labels) -> (loss, (others, sums))``.
 
-    The function is for one run. It differentiates the mean loss times the multiplier; the sums are
-    without the multiplier. ``images`` are normalized float32[N, H, W, C].
+    The function is for one run. The loss is the mean over examples times the multiplier; the sums are
+    without the multiplier. ``others`` are the collections beside ``params``, and ``images`` are
+    normalized float32[N, H, W, C].
     """
 
-    def loss_fn(params, rest, multiplier, images, labels):
+    def loss(params, others, multiplier, images, labels):
         logits, updated = model.apply(
-            {"params": params, **rest}, images, train=True, mutable=list(rest)
+            {"params": params, **others}, images, train=True, mutable=list(others)
         )
         sums = count(logits, labels)
         return multiplier * sums.loss / labels.size, (updated, sums)
 
-    def gradient(variables, multiplier, images, labels):
-        rest = {k: v for k, v in variables.items() if k != "params"}
-        differentiate = jax.grad(loss_fn, has_aux=True)
-        grads, (rest, sums) = differentiate(variables["params"], rest, multiplier, images, labels)
-        return grads, rest, sums
-
-    return gradient
+    return loss
 
 
 def slices(optimizers: Sequence[str]) -> list[tuple[str, slice]]:
