@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adamprox.models.convolution import _cpu_conv, _fits_winograd, _lax_conv, conv3x3
+from adamprox.models.convolution import (
+    _conv_of_blocks,
+    _cpu_conv,
+    _fits_winograd,
+    _lax_conv,
+    conv3x3,
+)
 
 # N, H, W, C, O: one for every way through the module, batches with and without a divisor.
 SHAPES = [
@@ -57,6 +63,14 @@ def test_result_and_gradients(shape, stride):
 def test_double_precision(x64, shape, stride):
     """Nothing on the way is rounded to float32, and no constant of Winograd's is approximate."""
     assert_close(*both(operands(shape, stride, jnp.float64), stride), 1e-11)
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8, 3, 16), (4, 6, 8, 16, 32), (3, 2, 2, 1, 3)])
+def test_stride_2_as_a_convolution_of_blocks(x64, shape):
+    """The way of accelerators, which choose it for even heights and widths."""
+    args = operands(shape, 2, jnp.float64)
+    blocks = run(lambda x, kernel, _: _conv_of_blocks(x, kernel), *args, 2)
+    assert_close(blocks, run(_lax_conv, *args, 2), 1e-13)
 
 
 @pytest.mark.parametrize(("shape", "stride"), [(SHAPES[2], 1), (SHAPES[1], 1), (SHAPES[2], 2)])

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,8 @@ from adamprox.sweep.device import composition, next_group
 from adamprox.training import TrainingRun, throughput
 from adamprox.training.batching import sequential, vectorized
 from adamprox.training.loop import epochs, train
-from adamprox.training.program import compile_program
-from adamprox.training.recipes import RECIPES
+from adamprox.training.program import classic_random, compile_program
+from adamprox.training.recipes import ELEMENTWISE, RECIPES
 from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters
 from tests.squares import QUIET
@@ -125,6 +126,70 @@ def test_the_loop_over_steps_has_no_scatter_and_no_condition_on_a_run(depth):
     assert scatters == [] and any("scatter" in name for name, _ in found)
     counters = [leaf for leaf in jax.tree.leaves(state) if leaf.ndim == 0]
     assert len(counters) > 1 and {leaf.dtype for leaf in counters} == {jnp.dtype("int32")}
+
+
+def _epoch_on_a_gpu(runs, **options):
+    """StableHLO of the epoch of some runs, lowered for an NVIDIA GPU."""
+    program = Program(IMAGES, ResNetSpec(depth=8), ("adamw",) * runs)
+    compiled = compile_program(program, way=vectorized, **options)
+    hps = Hyperparameters(*jnp.ones((3, runs)))
+    state = jax.eval_shape(compiled.start, compiled.network.init(0), hps)
+    arguments = state, hps, jnp.zeros(runs, jnp.int32), 1, compiled.network.pool
+    return compiled.epoch.trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_convolutions_of_runs_at_once_are_what_a_gpu_has_kernels_for():
+    """Kernel gradients in groups of the batch, no stride, and no kernel of the size of an image."""
+    runs, layers, loops = 3, 7, 2  # the loop over full batches, and the last, smaller batch
+    found = re.findall(r"stablehlo\.convolution.*", _epoch_on_a_gpu(runs))
+    gradients = [f for f in found if "dim_numbers = [f, 0, 1, b]" in f]
+    forward = [f for f in found if f not in gradients]
+    assert len(gradients) == layers * loops and len(forward) == (2 * layers - 1) * loops
+    in_groups = [f"batch_group_count = {runs} " in f for f in gradients]
+    assert sum(in_groups) == (layers - 1) * loops  # the first layer has the same images for all
+    kernels = {re.search(r", tensor<(\d+x\d+)x", f)[1] for f in forward}  # pyright: ignore
+    assert kernels == {"3x3", "2x2"}
+    assert all("stride = [1, 1]" in f and "lhs_dilate = [1, 1]" in f for f in found)
+
+
+def test_parameters_as_vectors_are_updated_as_the_pytree(monkeypatch):
+    """All optimizers on single coordinates; one run diverges, and the state has its old structure."""
+    names = (*sorted(ELEMENTWISE), "sgd")
+    program = Program(dataclasses.replace(IMAGES, augment=True), ResNetSpec(depth=8), names)
+    runs = len(names)
+    alphas = jnp.full(runs, 1e-3).at[-1].set(1e30)
+    hps = Hyperparameters(alphas, jnp.full(runs, 1e-3), jnp.ones(runs))
+    results = []
+    for vectors in (False, True):
+        compiled = compile_program(program, way=sequential, vectors=vectors)
+        state = compiled.start(compiled.network.init(0), hps)
+        results.append(
+            classic_random(
+                compiled.epoch, state, hps, jnp.zeros(runs, jnp.int32), 1, compiled.network.pool
+            )
+        )
+    (tree, sums, histograms), (vector, *others) = results
+    np.testing.assert_array_equal(tree.diverged_step, vector.diverged_step)
+    assert np.flatnonzero(tree.diverged_step).tolist() == [runs - 1]
+    shapes = [
+        jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) for state in (tree, vector)
+    ]
+    assert shapes[0] == shapes[1]
+    leaves = (jax.tree.leaves(state.variables) for state in (vector, tree))
+    for ours, theirs in zip(*leaves, strict=True):
+        # Adam divides by √v: where a gradient is nearly 0, rounding decides up to the length of a step.
+        np.testing.assert_allclose(ours[:-1], theirs[:-1], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(others[0].loss[:-1], sums.loss[:-1], rtol=1e-5)
+    assert np.abs(others[1] - histograms)[:-1].sum() <= 0.004 * histograms.sum()
+
+
+def test_optimizers_that_see_several_coordinates_keep_the_pytree(monkeypatch):
+    """For these, one vector is another optimizer: norms of layers, or a norm in another order."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr("adamprox.training.program._compiler_options", dict)
+    for names, vectors in (("adamw", "adam_l2"), True), (("adamw", "adamprox_group"), False):
+        program = Program(IMAGES, MLP, names)
+        assert compile_program(program) is compile_program(program, vectors=vectors)
 
 
 GRID = [
@@ -270,7 +335,7 @@ def test_out_of_memory_halves_the_group(tmp_path, by_eights, monkeypatch, caplog
 def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(
     tmp_path, monkeypatch
 ):
-    rates = iter([100.0, 180.0, 150.0])
+    rates = iter([100.0, 180.0, 150.0, 50.0, 40.0])
     asked = []
 
     def timed(program, repeats):
@@ -281,10 +346,15 @@ def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(
     program = GRID[0].program
     assert throughput.runs_at_once(program, tmp_path) == 1 and not asked  # a CPU
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert throughput.runs_at_once(program, tmp_path) == 2 and asked == [1, 2, 4]
-    assert throughput.runs_at_once(program, tmp_path) == 2 and asked == [1, 2, 4]
+    assert throughput.runs_at_once(program, tmp_path) == 4 and asked == [1, 4, 8]
+    assert throughput.runs_at_once(program, tmp_path) == 4 and asked == [1, 4, 8]
     (known,) = json.loads((tmp_path / "throughput.json").read_text()).values()
-    assert known == {"1": 100.0, "2": 180.0, "4": 150.0}
+    assert known == {"1": 100.0, "4": 180.0, "8": 150.0}
+    deep = program._replace(network=ResNetSpec(depth=110))
+    assert throughput.runs_at_once(deep, tmp_path) == 1 and asked == [1, 4, 8, 1, 4]
+    deeper = program._replace(network=ResNetSpec(depth=200))
+    assert throughput.runs_at_once(deeper, tmp_path) == 1 and len(asked) == 5  # measured at 20
+    assert throughput.rates_of(deeper, tmp_path) == {1: 5.0, 4: 4.0}
     for damaged in ("", "[]", '{"x": {"0": 1}}', '{"x": 5}'):
         (tmp_path / "throughput.json").write_text(damaged)
         assert throughput.rates_of(program, tmp_path) == {}

@@ -28,6 +28,26 @@ def _lax_conv(x, kernel, stride):
     )
 
 
+def _conv_of_blocks(x, kernel):
+    """Convolve with stride 2 as a 2×2 convolution of 2×2 blocks, whose pixels become channels.
+
+    cuDNN has no grouped kernels for strides: it copies every group, and convolves one by one. The
+    block p of the result depends on the blocks p − 1 and p, the first row and column of which count
+    with a kernel of zero.
+    """
+    n, h, w, c = x.shape
+    blocks = x.reshape(n, h // 2, 2, w // 2, 2, c).swapaxes(2, 3)
+    padded = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
+    taps = padded.reshape(2, 2, 2, 2, c, -1).swapaxes(1, 2)
+    return lax.conv_general_dilated(
+        blocks.reshape(n, h // 2, w // 2, 4 * c),
+        taps.reshape(2, 2, 4 * c, -1),
+        (1, 1),
+        ((1, 0), (1, 0)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
 def _fits_winograd(shape, features):
     _, h, w, c = shape
     whole_tiles = h % winograd.TILE == w % winograd.TILE == 0
@@ -108,10 +128,11 @@ def conv3x3(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
        [6. 9. 6.]
        [4. 6. 4.]]
     """
+    whole_blocks = stride == 2 and x.shape[1] % 2 == x.shape[2] % 2 == 0
     # JAX chooses at lowering, for the platform on which the program runs.
     return lax.platform_dependent(
         x,
         kernel,
         cpu=lambda x, kernel: _cpu_conv(x, kernel, stride),
-        default=lambda x, kernel: _lax_conv(x, kernel, stride),
+        default=_conv_of_blocks if whole_blocks else lambda x, kernel: _lax_conv(x, kernel, stride),
     )

@@ -12,8 +12,7 @@ from adamprox.models.repeat import repeat
 
 # Normal (not truncated) of variance 2/fan_in, for convolutions and the dense layer.
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-# With at least this many blocks per stage, the equal blocks are compiled once on a CPU. A GPU
-# compiles the blocks one by one as fast, and runs them faster.
+# With at least this many blocks per stage, the equal blocks are traced once.
 _REPEAT_FROM = 9
 
 
@@ -121,8 +120,7 @@ class ResNet(nn.Module):
         x = self._block(stage, 2 if stage else 1, name=first)(x, train)
         # Initialization always visits one block after the other: values must not depend on
         # `repeat`.
-        many = blocks >= _REPEAT_FROM and jax.default_backend() == "cpu"
-        if many and not self.is_initializing():
+        if blocks >= _REPEAT_FROM and not self.is_initializing():
             return repeat(self, self._block(stage, parent=None), others, x, train)
         for name in others:
             x = self._block(stage, name=name)(x, train)

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.training.loop import classic_random
 from adamprox.training.program import compile_program
-from adamprox.training.specs import Program
+from adamprox.training.specs import Program, ResNetSpec
 from adamprox.training.step import Hyperparameters
 
-COUNTS = (1, 2, 4, 8, 16, 32)
+COUNTS = (1, 4, 8, 16, 32)
 _BATCHES = 8  # in a timed epoch
-_WORTH = 1.05  # minimum speedup that justifies twice as many runs
+_WORTH = 1.05  # minimum speedup that justifies more runs
+_DEPTH = 20  # of the ResNet that is measured for deeper ones, which take minutes to compile
 _LARGEST = 2**20  # bytes of the file
 _log = logging.getLogger(__name__)
 
@@ -90,8 +91,9 @@ def timed(program: Program, repeats: int = 3) -> Measurement:
 def runs_at_once(program: Program, folder: pathlib.Path) -> int:
     """Return the number of runs at which a device trains the most images per second.
 
-    The function measures once per device and network, and stores the result in ``folder``. On a CPU
-    the number is 1, because several runs at once are not faster.
+    The function measures once per device and network, and stores the result in ``folder``. All deep
+    ResNets share one measurement, because their layers have the same shapes. On a CPU the number is
+    1, because several runs at once are not faster.
 
     Args:
       program: Program of one of the runs.
@@ -99,19 +101,31 @@ def runs_at_once(program: Program, folder: pathlib.Path) -> int:
     """
     if jax.default_backend() == "cpu":
         return 1
-    rates = rates_of(program, folder) or _rates(program, folder)
+    rates = rates_of(program, folder) or _rates(_measured(program), folder)
     return max(rates, key=lambda runs: rates[runs])
 
 
 def rates_of(program: Program, folder: pathlib.Path) -> dict[int, float]:
-    """Return stored images per second on this device by number of runs, or {}."""
-    known = _known(folder)
-    found = known.get(_name(program), {}) if known else {}
-    return {int(runs): float(rate) for runs, rate in found.items()}
+    """Return images per second on this device by number of runs, from the stored ones, or {}.
+
+    The time of a deep ResNet is proportional to its depth.
+    """
+    measured, known = _measured(program), _known(folder)
+    found = known.get(_name(measured), {}) if known else {}
+    share = measured.network.depth / program.network.depth
+    return {int(runs): float(rate) * share for runs, rate in found.items()}
+
+
+def _measured(program: Program) -> Program:
+    """Return the program whose measurements hold for ``program``."""
+    network = program.network
+    if not isinstance(network, ResNetSpec) or network.depth <= _DEPTH:
+        return program
+    return program._replace(network=dataclasses.replace(network, depth=_DEPTH))
 
 
 def _rates(program: Program, folder: pathlib.Path) -> dict[int, float]:
-    """Measure until doubling the runs does not help, and store the results."""
+    """Measure until more runs do not help, and store the results."""
     size = program.images.batch_size * _BATCHES
     available = len(program.images.load().train.labels)
     images = dataclasses.replace(program.images, train_size=min(size, available))
