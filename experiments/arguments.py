@@ -12,7 +12,7 @@ from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import COMMANDS
 
 OVERRIDES = (
-    "depth", "epochs", "evaluate_every", "seed", "validation_size", "compute_dtype",
+    "depth", "epochs", "evaluate_every", "evaluate_train", "seed", "validation_size", "compute_dtype",
     "learning_rates", "weight_decays",
 )  # fmt: skip
 """Arguments that replace a value of the preset."""
@@ -98,6 +98,8 @@ def _add_study(parser: Parser) -> None:
     add("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
     add("--epochs", type=integer, metavar="N", help="epochs of a run")
     add("--evaluate-every", type=integer, metavar="N", help="epochs between tests")
+    either = argparse.BooleanOptionalAction
+    add("--evaluate-train", action=either, help="test on the training images, too")
     add("--compute-dtype", metavar="{float32,bfloat16}", help="of activations")
     add("--seed", type=integer, metavar="N", help="seed of the examples' order")
     add("--validation-size", type=integer, metavar="N", help=_VALIDATION)

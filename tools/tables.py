@@ -132,8 +132,8 @@ def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
 def runs_table(records: Sequence[Record]) -> str:
     """Return a Markdown table of single runs, ordered by depth and epochs."""
     rows = [
-        "| network | optimizer | (α, λ) | epochs | test error | training error | time | device |",
-        "| --- | --- | --- | --: | --: | --: | --: | --- |",
+        "| network | optimizer | (α, λ) | epochs | activations | test error | training error | time | device |",
+        "| --- | --- | --- | --: | --- | --: | --: | --: | --- |",
     ]
     for record in sorted(records, key=lambda r: (r["depth"], r["epochs"], r["optimizer"])):
         row = (
@@ -141,6 +141,7 @@ def runs_table(records: Sequence[Record]) -> str:
             f"`{record['optimizer']}`",
             _at(record),
             str(record["epochs"]),
+            record["compute_dtype"],
             *map(_percent, (record["final_test_error"], record["train_set_error"][-1])),
             in_words(record["seconds"]),
             origin(record)["device"],
