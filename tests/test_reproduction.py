@@ -15,6 +15,7 @@ from experiments.runner import settled
 from tools.reproduction import (
     PAGE,
     PAPER,
+    PERFORMANCE,
     README,
     REDUCED,
     ROOT,
@@ -33,7 +34,7 @@ def no_data(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
 
 
-@pytest.mark.parametrize("page", [PAGE, VERDICTS, README], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [PAGE, VERDICTS, README, PERFORMANCE], ids=lambda page: page.name)
 def test_the_page_is_what_the_records_say(page):
     text = page.read_text()
     assert filled(text, tables()) == text
@@ -42,7 +43,7 @@ def test_the_page_is_what_the_records_say(page):
 def test_every_table_has_its_place():
     marked = {
         name
-        for page in (PAGE, VERDICTS, README)
+        for page in (PAGE, VERDICTS, README, PERFORMANCE)
         for name in tables()
         if f"<!-- {name} -->" in page.read_text()
     }

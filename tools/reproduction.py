@@ -6,6 +6,7 @@ The program needs no data set. The tests compare the documentation with the comm
 
 import dataclasses
 import functools
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from adamprox.report import Claim
 from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
 from adamprox.training import TrainingRun
+from benchmarks import accelerator
 from experiments.presets import protocol
 from experiments.protocol import Experiment, Protocol
 from experiments.registry import EXPERIMENTS, find
@@ -35,6 +37,8 @@ PAGE = ROOT / "docs" / "reproduction.md"
 VERDICTS = ROOT / "docs" / "verdicts.md"
 README = ROOT / "README.md"
 SCALE = ROOT / "docs" / "scale.md"
+ACCELERATOR = ROOT / "results" / "benchmarks" / "accelerator.json"
+PERFORMANCE = ROOT / "docs" / "performance.md"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +135,7 @@ def tables() -> dict[str, str]:
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),
         "summary": summary_table(claims),
         "trained": trained_table(REDUCED.records),
+        "accelerator": accelerator.markdown(json.loads(ACCELERATOR.read_text(encoding="utf-8"))),
     }
 
 
@@ -139,7 +144,7 @@ def main() -> None:
     for run in RUNS:
         draw(run.experiments, run.protocol, run.directory, console=console(stderr=True))
     parts = {**tables(), "cost": cost_table(REDUCED.records)}
-    for page in (PAGE, VERDICTS, README, SCALE):
+    for page in (PAGE, VERDICTS, README, SCALE, PERFORMANCE):
         write_atomically(page, filled(page.read_text(encoding="utf-8"), parts))
     for run in RUNS:
         for name, shown in run.figures.items():
