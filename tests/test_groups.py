@@ -227,6 +227,8 @@ def test_thirty_runs_of_three_optimizers_compile_once_a_group_size(
     sizes = collections.Counter(len(p.optimizers) for p in programs)
     assert sizes == {8: 3, 6: 1} and len(set(programs)) == len(sizes)
     assert [compile_program(p).epoch._cache_size() for p in set(programs)] == [1, 1]
+    at_once = collections.Counter(json.loads(r["provenance"])["runs_at_once"] for r in records)
+    assert at_once == {8: 24, 6: 6}
     alone = GRID[13].run()
     assert records[13]["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
     assert not list((tmp_path / "unfinished").iterdir())

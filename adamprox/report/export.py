@@ -16,7 +16,7 @@ from adamprox.training.loop import EpochResult
 
 _ORIGIN = (
     "finished", "commit", "device", "cpu", "cores", "platform", "python", "adamprox", "jax",
-    "jaxlib", "optax", "flax", "chex", "numpy",
+    "jaxlib", "optax", "flax", "chex", "numpy", "runs_at_once",
 )  # fmt: skip
 _OUTCOME = (
     "diverged_step", "final_validation_error", "final_test_error", "test_examples", "zero_share",

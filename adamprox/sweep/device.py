@@ -156,7 +156,8 @@ class _Groups:
                     files.end()
                 return again
             if self.results.read(run) is None:
-                yield self.results.write(run, columns, provenance())
+                about = provenance() | {"runs_at_once": len(group) // self.devices}
+                yield self.results.write(run, columns, about)
 
     def _after(self, error: Exception, group: Sequence[Any]) -> list[Run]:
         """Return the runs of a group to execute again after an exception of one of them.
