@@ -30,7 +30,7 @@ class DualAveragingState(NamedTuple):
 def dual_averaging(
     prox: Prox,
     weight: Schedule,
-    beta: Callable[[jax.Array], Any] = jnp.sqrt,
+    beta: float | Callable[[jax.Array], Any] = 1.0,
     mask: Mask | None = None,
 ) -> optax.GradientTransformation:
     """Minimize the sum of all steps and the sum of all regularizers at once, from the start x₀.
@@ -38,22 +38,24 @@ def dual_averaging(
     S_t = Σ_{s≤t} u_s,   Λ_t = Σ_{s≤t} λ_s,   x ← prox_{Λ_t R/β_t}(x₀ + S_t/β_t).
 
     The threshold is compared with the mean step, in which the noise of mini-batches averages out;
-    `proximal` compares it with each step. Behind ``optax.sgd(α)`` this is RDA: its β_t is β_t/α
-    here, and its weight of R is λ/α. Place it last in a chain.
+    `proximal` compares it with each step. With β = 1, x converges as fast as behind `proximal`. With
+    ``beta=jnp.sqrt`` behind ``optax.sgd(α)`` this is RDA with γ = 1/α and the weight λ/α of R; step
+    sizes then fall as 1/√t. Place it last in a chain.
 
     Args:
       prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``, of a convex R.
       weight: λ ≥ 0 per step, as for `proximal`; a number, traced scalar or schedule.
-      beta: β_t > 0, a nondecreasing callable of the step t = 1, 2, …, in float32. Step sizes fall
-        as 1/β_t.
+      beta: β > 0, or a nondecreasing callable of the step t = 1, 2, …, in float32. Step sizes are
+        divided by it.
       mask: Pytree of booleans, or a callable that returns one; False leaves take the step u.
 
     Returns:
       A transformation whose ``update`` needs ``params``.
 
     Raises:
-      TypeError: ``prox`` or ``beta`` is not callable.
-      ValueError: ``weight`` is a negative number, or ``params`` is not passed.
+      TypeError: ``prox`` is not callable.
+      ValueError: ``weight`` is a negative number, ``beta`` is not positive, or ``params`` is not
+        passed.
 
     Example:
       >>> import jax.numpy as jnp, optax
@@ -66,9 +68,11 @@ def dual_averaging(
     Source: Xiao, *Dual Averaging Methods for Regularized Stochastic Learning and Online
     Optimization*, 2010 (Algorithm 1 with h(x) = ½‖x − x₀‖²).
     """
-    if not (callable(prox) and callable(beta)):
-        raise TypeError("prox must be a callable (tree, t) -> tree, and beta one of the step")
+    if not callable(prox):
+        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
     check_nonnegative(weight=weight)
+    if not callable(beta) and not beta > 0:
+        raise ValueError(f"beta must be a number > 0 or a callable of the step, got {beta!r}")
 
     def init(params):
         copy = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
@@ -81,7 +85,7 @@ def dual_averaging(
         count = optax.safe_increment(state.count)
         summed = state.weight + at_count(weight, state.count)
         total = _map(lambda u, s: s + u.astype(s.dtype), updates, state.total)
-        scale = jnp.asarray(beta(jnp.asarray(count, float)))
+        scale = jnp.asarray(beta(jnp.asarray(count, float)) if callable(beta) else beta, float)
         aim = _map(lambda s, x: x.astype(s.dtype) + s / scale.astype(s.dtype), total, state.initial)
         steps = _map(lambda z, p: z.astype(p.dtype) - p, prox(aim, summed / scale), params)
         kept = _map(lambda new, old: old if new is None else new, total, state.total, always=True)

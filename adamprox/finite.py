@@ -11,8 +11,8 @@ def finite(tx: optax.GradientTransformation) -> optax.GradientTransformationExtr
     uᵢ ← uᵢ if it is finite, else 0;   sᵢ ← sᵢ if it is finite, else the entry before the step.
 
     In float16 an ε of 1e-8 is zero and squares above 65,504 overflow, so ``optax.adam`` divides 0
-    by 0. A finite step keeps its bits. (Under ``jit`` XLA may fuse, and then round, the operations
-    of ``tx`` in another way.) If a gradient is not finite, the step passes unchanged, so that
+    by 0. A finite step keeps its bits. (Under ``jit``, XLA may still round the operations of ``tx``
+    in another way.) If a gradient is not finite, the step passes unchanged, so that
     ``optax.apply_if_finite`` around the wrapper sees it.
 
     A parameter may still overflow when the step is added to it.
@@ -36,18 +36,26 @@ def finite(tx: optax.GradientTransformation) -> optax.GradientTransformationExtr
     tx = optax.with_extra_args_support(tx)
 
     def update(updates, state, params=None, **extra_args):
-        given = [jnp.all(_is_finite(g)) for g in jax.tree.leaves(updates)]
-        bad_gradient = ~jnp.all(jnp.array(given)) if given else False
-
-        def keep(new, old):
-            if not _is_inexact(new):
-                return new
-            return jnp.where(_is_finite(new) | bad_gradient, new, old)
-
+        gradients_are_finite = _all_finite(updates)
         steps, after = tx.update(updates, state, params, **extra_args)
-        return jax.tree.map(lambda u: keep(u, 0), steps), jax.tree.map(keep, after, state)
+
+        def mend(steps, after):
+            return jax.tree.map(lambda u: _keep(u, 0), steps), jax.tree.map(_keep, after, state)
+
+        # A condition is a boundary for XLA, which would fuse a selection with the step.
+        fine = _all_finite((steps, after)) | ~gradients_are_finite
+        return jax.lax.cond(fine, lambda *same: same, mend, steps, after)
 
     return optax.GradientTransformationExtraArgs(tx.init, update)
+
+
+def _keep(new, old):
+    """Return ``new`` where it is finite, else ``old``."""
+    return jnp.where(_is_finite(new), new, old) if _is_inexact(new) else new
+
+
+def _all_finite(tree):
+    return jnp.all(jnp.array([jnp.all(_is_finite(x)) for x in jax.tree.leaves(tree)]))
 
 
 def _is_inexact(x) -> bool:
