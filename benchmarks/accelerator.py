@@ -119,12 +119,16 @@ def tasks(smoke: bool) -> list[Task]:
     ]
 
 
+def optimizers(runs: int) -> tuple[str, ...]:
+    """Return the optimizers of some runs at once, half of them AdamW."""
+    return ("adamw",) * (runs - runs // 2) + ("adam_l2",) * (runs // 2)
+
+
 def train(task: Task, steps: int) -> Measurement:
     """Time runs of this project."""
-    optimizers = ("adamw",) * (task.runs - task.runs // 2) + ("adam_l2",) * (task.runs // 2)
     network = ResNetSpec(depth=task.depth, compute_dtype=task.dtype)
     images: Any = Noise(BATCH * steps)
-    program = Program(images, network, optimizers)
+    program = Program(images, network, optimizers(task.runs))
     return timed(program)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import accelerator
+from benchmarks import accelerator, gpu_kernels
 
 
 def test_rows_are_saved_as_they_come(tmp_path, monkeypatch, capsys):
@@ -43,3 +43,49 @@ def test_smoke_on_any_machine(tmp_path):
     assert [(r["runs"], r["dtype"]) for r in ours] == [(2, "bfloat16"), (1, "float32")]
     columns = {"implementation", "way", "network", "depth", "dtype", "runs", "images_per_second"}
     assert all(columns | {"device", "versions"} <= r.keys() for r in rows)
+
+
+HLO = """HloModule jit_epoch, is_scheduled=true
+
+%small (p: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %p = (s32[], f32[4]) parameter(0)
+  ROOT %copy.1 = f32[4]{0} copy(%p)
+}
+
+%body.clone (q: (s32[], /*index=1*/f32[4])) -> (s32[], f32[4]) {
+  %q = (s32[], f32[4]) parameter(0)
+  %a = f32[4]{0} get-tuple-element(%q), index=1
+  %conv = (f32[4]{0}, u8[0]{0}) custom-call(%a, %a), custom_call_target="__cudnn$convForward"
+  %b = f32[4]{0} get-tuple-element(%conv), index=0
+  %c = (f32[4]{0}, /*index=1*/f32[4]{0}) fusion(%b), kind=kLoop, calls=%small
+  %d = f32[4]{0} fusion(%b), kind=kLoop, calls=%small
+  %e = f32[4]{0} copy(%d)
+  ROOT %t = (s32[], f32[4]{0}) tuple(%q, %e)
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  %x = f32[4]{0} parameter(0)
+  %w = (s32[], f32[4]{0}) while(%x), condition=%small, body=%body.clone
+  %v = (s32[], f32[4]{0}) while(%x), condition=%small, body=%small
+  ROOT %y = f32[4]{0} copy(%w)
+}
+"""
+
+
+def test_kernels_are_counted_in_the_largest_loop():
+    found = gpu_kernels.kernels_of_a_step(HLO)
+    assert found == {"custom-call cudnn$convForward": 1, "fusion Loop": 2, "copy": 1}
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "reason"),
+    [
+        ("--depth", "9", "depth must be 6n + 2 (8, 14, 20, 26, 32, 44, 56, …), got 9"),
+        ("--dtype", "int8", "compute_dtype must be one of float32, bfloat16, got int8"),
+        ("--runs", "0", "runs must be >= 1, got 0"),
+    ],
+)
+def test_kernels_of_what_does_not_exist(argument, value, reason, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        gpu_kernels.main([argument, value])
+    assert capsys.readouterr().err == f"python -m benchmarks.gpu_kernels: {reason}\n"
