@@ -5,6 +5,7 @@ import importlib.util
 import pathlib
 import re
 
+import nbclient
 import nbformat
 import pytest
 
@@ -90,3 +91,20 @@ def test_a_notebook_that_raises_does_not_pass(tmp_path):
     source.write_text("# %%\nassert 1 == 2\n")
     with pytest.raises(runner.CellExecutionError, match="AssertionError"):
         runner.execute(source)
+
+
+PROGRESS = """
+import tempfile
+from adamprox.sweep import Results, run_sweep
+from tests.squares import Square
+run_sweep([Square(2.0), Square(3.0)], Results(tempfile.mkdtemp()), workers=0);
+"""
+
+
+def test_a_sweep_in_a_notebook_shows_a_progress_bar():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PROGRESS)])
+    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client.execute(cwd=str(FOLDER.parent))
+    assert not any(output.get("name") == "stderr" for output in notebook.cells[0].outputs)
+    (bar,) = [state for state in client.widget_state.values() if "outputs" in state]
+    assert "training" in str(bar["outputs"])
