@@ -82,6 +82,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
 _NAMES = "all or an experiment; list names them"
 _OPTIMIZER = "function (learning_rate, weight_decay) -> optax.GradientTransformation"
 _AGAINST = "adamw, adam_l2 (the default), adamprox, … or MODULE:FUNCTION"
+_WORKERS = "processes (one a core), 0: this process; on an accelerator runs at once (measured)"
 _OUT = {
     "status": "a run directory, or a directory of some (runs)",
     "overview": "directory of run directories (runs)",
@@ -112,7 +113,7 @@ def _add_sweep(parser: Parser) -> None:
     add = parser.add_argument
     add("--dry-run", action="store_true", help="print runs, grids and cost; write nothing")
     add("--draw", action="store_true", help="draw from existing records, as draw does")
-    add("--workers", type=integer, metavar="N", help="processes (one a core); 0: this process")
+    add("--workers", type=integer, metavar="N", help=_WORKERS)
     add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
     add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
     limit = "stop after 90s, 12m or 3h; repeat the command to continue"

@@ -13,6 +13,7 @@ import pytest
 
 from adamprox.sweep import OutOfTimeError, Results, run_key, run_sweep
 from adamprox.sweep.device import composition, next_group
+from adamprox.sweep.local import run_local
 from adamprox.training import TrainingRun, throughput
 from adamprox.training.batching import sequential, vectorized
 from adamprox.training.loop import epochs, train
@@ -232,6 +233,15 @@ def test_thirty_runs_of_three_optimizers_compile_once_a_group_size(
     alone = GRID[13].run()
     assert records[13]["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
     assert not list((tmp_path / "unfinished").iterdir())
+
+
+def test_the_number_of_runs_at_once_can_be_given(tmp_path, by_eights, monkeypatch):
+    """On an accelerator it is the number of workers, which is one process there."""
+    monkeypatch.setattr("adamprox.sweep.local.jax.default_backend", lambda: "gpu")
+    records = list(run_local(GRID[:6], Results(tmp_path), workers=3))
+    assert {json.loads(r["provenance"])["runs_at_once"] for r in records} == {3}
+    others = list(run_local(GRID[6:9], Results(tmp_path), workers=0))
+    assert {json.loads(r["provenance"])["runs_at_once"] for r in others} == {3}  # all that are left
 
 
 def members(**counts):

@@ -67,19 +67,28 @@ class Batchable(Protocol):
 
 
 def run_on_device(
-    runs: Sequence[Run], results: Results, deadline: float | None = None
+    runs: Sequence[Run],
+    results: Results,
+    deadline: float | None = None,
+    at_once: int | None = None,
 ) -> Iterator[Record]:
     """Execute ``runs`` on all devices of this process; yield each record when it is on disk.
 
     The function skips runs that another sweep executes, and waits for their records. It first
     continues groups that an interrupted sweep left unfinished.
 
+    Args:
+      runs: Runs to execute, in order of preference.
+      results: Store of the records.
+      deadline: Time of `time.monotonic` at which to stop; None for no limit.
+      at_once: Number of runs at once on each device; None for the fastest, which is measured.
+
     Raises:
       OutOfTimeError: Some runs are not done at the ``deadline``; unfinished groups have
         checkpoints.
       LostRunsError: A run raised an exception; all other runs are done.
     """
-    waiting, has_waited, groups = list(runs), False, _Groups(results)
+    waiting, has_waited, groups = list(runs), False, _Groups(results, at_once)
     while waiting:
         group = groups.next(waiting)
         keys = {run_key(run) for run in group}
@@ -107,8 +116,9 @@ def run_on_device(
 class _Groups:
     """Groups of runs in one sweep, and the files of their states."""
 
-    def __init__(self, results: Results):
+    def __init__(self, results: Results, at_once: int | None):
         self.results = results
+        self.at_once = at_once
         self.devices = jax.local_device_count()
         self.most: list[tuple[Batchable, int]] = []  # limits of devices that ran out of memory
         self.compiled: list[tuple[Batchable, Composition]] = []
@@ -136,7 +146,9 @@ class _Groups:
 
     def _size(self, run: Any) -> int:
         limits = [size for other, size in self.most if other.fits(run)]
-        return min(limits) if limits else run.at_once(self.results.directory)
+        if limits:
+            return min(limits)
+        return self.at_once or run.at_once(self.results.directory)
 
     def run(
         self, group: Sequence[Any], deadline: float | None

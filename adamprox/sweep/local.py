@@ -44,8 +44,9 @@ def run_local(
     Args:
       runs: Runs to execute, in order of preference.
       results: Store of the records.
-      workers: Number of worker processes, at most the number of cores; 0 means this process, on all
-        its devices. None means one per core on a CPU, and 0 on an accelerator.
+      workers: On a CPU, number of worker processes, at most the number of cores; 0 means this
+        process, None one process per core. On an accelerator this process executes the runs, and
+        the number is that of runs at once on each device; None or 0 means the fastest one.
       address: None, because this engine uses this machine.
       deadline: Time of `time.monotonic` at which to stop; None for no limit.
 
@@ -58,10 +59,11 @@ def run_local(
     """
     if address is not None:
         raise ValueError(f"address needs the engine ray, the engine is local; got {address!r}")
-    if workers is None:
-        workers = len(cores()) if jax.default_backend() == "cpu" else 0
-    if workers == 0:
-        yield from run_on_device(runs, results, deadline)
+    cpu = jax.default_backend() == "cpu"
+    if workers is None and cpu:
+        workers = len(cores())
+    if not workers or not cpu:
+        yield from run_on_device(runs, results, deadline, workers or None)
     else:
         if workers > len(cores()):
             _log.warning("%s workers are too many: %s cores", workers, len(cores()))
