@@ -45,6 +45,7 @@ _ALL = (
     fig05_06_proximal.FIG05,
     fig05_06_proximal.FIG06,
     *fig07_12_updates.EXPERIMENTS,
+    fig07_12_updates.SPREAD_AND_LEAD,
     sgd_divergence.EXPERIMENT,
     l1_sparsity.EXPERIMENT,
     distributed.EXPERIMENT,

@@ -6,12 +6,14 @@ import functools
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from adamprox.report.budget import expected_best
 from adamprox.report.claims import Verdict, percent
 from adamprox.sweep import Record, run_key
 from adamprox.training import TrainingRun
+from experiments.claims.spread import rank_correlation
 from experiments.grid import Grid
 from experiments.presets import PRESETS
 from experiments.protocol import Network
@@ -442,3 +444,19 @@ def test_published_runs_use_the_seeds_that_both_have():
     less = [r for r in records if r["optimizer"] == "adamw" or r["seed"] == 0]
     first = claims("published_resnet_20", protocol, less)[0]
     assert first.measured.count("(1 seed)") == 2
+
+
+def test_rank_correlation():
+    """Fisher's interval of Spearman's correlation, by hand: n = 12, ρ = 0.5."""
+    first = np.arange(12.0)
+    words, verdict = rank_correlation(first, np.exp(first))
+    assert verdict is Verdict.REPRODUCED and words.startswith("1.00")
+    second = np.array([3, 0, 6, 1, 2, 10, 4, 11, 9, 5, 8, 7.0])
+    rho = 1 - 6 * np.sum((first - second) ** 2) / (12 * (12**2 - 1))
+    words, verdict = rank_correlation(first, -second)
+    half = 1.96 * 1.03 / 3
+    low, high = np.tanh([np.arctanh(-rho) - half, np.arctanh(-rho) + half])
+    expected = f"{-rho:.2f} (95 % interval: {low:.2f} to {high:.2f})".replace("-", "−")
+    assert words == expected and verdict is Verdict.NOT_REPRODUCED
+    words, verdict = rank_correlation(first, (first - 5.4) ** 2)
+    assert verdict is Verdict.INCONCLUSIVE

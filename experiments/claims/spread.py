@@ -4,6 +4,7 @@ The spread is the distance between the 10th and 90th percentile of log2 |update|
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -17,6 +18,7 @@ from experiments.claims import (
     LEARNED,
     Finding,
     NotTested,
+    by_margin,
     claim,
     learned,
     met,
@@ -79,7 +81,7 @@ def smaller_spread_at_equal_points(
             raise NotTested(
                 "At no α and λ > 0 are both networks 1.5 times as accurate as guessing."
             )
-        ratio = np.array([_mean(one) / _mean(other) for one, other in pairs])
+        ratio = np.array([mean_spread(one) / mean_spread(other) for one, other in pairs])
         share, verdict = most(ratio < 1, "grid points")
         measured = f"smaller at {share}; median ratio of spreads {np.median(ratio):.2f}"
         note = f"A grid point counts if each network {LEARNED}. One seed each."
@@ -90,7 +92,7 @@ def smaller_spread_at_equal_points(
 
 def ratios(one: Tuned, other: Tuned) -> dict[float, float]:
     """Return the ratio of the spreads of two methods by λ > 0, at one α."""
-    return {a.weight_decay: _mean(a) / _mean(b) for a, b in _shared(one, other)}
+    return {a.weight_decay: mean_spread(a) / mean_spread(b) for a, b in _shared(one, other)}
 
 
 def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
@@ -108,10 +110,20 @@ def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
     return f"{count} of {total} {of} ({interval})", verdict
 
 
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[str, Verdict]:
+    """Return Spearman's correlation with its 95 % interval, in words, and the verdict on its sign."""
+    found: Any = stats.spearmanr(first, second)
+    centre = np.arctanh(np.clip(found.statistic, -1 + 1e-9, 1 - 1e-9))
+    half = 1.96 * 1.03 / np.sqrt(len(first) - 3)  # 1.03: ranks instead of normal numbers
+    low, high = np.tanh([centre - half, centre + half])
+    words = f"{found.statistic:.2f} (95 % interval: {low:.2f} to {high:.2f})".replace("-", "−")
+    return words, by_margin(float(centre), float(half))
+
+
 def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
     """Return a figure of the spread against λ, one panel per α; [] without records."""
     found = {
-        (method, r.learning_rate, r.weight_decay): _mean(r)
+        (method, r.learning_rate, r.weight_decay): mean_spread(r)
         for method in methods
         for r in method.tried
         if learned(r)
@@ -153,7 +165,8 @@ def _through(record: Record) -> np.ndarray:
     return np.asarray(spread_through_training(record))
 
 
-def _mean(record: Record) -> float:
+def mean_spread(record: Record) -> float:
+    """Return the mean spread over the second half of the epochs."""
     spread = _through(record)
     return float(np.mean(spread[len(spread) // 2 :]))
 
