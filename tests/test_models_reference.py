@@ -67,8 +67,10 @@ def test_forward_pass_with_skip_init():
     _compare(ResNet(14, num_classes=5, batch_norm=False, skip_init=True), (8, 8), True, 1e-5)
 
 
-def test_forward_pass_of_repeated_blocks(monkeypatch):
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_forward_pass_of_repeated_blocks(backend, monkeypatch):
     monkeypatch.setattr("adamprox.models.resnet._REPEAT_FROM", 3)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     _compare(ResNet(20, num_classes=5), (8, 8), True, 1e-5)
 
 

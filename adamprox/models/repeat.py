@@ -38,9 +38,8 @@ def repeat(parent: nn.Module, block: nn.Module, names: list[str], x: jax.Array, 
 
     if jax.default_backend() == "cpu":
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *variables)
-        x, updated = lax.scan(body, x, stacked)
-        unstack = lambda k: jax.tree.map(lambda leaf: leaf[k], updated)  # noqa: E731
-        each = map(unstack, range(len(names)))
+        x, updates = lax.scan(body, x, stacked)
+        each = [jax.tree.map(lambda leaf, k=k: leaf[k], updates) for k in range(len(names))]
     else:
         step, each = jax.jit(body), []  # jit traces the block once
         for own in variables:
