@@ -153,10 +153,11 @@ def test_convolutions_of_runs_at_once_are_what_a_gpu_has_kernels_for():
     assert all("stride = [1, 1]" in f and "lhs_dilate = [1, 1]" in f for f in found)
 
 
-def test_parameters_as_vectors_are_updated_as_the_pytree(monkeypatch):
-    """All optimizers on single coordinates; one run diverges, and the state has its old structure."""
-    names = (*sorted(ELEMENTWISE), "sgd")
-    program = Program(dataclasses.replace(IMAGES, augment=True), ResNetSpec(depth=8), names)
+def test_parameters_as_vectors_are_updated_as_the_pytree():
+    """One run diverges, and the state has its old structure."""
+    names = ("adam_l2", "adamprox_l1", "adamw", "proxgen", "scale_free_adam_l2", "sgd", "sgd")
+    assert {*names} < ELEMENTWISE
+    program = Program(dataclasses.replace(IMAGES, augment=True), MLP, names)
     runs = len(names)
     alphas = jnp.full(runs, 1e-3).at[-1].set(1e30)
     hps = Hyperparameters(alphas, jnp.full(runs, 1e-3), jnp.ones(runs))
@@ -290,9 +291,9 @@ def test_a_group_that_is_out_of_time_goes_on_bit_for_bit(tmp_path, by_eights, mo
     """Also one with a run that has diverged, whose record is written while the others go on."""
     cells = [
         *GRID[:3],
-        GRID[0].with_options(learning_rate=9e5),
+        GRID[0].with_options(loss_multiplier=9e29),
     ]
-    cells = [c.with_options(network="resnet", depth=8, epochs=4) for c in cells]
+    cells = [c.with_options(epochs=4) for c in cells]
     whole = run_sweep(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
     results = Results(tmp_path / "stopped")
     clock = iter(range(1000))

@@ -24,6 +24,7 @@ def test_eight_devices_and_batches_they_do_not_divide(run_with_devices):
     run_with_devices(8, HERE / "sharded_training.py", "all")
 
 
+@pytest.mark.slow  # both compile everything
 def test_two_processes_of_two_devices_are_one_run(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))

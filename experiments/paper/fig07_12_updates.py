@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from adamprox.report import Claim, Figure, figures
+from adamprox.report.claims import gap
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
 from experiments.alternatives.factorial import Factorial
 from experiments.claims import (
     FEWEST,
     Finding,
     NotTested,
-    accuracy,
     claim,
     need_judged,
     spread,
@@ -178,7 +178,7 @@ def _pair(adamw: Tuned, other: Tuned) -> Pair:
         float(np.mean([spread.mean_spread(r) for r in method.finished]))
         for method in (other, adamw)
     ]
-    lead = 100 * accuracy.lead(adamw, other).difference
+    lead = 100 * gap(other.seeds, adamw.seeds).difference
     return Pair(other, place, means[0] - means[1], lead)
 
 
