@@ -28,6 +28,7 @@ from tools.tables import (
     filled,
     headline_table,
     runs_table,
+    statistics_table,
     summary_table,
     trained_table,
 )
@@ -132,6 +133,7 @@ def tables() -> dict[str, str]:
         "headline": headline_table([*PAPER.records, *PAPER_110.records], REDUCED.records),
         "claims": claims_table([claim for _, claim in REDUCED.claims]),
         "published": claims_table([c for run in (PAPER, PAPER_110) for _, c in run.claims]),
+        "statistics": statistics_table(REDUCED.records),
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),
         "summary": summary_table(claims),
         "trained": trained_table(REDUCED.records),

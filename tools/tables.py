@@ -3,8 +3,10 @@
 import collections
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, estimate, gap, percent, select
@@ -127,6 +129,54 @@ def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
         verdict,
     )
     return f"| {' | '.join(row)} |"
+
+
+def statistics_table(reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of p-values of Fig. 3's leads: unpaired, corrected by Holm, and paired.
+
+    Args:
+      reduced: Runs at the preset ``reduced``.
+    """
+    plain = select(reduced, network="resnet", batch_norm=False, skip_init=False, augment=False)
+    plain = select(plain, init_seed=0, loss_multiplier=1)
+    found = {}
+    for depth in (20, 56, 110):
+        own = select(plain, depth=depth, epochs=30)
+        l2, adamw = (
+            {
+                run["seed"]: run["final_test_error"]
+                for run in _best_runs(select(own, optimizer=name))
+            }
+            for name in ("adam_l2", "adamw")
+        )
+        seeds = sorted(l2.keys() & adamw.keys())
+        found[depth] = np.array([[l2[seed], adamw[seed]] for seed in seeds]).T
+    tests: list[Any] = [stats.ttest_ind(*errors, equal_var=False) for errors in found.values()]
+    welch = [test.pvalue for test in tests]
+    rows = [
+        "| ResNet | seeds | p, Welch | p, Holm | p, paired | correlation over seeds |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for (depth, errors), single, corrected in zip(found.items(), welch, holm(welch), strict=True):
+        paired: Any = stats.ttest_rel(*errors)
+        correlation = f"{np.corrcoef(errors)[0, 1]:.2f}".replace("-", "−")
+        values = " | ".join(f"{p:.2g}" for p in (single, corrected, paired.pvalue))
+        rows.append(f"| {depth} | {errors.shape[1]} | {values} | {correlation} |")
+    return "\n".join(rows)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected by Holm's method for the number of comparisons.
+
+    Example:
+      >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+      [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
 
 
 def runs_table(records: Sequence[Record]) -> str:
