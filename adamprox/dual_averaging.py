@@ -33,17 +33,16 @@ def dual_averaging(
     beta: float | Callable[[jax.Array], Any] = 1.0,
     mask: Mask | None = None,
 ) -> optax.GradientTransformation:
-    """Minimize the sum of all steps and the sum of all regularizers at once, from the start x₀.
+    """Apply one proximal step to the sum of all steps u_s and the sum of all λ_s, from the start x₀.
 
     S_t = Σ_{s≤t} u_s,   Λ_t = Σ_{s≤t} λ_s,   x ← prox_{Λ_t R/β_t}(x₀ + S_t/β_t).
 
     The threshold is compared with the mean step, in which the noise of mini-batches averages out;
-    `proximal` compares it with each step. With β = 1, x converges as fast as behind `proximal`. With
-    ``beta=jnp.sqrt`` behind ``optax.sgd(α)`` this is RDA with γ = 1/α and the weight λ/α of R; step
+    `proximal` compares it with each step. With ``beta=jnp.sqrt`` behind ``optax.sgd(α)`` this is RDA with γ = 1/α and the weight λ/α of R; step
     sizes then fall as 1/√t. Place it last in a chain.
 
     Args:
-      prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``, of a convex R.
+      prox: Operator of `adamprox.prox`, or any callable ``(tree, weight) -> tree``, of a convex R.
       weight: λ ≥ 0 per step, as for `proximal`; a number, traced scalar or schedule.
       beta: β > 0, or a nondecreasing callable of the step t = 1, 2, …, in float32. Step sizes are
         divided by it.

@@ -8,11 +8,12 @@ import optax
 def finite(tx: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """Keep the step and the state of any Optax optimizer finite while its gradients are finite.
 
-    uᵢ ← uᵢ if it is finite, else 0;   sᵢ ← sᵢ if it is finite, else the entry before the step.
+    uᵢ ← uᵢ if it is finite, else 0;   sᵢ ← sᵢ if it is finite, else its value before the step;
+    for the entries uᵢ of the step and sᵢ of the state.
 
-    In float16 an ε of 1e-8 is zero and squares above 65,504 overflow, so ``optax.adam`` divides 0
-    by 0. A finite step keeps its bits. (Under ``jit``, XLA may still round the operations of ``tx``
-    in another way.) If a gradient is not finite, the step passes unchanged, so that
+    In float16 an ε of 1e-8 rounds to zero, so ``optax.adam`` divides 0 by 0, and squares above
+    65,504 are infinite. The wrapper does not change finite entries. (Under ``jit``, XLA may still
+    round the operations of ``tx`` in another way.) If a gradient is not finite, step and state pass unchanged, so that
     ``optax.apply_if_finite`` around the wrapper sees it.
 
     A parameter may still overflow when the step is added to it.

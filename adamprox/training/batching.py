@@ -45,14 +45,14 @@ def gradient_of(loss: Callable, way: Callable, shared: Sequence[bool]) -> Callab
     """Return the gradients of a loss with respect to its first argument, for stacked runs.
 
     Vectorized runs differentiate the sum of their losses. The gradient of a grouped convolution has
-    ``batch_group_count``, which XLA maps to cuDNN's kernel gradient on a GPU; the vectorized gradient
-    of one convolution has ``feature_group_count`` instead, and is computed as a convolution with a
-    kernel as large as the image.
+    ``batch_group_count``, for which cuDNN has GPU kernels. The vectorized gradient of one convolution
+    has ``feature_group_count`` instead, and XLA computes it as a convolution with a filter as large
+    as the image.
 
     Args:
       loss: Function of one run, with results (loss, other results).
       way: `vectorized`, `sequential` or `alone`.
-      shared: True for arguments that all runs share.
+      shared: One boolean per argument, True if all runs share it.
 
     Returns:
       A function of all runs, with results (gradients, other results).

@@ -1,7 +1,7 @@
-"""All parameters of a run in one array, which an accelerator updates in a few kernels.
+"""All P parameters of each of K runs as one vector, which an accelerator updates in a few kernels.
 
-A network has a hundred small arrays of parameters. An optimizer that acts on single coordinates may
-as well see them as one vector.
+A deep network has a hundred small arrays of parameters. An optimizer that acts on single coordinates
+can treat them as one vector.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ class Layout(NamedTuple):
     """How a loop over steps keeps arrays that are shaped like the parameters of stacked runs.
 
     Attributes:
-      read: Function of the loop's parameters, to the pytree of the network.
+      read: Function that converts the loop's parameters to the pytree of the network.
       write: Its inverse, also for gradients.
-      start: Function of the state of the epoch, to the loop's state.
+      start: Function that converts the state of an epoch to the loop's state.
       end: Its inverse.
     """
 
