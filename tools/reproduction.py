@@ -18,13 +18,16 @@ from adamprox.report.tables import read_claims
 from adamprox.sweep import Record, Results
 from adamprox.training import TrainingRun
 from benchmarks import accelerator
+from experiments.alternatives.factorial import Factorial
 from experiments.presets import protocol
-from experiments.protocol import Experiment, Protocol
+from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import EXPERIMENTS, find
 from experiments.runner import draw
 from tools.tables import (
+    activations_table,
     claims_table,
     cost_table,
+    factorial_table,
     filled,
     headline_table,
     runs_table,
@@ -103,6 +106,7 @@ REDUCED = Run(
         "stale_second_moment_resnet_110.png": "stale_second_moment_resnet_110.png",
         "data_size.png": "data_size.png",
         "tuning_budget.png": "tuning_budget.png",
+        "spread_and_lead.png": "spread_and_lead.png",
     },  # docs/figures also has the demo's Fig. 4
 )
 PAPER = Run(
@@ -128,11 +132,14 @@ RUNS = (REDUCED, PAPER, PAPER_110)
 def tables() -> dict[str, str]:
     """Return all tables except the cost table, from the claims and records of `RUNS`."""
     order = list(EXPERIMENTS)
+    factorial = Factorial(REDUCED.protocol, Records.by_key(REDUCED.records))
     claims = sorted((c for run in RUNS for c in run.claims), key=lambda c: order.index(c[0]))
     return {
         "headline": headline_table([*PAPER.records, *PAPER_110.records], REDUCED.records),
         "claims": claims_table([claim for _, claim in REDUCED.claims]),
         "published": claims_table([c for run in (PAPER, PAPER_110) for _, c in run.claims]),
+        "factorial": factorial_table(factorial.rows),
+        "activations": activations_table(REDUCED.records),
         "statistics": statistics_table(REDUCED.records),
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),
         "summary": summary_table(claims),

@@ -2,20 +2,22 @@
 
 import collections
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import best, compact, estimate, gap, percent, select
+from adamprox.report.claims import best, compact, contrast, estimate, gap, percent, select
+from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from adamprox.sweep.provenance import origin
 from adamprox.training import TrainingRun
 from adamprox.training.cost import in_words, reckoned
 from experiments.claims import by_margin
 from experiments.registry import EXPERIMENTS
+from experiments.tuning import Tuned
 
 SPOKEN = (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE)
 
@@ -95,7 +97,7 @@ def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
         "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | seeds | AdamW's error is lower |",
         "| --- | --- | --: | --: | --: | --: | --- |",
     ]
-    sources = (paper, select(reduced, augment=False))
+    sources = (paper, select(reduced, augment=False, compute_dtype="float32"))
     for records in sources:
         plain = select(records, network="resnet", batch_norm=False, skip_init=False)
         plain = select(plain, init_seed=0, loss_multiplier=1)
@@ -131,17 +133,36 @@ def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
     return f"| {' | '.join(row)} |"
 
 
+def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
+    """Return a Markdown table of the factorial experiment, with both effects where it is complete.
+
+    Args:
+      rows: Methods (neither, mixing, scaling, both) by the name of the network.
+    """
+    lines = [
+        "| network | neither: AdamW | mixing: scale-free Adam-ℓ2 | scaling: ProxGen | both: Adam-ℓ2 | effect of scaling, points | effect of mixing, points |",
+        "| --- | --- | --- | --- | --- | --: | --: |",
+    ]
+    for name, row in rows.items():
+        effects = ["—", "—"]
+        if not any(method.missing for method in row):
+            errors = [[run["final_test_error"] for run in method.finished] for method in row]
+            weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5)
+            effects = [str(contrast(errors, w)).removesuffix(" points") for w in weights]
+        means = [str(estimate(method.seeds) or "—") for method in row]
+        lines.append(f"| {' | '.join([name, *means, *effects])} |")
+    return "\n".join(lines)
+
+
 def statistics_table(reduced: Sequence[Record]) -> str:
     """Return a Markdown table of p-values of Fig. 3's leads: unpaired, corrected by Holm, and paired.
 
     Args:
       reduced: Runs at the preset ``reduced``.
     """
-    plain = select(reduced, network="resnet", batch_norm=False, skip_init=False, augment=False)
-    plain = select(plain, init_seed=0, loss_multiplier=1)
     found = {}
     for depth in (20, 56, 110):
-        own = select(plain, depth=depth, epochs=30)
+        own = select(_plain(reduced), depth=depth, compute_dtype="float32")
         l2, adamw = (
             {
                 run["seed"]: run["final_test_error"]
@@ -163,6 +184,36 @@ def statistics_table(reduced: Sequence[Record]) -> str:
         values = " | ".join(f"{p:.2g}" for p in (single, corrected, paired.pvalue))
         rows.append(f"| {depth} | {errors.shape[1]} | {values} | {correlation} |")
     return "\n".join(rows)
+
+
+def activations_table(reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of test errors with float32 and with bfloat16 activations.
+
+    Args:
+      reduced: Runs at the preset ``reduced``.
+    """
+    rows = [
+        "| ResNet | optimizer | float32, % | bfloat16, % | bfloat16 minus float32, points | seeds |",
+        "| --- | --- | --: | --: | --: | --: |",
+    ]
+    half = select(_plain(reduced), compute_dtype="bfloat16")
+    for depth, optimizer in sorted({(r["depth"], r["optimizer"]) for r in half}):
+        own = select(half, depth=depth, optimizer=optimizer)
+        at = {name: own[0][name] for name in ("learning_rate", "weight_decay")}
+        like = {"depth": depth, "optimizer": optimizer, "compute_dtype": "float32", **at}
+        seeds = {run["seed"] for run in own}
+        whole = [run for run in select(_plain(reduced), **like) if run["seed"] in seeds]
+        means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
+        difference = str(gap(own, whole)).removesuffix(" points")
+        row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))
+        rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows)
+
+
+def _plain(reduced: Sequence[Record]) -> list[Record]:
+    """Return the runs of ResNets without BatchNorm or any change of the protocol."""
+    plain = select(reduced, network="resnet", batch_norm=False, skip_init=False, augment=False)
+    return select(plain, init_seed=0, loss_multiplier=1, epochs=30)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
