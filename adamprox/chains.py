@@ -1,4 +1,4 @@
-"""A check of the order of transformations around `proximal`."""
+"""A check of the order of transformations around `proximal` and its relatives."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ def check_chain(
     """Return a message for every kind of change that a chain makes to the result of `proximal`.
 
     x + c·(prox(x + u) − x) is not prox(x + u) unless c = 1: a transformation after `proximal` loses
-    its zeros and bounds.
+    its zeros and bounds. `dual_averaging`, `straight_through` and `fista` count as `proximal`.
 
     The check runs ``tx`` outside of ``jit``, on parameters of ones and zero gradients. In these
     steps `proximal` returns known marks in place of its result: large numbers, then others, then

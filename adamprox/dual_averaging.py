@@ -11,10 +11,12 @@ from adamprox.moments import zeros_at_least_float32
 from adamprox.prox import Prox
 from adamprox.transforms import (
     NO_PARAMS_MSG,
+    PROXIMAL_PROBE,
     Mask,
     Schedule,
     at_count,
     check_nonnegative,
+    is_static_number,
 )
 
 
@@ -45,7 +47,8 @@ def dual_averaging(
       prox: Operator of `adamprox.prox`, or any callable ``(tree, weight) -> tree``, of a convex R.
       weight: λ ≥ 0 per step, as for `proximal`; a number, traced scalar or schedule.
       beta: β > 0, or a nondecreasing callable of the step t = 1, 2, …, in float32. Step sizes are
-        divided by it.
+        divided by it. ``optax.inject_hyperparams`` needs ``static_args=("prox", "beta")`` for a
+        callable, which it would take for a schedule.
       mask: Pytree of booleans, or a callable that returns one; False leaves take the step u.
 
     Returns:
@@ -70,7 +73,10 @@ def dual_averaging(
     if not callable(prox):
         raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
     check_nonnegative(weight=weight)
-    if not callable(beta) and not beta > 0:
+    known = is_static_number(beta)
+    if not (callable(beta) or known or isinstance(beta, jax.Array)) or (
+        known and not 0 < float(beta) < float("inf")
+    ):
         raise ValueError(f"beta must be a number > 0 or a callable of the step, got {beta!r}")
 
     def init(params):
@@ -81,6 +87,8 @@ def dual_averaging(
     def update(updates, state, params=None):
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
+        if (probe := PROXIMAL_PROBE.get()) is not None:
+            return probe(updates, params), state
         count = optax.safe_increment(state.count)
         summed = state.weight + at_count(weight, state.count)
         total = _map(lambda u, s: s + u.astype(s.dtype), updates, state.total)

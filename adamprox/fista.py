@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.checks import is_integer, is_known
 from adamprox.prox import Prox
 from adamprox.prox._arithmetic import filled
 from adamprox.transforms import (
     NO_PARAMS_MSG,
+    PROXIMAL_PROBE,
     Mask,
     Schedule,
     at_count,
@@ -89,8 +91,8 @@ def fista(
 
     Raises:
       TypeError: ``prox`` is not callable.
-      ValueError: ``step`` or ``weight`` is a negative number; ``params``, or what the line search
-        needs, is not passed.
+      ValueError: ``step`` or ``weight`` is a negative number, an argument of the line search is out
+        of range; ``params``, or what the line search needs, is not passed.
 
     Example:
       >>> import jax, jax.numpy as jnp, optax
@@ -111,6 +113,12 @@ def fista(
     if not callable(prox):
         raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
     check_nonnegative(step=step, weight=weight)
+    if is_known(max_backtracking_steps) and not is_integer(max_backtracking_steps, 1):
+        raise ValueError(
+            f"max_backtracking_steps must be an integer >= 1 or None, got {max_backtracking_steps}"
+        )
+    if is_known(decrease_factor) and not 0 < float(decrease_factor) < 1:
+        raise ValueError(f"decrease_factor must be between 0 and 1, got {decrease_factor}")
 
     def init(params):
         copy = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
@@ -120,6 +128,8 @@ def fista(
     def update(updates, state, params=None, *, value=None, grad=None, value_fn=None, **extra_args):
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
+        if (probe := PROXIMAL_PROBE.get()) is not None:
+            return probe(updates, params), state
         size = jnp.asarray(at_count(step, state.count), state.step.dtype)
         pull = at_count(weight, state.count)
         seen = mask(params) if callable(mask) else mask

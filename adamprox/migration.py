@@ -77,15 +77,16 @@ def from_optax_state(
 
     Args:
       state: State of ``optax.adamw``, ``optax.adam`` or any chain with one ``scale_by_adam``.
-      tx: `adamprox.adamw` or another optimizer with Adam's direction, without a wrapper such as
-        ``optax.MultiSteps``.
+      tx: `adamprox.adamw` or another optimizer with Adam's direction, also inside of wrappers such as
+        ``optax.inject_hyperparams``.
       params: Parameters, for their shapes and dtypes.
 
     Returns:
-      The state for ``tx.update``. All counts are those of Adam.
+      The state for ``tx.update``, which shares no array with ``state``. All counts are those of Adam.
 
     Raises:
-      ValueError: ``state`` has no state of Adam or several, or its moments do not fit ``params``.
+      ValueError: ``state`` has no state of Adam or several, its moments do not fit ``params``, or
+        ``tx`` has no moments.
 
     Example:
       >>> import jax.numpy as jnp, optax, adamprox
@@ -98,16 +99,24 @@ def from_optax_state(
     Source: this project.
     """
     adam = _adam_state(state)
-    fresh = tx.init(params)
+    filled = []
 
     def replaced(node):
         if not _has(node, "count"):
             return node
         moments = [name for name in _MOMENTS if _has(node, name)]
+        filled.extend(moments)
         fields = {name: _like(getattr(node, name), adam, name) for name in moments}
-        return node._replace(count=adam.count, **fields)
+        others = {n: within(getattr(node, n)) for n in node._fields if n not in ("count", *moments)}
+        return node._replace(count=jnp.array(adam.count, copy=True), **fields, **others)
 
-    return jax.tree.map(replaced, fresh, is_leaf=lambda node: _has(node, "count"))
+    def within(tree):
+        return jax.tree.map(replaced, tree, is_leaf=lambda node: _has(node, "count"))
+
+    converted = within(tx.init(params))
+    if not filled:
+        raise ValueError("tx must have the moments of Adam, got an optimizer without them")
+    return converted
 
 
 def _has(node: Any, name: str) -> bool:
@@ -132,6 +141,6 @@ def _like(fresh: optax.Updates, adam: optax.ScaleByAdamState, name: str) -> opta
     def on_leaf(new, old):
         if jnp.shape(new) != jnp.shape(old):
             raise ValueError(f"moment of shape {jnp.shape(new)} for parameters {jnp.shape(old)}")
-        return (jnp.sqrt(new) if name == "root_nu" else new).astype(old.dtype)
+        return jnp.array(jnp.sqrt(new) if name == "root_nu" else new, old.dtype, copy=True)
 
     return jax.tree.map(on_leaf, given, fresh)

@@ -72,6 +72,20 @@ def test_wrong_chains_are_reported(name):
         assert message in found and "all leaves" in found
 
 
+RELATIVES = {
+    "dual_averaging": optax.chain(optax.adam(0.1), adamprox.dual_averaging(prox.l1, 0.1)),
+    "fista": adamprox.fista(0.1, prox.l1),
+    "straight_through": optax.chain(optax.adam(0.1), adamprox.straight_through(prox.l1, 0.1)),
+}
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_relatives_of_proximal_must_be_last_too(name):
+    assert check_chain(RELATIVES[name], PARAMS) == []
+    (found,) = check_chain(optax.chain(RELATIVES[name], optax.scale(0.5)), PARAMS)
+    assert "multiplies its result by 0.5" in found
+
+
 def test_wrong_chains_inside_wrappers():
     wrong = optax.chain(CHAIN, optax.clip(0.5))
     wrapped = (

@@ -84,11 +84,25 @@ def test_masks_missing_leaves_and_dtypes():
     assert jnp.all(updates["b"] == 0.25) and updates["frozen"] is None
 
 
+@pytest.mark.parametrize(
+    "static, beta", [(("prox",), 1.0), (("prox",), 2.0), (("prox", "beta"), jnp.sqrt)]
+)
+def test_hyperparameters_can_be_injected(static, beta):
+    x = jnp.zeros(3)
+    plain = dual_averaging(prox.l1, 0.05, beta)
+    tx = optax.inject_hyperparams(dual_averaging, static_args=static)(prox.l1, 0.05, beta)
+    u = jnp.array([0.3, -0.02, 1.0])
+    injected, expected = tx.init(x), plain.init(x)
+    for _ in range(3):
+        ours, injected = jax.jit(tx.update)(u, injected, x)
+        theirs, expected = plain.update(u, expected, x)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
 def test_bad_arguments():
-    with pytest.raises(
-        ValueError, match="beta must be a number > 0 or a callable of the step, got 0"
-    ):
-        dual_averaging(prox.l1, 0.1, 0)
+    for beta in (0, -1.0, np.inf, np.nan, "x", None):
+        with pytest.raises(ValueError, match="beta must be a number > 0 or a callable of the step"):
+            dual_averaging(prox.l1, 0.1, beta)  # pyright: ignore
     with pytest.raises(TypeError, match="prox must be a callable"):
         dual_averaging(0.1, 0.1)  # pyright: ignore
     with pytest.raises(ValueError, match="weight must be a number >= 0"):

@@ -248,3 +248,17 @@ def test_bad_arguments():
     tx = fista(0.1, prox.l1, max_backtracking_steps=3)
     with pytest.raises(ValueError, match="needs value, grad and value_fn"):
         tx.update(x, tx.init(x), x)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_backtracking_steps": -1}, "max_backtracking_steps must be an integer >= 1 or None"),
+        ({"max_backtracking_steps": 2.5}, "max_backtracking_steps must be an integer >= 1 or None"),
+        ({"decrease_factor": 2.0}, "decrease_factor must be between 0 and 1, got 2.0"),
+        ({"decrease_factor": np.nan}, "decrease_factor must be between 0 and 1, got nan"),
+    ],
+)
+def test_bad_arguments_of_the_line_search(options, message):
+    with pytest.raises(ValueError, match=message):
+        fista(1.0, prox.l1, **options)

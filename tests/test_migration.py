@@ -88,7 +88,37 @@ def test_a_state_converts_to_roots_without_epsilon(x64, start):
     assert_close(steps(tx, middle, converted, 12, 30)[0], expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("eps", [0.0, 1e-8])
+def test_a_converted_state_shares_no_array(start, eps):
+    """Neither with itself nor with the state of Optax: `jit` may reuse its memory."""
+    theirs = optax.adamw(LR)
+    _, state = steps(theirs, start, theirs.init(start), 0, 3)
+    tx = ours(eps=eps)
+    converted = adamprox.from_optax_state(state, tx, start)
+    jax.jit(tx.update, donate_argnums=1)(start, converted, start)
+    assert np.isfinite(np.asarray(jax.tree.leaves(state)[0])).all()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda make: optax.inject_hyperparams(make)(LR, weight_decay=LR * WD),
+        lambda make: optax.chain(optax.clip(1e9), make(LR, weight_decay=LR * WD)),
+        lambda make: adamprox.finite(make(LR, weight_decay=LR * WD)),
+    ],
+)
+def test_a_state_converts_inside_of_wrappers(x64, start, wrap):
+    theirs = optax.adamw(LR, weight_decay=WD)
+    middle, state = steps(theirs, start, theirs.init(start), 0, 12)
+    tx = wrap(adamprox.adamw)
+    converted = adamprox.from_optax_state(state, tx, middle)
+    expected, _ = steps(theirs, middle, state, 12, 30)
+    assert_close(steps(tx, middle, converted, 12, 30)[0], expected)
+
+
 def test_states_that_cannot_be_converted(start):
+    with pytest.raises(ValueError, match="tx must have the moments of Adam"):
+        adamprox.from_optax_state(optax.adamw(LR).init(start), optax.sgd(LR), start)
     with pytest.raises(ValueError, match="one optax"):
         adamprox.from_optax_state(optax.sgd(LR).init(start), ours(), start)
     with pytest.raises(ValueError, match="moments for params"):

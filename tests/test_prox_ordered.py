@@ -99,6 +99,14 @@ def test_slope_takes_the_tree_as_one_vector():
     assert np.all(np.isnan(call(jnp.array([jnp.nan, 1.0]), 1.0, weights=np.ones(2))))
 
 
+def test_slope_checks_weights_in_a_list():
+    x = jnp.array([3.0, 1.0])
+    np.testing.assert_allclose(prox.slope(x, 1.0, weights=[2.0, 1.0]), [1.0, 0.0])
+    for weights in ([-1.0, -2.0], [1.0, 2.0], (np.nan, 0.0)):
+        with pytest.raises(ValueError, match="weights must be >= 0 and not increase"):
+            prox.slope(x, 1.0, weights=weights)
+
+
 def test_slope_with_equal_weights_is_l1(x64):
     x = jnp.asarray(VECTORS[0])
     np.testing.assert_allclose(

@@ -33,7 +33,7 @@ def slope(tree: Tree, t: chex.Numeric, *, weights: chex.Array) -> Tree:
     Args:
       tree: Pytree of real or complex arrays, any shapes; together they are one vector of n entries.
       t: Scalar ≥ 0, in the units of the parameters.
-      weights: Array of n nonincreasing weights w ≥ 0, dimensionless. Equal weights are those of ℓ1.
+      weights: Array or list of n nonincreasing weights w ≥ 0, dimensionless. Equal weights are those of ℓ1.
 
     Returns:
       Pytree like ``tree``; entries of similar magnitudes become equal, small ones exactly zero. One
@@ -53,6 +53,8 @@ def slope(tree: Tree, t: chex.Numeric, *, weights: chex.Array) -> Tree:
     Convex Optimization*, 2015.
     """
     check_weight(t)
+    if isinstance(weights, list | tuple) and all(map(is_known, weights)):
+        weights = np.asarray(weights)
     size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(tree))
     if jnp.shape(weights) != (size,):
         raise ValueError(f"weights must have shape ({size},), got {jnp.shape(weights)}")
