@@ -12,9 +12,10 @@ from adamprox.training.checkpoints import Checkpoints
 from adamprox.training.loop import epochs
 
 CELL = TrainingRun.of(
+    network="mlp",
     train_size=64,
     image_size=4,
-    depth=8,
+    depth=3,
     batch_size=32,
     epochs=12,
     batch_norm=True,

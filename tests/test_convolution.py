@@ -107,6 +107,7 @@ def test_batched_kernels(shape, stride):
         assert_close([leaf[number] for leaf in batched], expected, 1e-5)
 
 
+@pytest.mark.slow  # test_many_devices trains a network on eight devices
 def test_images_on_eight_devices(run_with_devices):
     run_with_devices(8, "tests/sharded_convolution.py")
 

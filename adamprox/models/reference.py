@@ -52,8 +52,9 @@ def from_reference(model: ResNet | DenseNet, state_dict: Mapping[str, Any]) -> d
 
     Example:
       >>> import jax, jax.numpy as jnp
-      >>> model = ResNet(8, batch_norm=False)
-      >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=False)
+      >>> model, images = ResNet(8, batch_norm=False), jnp.zeros((1, 8, 8, 1))
+      >>> shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
+      >>> variables = jax.tree.map(lambda s: jnp.ones(s.shape, s.dtype), shapes)
       >>> state_dict = to_reference(model, variables)
       >>> state_dict["layer2.0.conv1.weight"].shape
       (32, 16, 3, 3)
