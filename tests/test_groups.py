@@ -9,6 +9,7 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from adamprox.sweep import OutOfTimeError, Results, run_key, run_sweep
@@ -183,6 +184,31 @@ def test_parameters_as_vectors_are_updated_as_the_pytree():
         np.testing.assert_allclose(ours[:-1], theirs[:-1], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(others[0].loss[:-1], sums.loss[:-1], rtol=1e-5)
     assert np.abs(others[1] - histograms)[:-1].sum() <= 0.004 * histograms.sum()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_elementwise_optimizers_are_those_that_may_see_a_vector(x64, name):
+    """Three steps of a recipe on a pytree and on its vector; `ELEMENTWISE` lists those that agree."""
+    rng = np.random.default_rng(0)
+    x = {"k": jnp.asarray(rng.normal(size=(3, 3, 2, 4))), "b": jnp.asarray(rng.normal(size=4))}
+    direction, regularizer = RECIPES[name](0.1, 0.05)
+    tx = optax.chain(direction, regularizer)
+
+    def end(x, as_leaves):
+        state = tx.init(x)
+        for k in range(3):
+            gradient = jax.tree.map(lambda leaf, k=k: 3 * jnp.sin((k + 2) * leaf), x)
+            updates, state = tx.update(gradient, state, x)
+            x = optax.apply_updates(x, updates)
+        return as_leaves(x)
+
+    def ravel(tree):
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+    agree = np.allclose(end(x, ravel), end(jnp.asarray(ravel(x)), np.ravel), rtol=1e-12)
+    assert agree or name not in ELEMENTWISE
+    if name in ("adamprox_group", "adamprox_l2"):
+        assert agree == (name == "adamprox_l2")  # whose norm is that of all parameters
 
 
 def test_optimizers_that_see_several_coordinates_keep_the_pytree(monkeypatch):

@@ -86,10 +86,12 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
 }
 """Name of the optimizer to ``(α, λ) -> Recipe``."""
 
-ELEMENTWISE = RECIPES.keys() - {
-    "adamprox_l2", "adamprox_group", "adam_l2_clipped", "adamw_clipped",
+ELEMENTWISE = {
+    "sgd", "adam_l2", "adamw", "adamprox", "adamprox_l1", "adam_l2_short_memory",
+    "adamw_short_memory", "adam_l2_restarted", "adamw_restarted", "proxgen", "scale_free_adam_l2",
 }  # fmt: skip
-"""Optimizers that act on every coordinate alone, and therefore on one vector of all parameters."""
+"""Optimizers that act on every coordinate alone. An accelerator gives them one vector of all parameters
+in place of a pytree, which would be another optimizer for those with norms of layers."""
 
 
 def recipe_of(name: str) -> Callable[[Any, Any], Recipe]:
