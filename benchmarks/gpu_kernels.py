@@ -22,7 +22,8 @@ from jax.sharding import SingleDeviceSharding
 
 from adamprox.command_line import Parser, integer
 from adamprox.training.batching import alone, vectorized
-from adamprox.training.program import classic_random, compile_program
+from adamprox.training.compiled_network import classic_random
+from adamprox.training.program import compile_program
 from adamprox.training.specs import Program, ResNetSpec
 from adamprox.training.step import Hyperparameters
 from benchmarks.accelerator import BATCH, Noise, optimizers

@@ -17,8 +17,9 @@ from adamprox.sweep.device import composition, next_group
 from adamprox.sweep.local import run_local
 from adamprox.training import TrainingRun, throughput
 from adamprox.training.batching import sequential, vectorized
+from adamprox.training.compiled_network import classic_random
 from adamprox.training.loop import epochs, train
-from adamprox.training.program import classic_random, compile_program
+from adamprox.training.program import compile_program
 from adamprox.training.recipes import ELEMENTWISE, RECIPES
 from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters

@@ -11,7 +11,8 @@ from jax.sharding import PartitionSpec as P
 
 from adamprox.interruption import OutOfTimeError
 from adamprox.training.checkpoints import Checkpoints
-from adamprox.training.program import CompiledNetwork, classic_random, compile_program
+from adamprox.training.compiled_network import CompiledNetwork, classic_random
+from adamprox.training.program import compile_program
 from adamprox.training.sharding import RUNS, replicate
 from adamprox.training.specs import Program, Schedule
 from adamprox.training.step import Hyperparameters, Sums, TrainState

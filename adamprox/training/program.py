@@ -7,9 +7,8 @@ steps.
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -18,9 +17,10 @@ from jax.sharding import PartitionSpec as P
 from adamprox.data.augmentation import augment, augmentation_key
 from adamprox.histograms import log2_histogram
 from adamprox.training.batching import alone, batching, gradient_of, squeezed, vectorized
+from adamprox.training.compiled_network import CompiledNetwork, compile_network
 from adamprox.training.flat import Layout, as_tree, as_vectors
 from adamprox.training.recipes import ELEMENTWISE
-from adamprox.training.sharding import RUNS, batch_sharder, replicate
+from adamprox.training.sharding import RUNS, batch_sharder
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import (
     Hyperparameters,
@@ -36,8 +36,6 @@ from adamprox.training.step import (
 )
 
 _EVALUATION_BATCH = 256
-# Number of cached initializations per network: all runs of a grid share one.
-_INITIALIZATIONS = 4
 # Operations that a CUDA graph may have; XLA's defaults, and the last two. Older versions of JAX were
 # not tried.
 _GRAPHS = (
@@ -46,38 +44,6 @@ _GRAPHS = (
 _GRAPHS_SINCE = (0, 11)
 # Augmentation shifts images by up to 1/8 of their side: 4 pixels of 32, as published.
 _SHIFT = 8
-
-
-class Pool(NamedTuple):
-    """All images of a data set on the device: training, then validation, then test.
-
-    Attributes:
-      images: Images, uint8[N, H, W, C].
-      labels: Labels, int32[N].
-    """
-
-    images: Any
-    labels: Any
-
-
-class CompiledNetwork(NamedTuple):
-    """Parts that all programs on one network and data set share.
-
-    Attributes:
-      model: Flax module.
-      pool: Images on the device, or on every device of the mesh.
-      ranges: Start and stop of ``train``, ``validation`` and ``test`` in the pool.
-      mean: Mean per channel of the training images, float32[C].
-      std: Standard deviation per channel, float32[C].
-      init: Function init_seed -> variables of one run; it caches the last few results.
-    """
-
-    model: nn.Module
-    pool: Pool
-    ranges: dict[str, tuple[int, int]]
-    mean: Any
-    std: Any
-    init: Callable
 
 
 class CompiledProgram(NamedTuple):
@@ -95,51 +61,6 @@ class CompiledProgram(NamedTuple):
     start: Callable
     epoch: Callable
     evaluate: Callable
-
-
-def compile_network(
-    images: ImageSpec, network: NetworkSpec, mesh: Mesh | None = None
-) -> CompiledNetwork:
-    """Build the parts that do not depend on the optimizers, once per process."""
-    return _network(images, network, mesh)
-
-
-@functools.cache
-def _network(images: ImageSpec, network: NetworkSpec, mesh: Mesh | None) -> CompiledNetwork:
-    data = images.load()
-    model = network.build(data.num_classes)
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    pool, ranges = _pool({name: split for name, split in splits.items() if split is not None})
-    shape = jax.ShapeDtypeStruct((1, *data.train.images.shape[1:]), jnp.float32)
-
-    @functools.lru_cache(maxsize=_INITIALIZATIONS)
-    def init(seed):
-        # Initialize layer by layer, without jit: layers share a few shapes. One program with a
-        # hundred random draws would take longer to compile than all layers take to run.
-        key = jax.random.key(seed)
-        return classic_random(lambda: model.lazy_init(key, shape, train=False))  # pyright: ignore
-
-    return CompiledNetwork(model, replicate(pool, mesh), ranges, data.mean, data.std, init)
-
-
-def _pool(splits) -> tuple[Pool, dict[str, tuple[int, int]]]:
-    pool = Pool(*(jnp.concatenate([getattr(s, name) for s in splits.values()])
-                  for name in Pool._fields))  # fmt: skip
-    ranges, start = {}, 0
-    for name, split in splits.items():
-        ranges[name] = (start, start + len(split.labels))
-        start += len(split.labels)
-    return pool, ranges
-
-
-def classic_random(function, *args):
-    """Call ``function`` with JAX's classic layout of random counters.
-
-    The newer, partitionable layout compiles several times slower on a CPU. Its benefit, generation
-    on sharded arrays, is not needed for parameters and permutations.
-    """
-    with jax.threefry_partitionable(False):
-        return function(*args)
 
 
 def compile_program(
