@@ -40,8 +40,8 @@ def dual_averaging(
     S_t = Σ_{s≤t} u_s,   Λ_t = Σ_{s≤t} λ_s,   x ← prox_{Λ_t R/β_t}(x₀ + S_t/β_t).
 
     The threshold is compared with the mean step, in which the noise of mini-batches averages out;
-    `proximal` compares it with each step. With ``beta=jnp.sqrt`` behind ``optax.sgd(α)`` this is RDA with γ = 1/α and the weight λ/α of R; step
-    sizes then fall as 1/√t. Place it last in a chain.
+    `proximal` compares it with each step. With ``beta=jnp.sqrt`` behind ``optax.sgd(α)`` this is RDA
+    with γ = 1/α and the weight λ/α of R; step sizes then fall as 1/√t. Place it last in a chain.
 
     Args:
       prox: Operator of `adamprox.prox`, or any callable ``(tree, weight) -> tree``, of a convex R.
@@ -73,10 +73,10 @@ def dual_averaging(
     if not callable(prox):
         raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
     check_nonnegative(weight=weight)
-    known = is_static_number(beta)
-    if not (callable(beta) or known or isinstance(beta, jax.Array)) or (
-        known and not 0 < float(beta) < float("inf")
-    ):
+    valid = callable(beta) or isinstance(beta, jax.Array)
+    if is_static_number(beta):
+        valid = 0 < float(beta) < float("inf")
+    if not valid:
         raise ValueError(f"beta must be a number > 0 or a callable of the step, got {beta!r}")
 
     def init(params):

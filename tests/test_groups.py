@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from adamprox.sweep import OutOfTimeError, Results, run_key, run_sweep
-from adamprox.sweep.device import composition, next_group
+from adamprox.sweep.grouping import composition, next_group
 from adamprox.sweep.local import run_local
 from adamprox.training import TrainingRun, throughput
 from adamprox.training.batching import sequential, vectorized

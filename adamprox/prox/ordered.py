@@ -33,7 +33,8 @@ def slope(tree: Tree, t: chex.Numeric, *, weights: chex.Array) -> Tree:
     Args:
       tree: Pytree of real or complex arrays, any shapes; together they are one vector of n entries.
       t: Scalar ≥ 0, in the units of the parameters.
-      weights: Array or list of n nonincreasing weights w ≥ 0, dimensionless. Equal weights are those of ℓ1.
+      weights: Array or list of n nonincreasing weights w ≥ 0, dimensionless. Equal weights are those
+        of ℓ1.
 
     Returns:
       Pytree like ``tree``; entries of similar magnitudes become equal, small ones exactly zero. One

@@ -15,7 +15,7 @@ from adamprox.training.step import TrainState
 
 
 class Layout(NamedTuple):
-    """How a loop over steps keeps arrays that are shaped like the parameters of stacked runs.
+    """Conversions between the state of an epoch and that of its loop over steps.
 
     Attributes:
       read: Function that converts the loop's parameters to the pytree of the network.
