@@ -51,6 +51,7 @@ _ALL = (
     distributed.EXPERIMENT,
     factorial.EXPERIMENT,
     stale_second_moment.EXPERIMENT,
+    stale_second_moment.AT_DEPTH,
     reparametrization.EXPERIMENT,
     fig04_loss_multiplier.ADAMS_METRIC,
     initialization.EXPERIMENT,

@@ -47,6 +47,9 @@ def test_controls_are_what_they_are_named_after(name):
     make = getattr(adamprox, name)
     short = make(0.01, b2=0.99, weight_decay=0.02)
     check_same_path(RECIPES[f"{name}_short_memory"](0.01, 0.02), short)
+    for beta in (0.9, 0.95):
+        equal = make(0.01, b1=beta, b2=beta, weight_decay=0.02)
+        check_same_path(RECIPES[f"{name}_equal_betas_{beta}"](0.01, 0.02), equal)
     clipped = optax.chain(optax.clip_by_global_norm(1.0), make(0.01, weight_decay=0.02))
     check_same_path(RECIPES[f"{name}_clipped"](0.01, 0.02), clipped)
 

@@ -275,6 +275,23 @@ def test_a_control_that_is_all_noise_explains_nothing():
     assert explained.verdict is Verdict.INCONCLUSIVE and "± " in explained.measured
 
 
+def test_every_change_at_depth_is_judged_alone():
+    """One removes the lead, the others leave it; a change without runs waits for them."""
+
+    def error(cell):
+        explained = cell.optimizer == "adam_l2_equal_betas_0.95"
+        return bowl(cell) + 0.2 * (cell.optimizer.startswith("adam_l2") and not explained)
+
+    records = finished("changes_at_depth", error, DEEPER)
+    found = claims("changes_at_depth", DEEPER, records)
+    verdicts = {c.statement.rpartition(": ")[2].rstrip("."): c.verdict for c in found}
+    assert len(verdicts) == 5 and verdicts.pop("β₁ = β₂ = 0.95") is Verdict.REPRODUCED
+    assert {*verdicts.values()} == {Verdict.INCONCLUSIVE}
+    some = [r for r in records if not r["optimizer"].endswith("_clipped")]
+    waiting = [c for c in claims("changes_at_depth", DEEPER, some) if "clipped" in c.statement]
+    assert [c.verdict for c in waiting] == [Verdict.NOT_RUN]
+
+
 def test_grids_without_a_common_cell_are_not_compared_cell_by_cell():
     lines = {"adam_l2": Grid((1e-3,), (0.0, 3e-2)), "adamw": Grid((1e-3,), (0.0, 3e-4, 3e-3))}
     apart = dataclasses.replace(

@@ -6,6 +6,7 @@ is negligible beside √v in Adam-ℓ2, while AdamW decays from the first step o
 makes the second moment decay earlier, or clips such a gradient.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -75,6 +76,15 @@ def restart_once(
 def short_memory(alpha) -> optax.GradientTransformation:
     """Return Adam's direction with β₂ = 0.99; √v decays with a half-life of 138 steps."""
     return adam_direction(alpha, b2=0.99)
+
+
+def equal_betas(beta: float) -> Callable[[Any], optax.GradientTransformation]:
+    """Return the function α -> Adam's direction with β₁ = β₂ = ``beta``.
+
+    Both moments then weight the past alike. To first order, the direction does not depend on a
+    gradient scale that varies slowly in time (arXiv 2601.21739).
+    """
+    return lambda alpha: adam_direction(alpha, b1=beta, b2=beta)
 
 
 def restarted(alpha) -> optax.GradientTransformation:

@@ -12,7 +12,7 @@ import optax
 from adamprox import prox
 from adamprox.metric import proxgen, scale_free_adam_l2
 from adamprox.optimizers import adam_direction
-from adamprox.training.forgetting import CLIP_AT, restarted, short_memory
+from adamprox.training.forgetting import CLIP_AT, equal_betas, restarted, short_memory
 from adamprox.training.imported import imported
 from adamprox.transforms import add_l2_gradient, decay_weights, proximal
 
@@ -79,6 +79,11 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     "adamw_restarted": _then(decay_weights, restarted),
     "adam_l2_clipped": _l2_then(adam_direction, _clip),
     "adamw_clipped": _then(decay_weights, adam_direction, _clip),
+    # Controls: both moments forget equally fast.
+    "adam_l2_equal_betas_0.9": _l2_then(equal_betas(0.9)),
+    "adamw_equal_betas_0.9": _then(decay_weights, equal_betas(0.9)),
+    "adam_l2_equal_betas_0.95": _l2_then(equal_betas(0.95)),
+    "adamw_equal_betas_0.95": _then(decay_weights, equal_betas(0.95)),
     "proxgen": _proxgen,
     "scale_free_adam_l2": lambda alpha, weight_decay: Recipe(
         scale_free_adam_l2(alpha, weight_decay=weight_decay)
@@ -88,7 +93,9 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
 
 ELEMENTWISE = {
     "sgd", "adam_l2", "adamw", "adamprox", "adamprox_l1", "adam_l2_short_memory",
-    "adamw_short_memory", "adam_l2_restarted", "adamw_restarted", "proxgen", "scale_free_adam_l2",
+    "adamw_short_memory", "adam_l2_restarted", "adamw_restarted", "adam_l2_equal_betas_0.9",
+    "adamw_equal_betas_0.9", "adam_l2_equal_betas_0.95", "adamw_equal_betas_0.95", "proxgen",
+    "scale_free_adam_l2",
 }  # fmt: skip
 """Optimizers that act on every coordinate alone. An accelerator gives them one vector of all parameters
 in place of a pytree, which would be another optimizer for those with norms of layers."""

@@ -11,6 +11,7 @@ Expect: a lead that stays if scale-freeness is the reason, and vanishes if the s
 
 import dataclasses
 from collections.abc import Mapping
+from typing import ClassVar
 
 from adamprox.report import Claim, Figure, figures
 from adamprox.report.plots import LABELS
@@ -30,8 +31,19 @@ CHANGES: Mapping[str, tuple[str, Options]] = {
 """Change to a suffix of the recipe's name and to options of the runs."""
 
 OPTIMIZERS = ("adam_l2", "adamw")
-DEEPER = ("as published", "β₂ = 0.99")
+PUBLISHED = "as published"
+DEEPER = {change: CHANGES[change] for change in (PUBLISHED, "β₂ = 0.99")}
 """Changes on networks that are deeper than the deep network; a run takes minutes there."""
+
+ONE_BY_ONE: Mapping[str, tuple[str, Options]] = {
+    "β₁ = β₂ = 0.95": ("_equal_betas_0.95", {}),
+    "β₁ = β₂ = 0.9": ("_equal_betas_0.9", {}),
+    **{change: value for change, value in CHANGES.items() if change not in DEEPER},
+}
+"""More changes on these networks, each judged alone."""
+
+Methods = tuple[str, Network, Mapping[str, list[Method]]]
+"""Prefix of claims, network, and change to Adam-ℓ2 and AdamW under it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,21 +64,22 @@ class Changed:
 class StaleSecondMoment(Study):
     """Adam-ℓ2 and AdamW under every change, on the deep network and on those with control grids."""
 
+    name: ClassVar[str] = "stale_second_moment"
+
     def __init__(self, protocol: Protocol, records: Records):
         """Tune both under every change."""
         self.protocol = protocol
-        found = [("", protocol.deep, _deep(protocol))]
-        for name, network in protocol.networks.items():
-            if network.control_grids:
-                found.append((f"{name}: ", network, _deeper(name, network)))
         self.changed = [
             Changed(where, network, {
                 change: [method.tuned_on(protocol, records) for method in row]
                 for change, row in rows.items()
             })
-            for where, network, rows in found
+            for where, network, rows in self._methods(protocol)
         ]  # fmt: skip
         self.runs = wanted(m for its in self.changed for row in its.rows.values() for m in row)
+
+    def _methods(self, protocol: Protocol) -> list[Methods]:
+        return [("", protocol.deep, _deep(protocol)), *_at_depth(DEEPER, protocol)]
 
     def figures(self) -> list[Figure]:
         """Draw one figure per network, with one row of heatmaps per change."""
@@ -76,7 +89,7 @@ class StaleSecondMoment(Study):
         )
         drawn = []
         for its in self.changed:
-            file = f"stale_second_moment {its.where}".rstrip(": ").lower().translate(_UNDERSCORES)
+            file = f"{self.name} {its.where}".rstrip(": ").lower().translate(_UNDERSCORES)
             title = f"Second moments that decay faster: {self.protocol.trained_on(its.network)}."
             drawn += figures.heatmaps(list(its.rows.values()), file, title, caption)
         return drawn
@@ -86,7 +99,33 @@ class StaleSecondMoment(Study):
         return [judged for its in self.changed for judged in _claims(its)]
 
 
+class ChangesAtDepth(StaleSecondMoment):
+    """Adam-ℓ2 and AdamW under each of `ONE_BY_ONE`, on the networks with control grids."""
+
+    name = "changes_at_depth"
+
+    def _methods(self, protocol: Protocol) -> list[Methods]:
+        return _at_depth({PUBLISHED: CHANGES[PUBLISHED], **ONE_BY_ONE}, protocol)
+
+    def claims(self) -> list[Claim]:
+        """Judge how much of AdamW's lead each change removes."""
+        return [
+            second_moment.removes(its.where, change, its.rows[PUBLISHED], its.rows[change])
+            for its in self.changed
+            for change in ONE_BY_ONE
+        ]
+
+
 _UNDERSCORES = str.maketrans(" -", "__")
+
+
+def _at_depth(changes: Mapping[str, tuple[str, Options]], protocol: Protocol) -> list[Methods]:
+    """Return the methods on every network that has grids for them."""
+    return [
+        (f"{name}: ", network, _deeper(name, network, changes))
+        for name, network in protocol.networks.items()
+        if network.control_grids
+    ]
 
 
 def _deep(protocol: Protocol) -> dict[str, list[Method]]:
@@ -109,13 +148,15 @@ def _deep(protocol: Protocol) -> dict[str, list[Method]]:
     }
 
 
-def _deeper(name: str, network: Network) -> dict[str, list[Method]]:
+def _deeper(
+    name: str, network: Network, changes: Mapping[str, tuple[str, Options]]
+) -> dict[str, list[Method]]:
     """Return the methods under every change, on equal grids."""
     return {
         change: [
             Method(
-                optimizer + CHANGES[change][0],
-                options={**network.options, **CHANGES[change][1]},
+                optimizer + suffix,
+                options={**network.options, **changed},
                 grid=network.control_grids[optimizer],
                 more_rates=False,
                 label=f"{LABELS[optimizer]} ({name}, {change})",
@@ -123,7 +164,7 @@ def _deeper(name: str, network: Network) -> dict[str, list[Method]]:
             )
             for optimizer in OPTIMIZERS
         ]
-        for change in DEEPER
+        for change, (suffix, changed) in changes.items()
     }
 
 
@@ -149,4 +190,10 @@ EXPERIMENT = Experiment(
     title="Stale second moment · First gradients that decay slowly",
     claim="AdamW leads because Adam-ℓ2's second moment keeps the first gradients; if it decays faster, the lead vanishes.",
     study=StaleSecondMoment,
+)
+AT_DEPTH = Experiment(
+    name="changes_at_depth",
+    title="Changes at depth · One change at a time on a deeper network",
+    claim="AdamW's lead shrinks if both moments forget equally fast, or if the first gradients are limited.",
+    study=ChangesAtDepth,
 )

@@ -1,7 +1,7 @@
 """Claims on AdamW's lead and on Adam-ℓ2's best λ if the second moment decays faster."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, best, compact, noise, points
@@ -56,18 +56,30 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
 
 def shrinks(where: str, pairs: Pairs) -> Claim:
     """Return the claim that the mean lead under the changes is smaller than as published."""
+    what = "when the second moment decays faster (mean over the changes)"
+    return _smaller(SECTION, f"{where}AdamW's lead is smaller {what}.", lambda: _leads(pairs))
+
+
+def removes(where: str, change: str, published: Sequence[Tuned], changed: Sequence[Tuned]) -> Claim:
+    """Return the claim that AdamW's lead is smaller under one change; rows are Adam-ℓ2 and AdamW."""
+    statement = f"{where}AdamW's lead is smaller with one change: {change}."
+    leads = lambda: [accuracy.lead(adamw, l2) for l2, adamw in (published, changed)]  # noqa: E731
+    return _smaller("Changes at depth", statement, leads)
+
+
+def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]]) -> Claim:
+    """Return the claim that the mean of all leads but the first is smaller than the first."""
 
     def measure() -> Finding:
-        published, *others = _leads(pairs)
+        published, *others = leads()
         mean = sum(one.difference for one in others) / len(others)
         margin = math.hypot(published.margin, math.hypot(*(g.margin for g in others)) / len(others))
         by = published.difference - mean
         measured = f"smaller by {Gap(by, margin)}: {points(mean)} vs {points(published.difference)}"
         return Finding(measured, by_margin(by, margin))
 
-    statement = f"{where}AdamW's lead is smaller when the second moment decays faster (mean over the changes)."
     criterion = "smaller by more than the margin of error (95 %)"
-    return claim(SECTION, statement, criterion, measure)
+    return claim(section, statement, criterion, measure)
 
 
 def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:

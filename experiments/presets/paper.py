@@ -8,14 +8,14 @@ RESNETS = {f"ResNet-{depth}": Network(options={"depth": depth}) for depth in (20
 EXPERIMENTS = (
     "fig01", "scale_freeness", "theorem3", "fig02", "fig03", "published_runs", "fig04", "fig05",
     "fig06", "fig07", "fig08", "fig09", "fig10", "fig11", "fig12", "spread_and_lead",
-    "sgd_divergence", "l1_sparsity", "distributed", "factorial", "stale_second_moment", "reparametrization", "adams_metric",
-    "initialization", "tuning_budget", "data_size",
+    "sgd_divergence", "l1_sparsity", "distributed", "factorial", "stale_second_moment", "changes_at_depth",
+    "reparametrization", "adams_metric", "initialization", "tuning_budget", "data_size",
 )  # fmt: skip
 """All experiments, in the order of the page."""
 
 PAPER = Protocol(
     preset="paper",
-    experiments=tuple(name for name in EXPERIMENTS if name != "data_size"),
+    experiments=tuple(e for e in EXPERIMENTS if e not in ("data_size", "changes_at_depth")),
     training={
         "dataset": "cifar10",
         "depth": 20,
