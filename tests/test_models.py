@@ -25,7 +25,7 @@ def _count(model):
         (functools.partial(ResNet, 44), 658586, 655418),
         (functools.partial(ResNet, 56), 853018, 848954),
         (functools.partial(ResNet, 110), 1727962, 1719866),
-        (functools.partial(ResNet, 218), 3477850, 3461690),
+        pytest.param(functools.partial(ResNet, 218), 3477850, 3461690, marks=pytest.mark.slow),
         (DenseNet, 800032, 776044),
         (functools.partial(DenseNet, num_classes=10), 769162, 745174),
     ],

@@ -44,7 +44,7 @@ def _compare(model, size, train, atol):
 
 
 NETWORKS = {
-    "ResNet-20": lambda **kwargs: ResNet(20, num_classes=5, **kwargs),
+    "ResNet-14": lambda **kwargs: ResNet(14, num_classes=5, **kwargs),
     "DenseNet-16": lambda **kwargs: DenseNet(16, growth_rate=3, num_classes=5, **kwargs),
 }
 

@@ -7,14 +7,9 @@ import pytest
 
 from tests.test_optimizers import ADAM_BASED
 
-# One in every run of the suite: the one that is not element-wise, of which the cases ask most.
-QUICK = ("adamprox_l2",)
-NAMES = [
-    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in ADAM_BASED
-]
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ADAM_BASED)
 def test_passes_the_cases_of_adamw(name):
     command = [sys.executable, "-m", "tests.optax_suites", name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

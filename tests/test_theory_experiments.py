@@ -228,14 +228,6 @@ def test_nothing_is_claimed_at_smoke():
         assert {claim.verdict for claim in found} <= {Verdict.NOT_TESTED, Verdict.NOT_RUN}
 
 
-def test_a_batch_on_real_shards_gives_the_losses_of_one_device():
-    """A process of its own with two devices; a small network, for the time it compiles."""
-    record = ShardedRun(devices=(1, 2), network="mlp", depth=2, train_size=70).run()
-    one, two = np.asarray(record["train_losses"])
-    np.testing.assert_allclose(two, one, rtol=1e-5)
-    assert one[-1] < one[0]
-
-
 @pytest.mark.slow
 def test_a_residual_network_on_real_shards():
     one, eight = np.asarray(ShardedRun().run()["train_losses"])

@@ -175,5 +175,5 @@ def test_sharded_parameters_keep_their_sharding_and_iterates(run_with_devices):
 
 
 @pytest.mark.slow
-def test_operators_of_sharded_arrays_are_those_of_whole_arrays(run_with_devices):
-    run_with_devices(8, "tests/sharded_optimizers.py", "operators")
+def test_all_optimizers_and_operators_of_sharded_arrays_are_those_of_whole_arrays(run_with_devices):
+    run_with_devices(8, "tests/sharded_optimizers.py", "all")

@@ -18,7 +18,7 @@ from adamprox.data.augmentation import augment, augmentation_key
 from adamprox.histograms import log2_histogram
 from adamprox.training.batching import alone, batching, gradient_of, squeezed, vectorized
 from adamprox.training.compiled_network import CompiledNetwork, compile_network
-from adamprox.training.flat import Layout, as_tree, as_vectors
+from adamprox.training.flat import Layout, as_tree, as_vectors, ravel
 from adamprox.training.recipes import ELEMENTWISE
 from adamprox.training.sharding import RUNS, batch_sharder
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
@@ -205,7 +205,8 @@ def _epoch(
         if rest:
             carry = on_batch(full, carry, orders[:, size - rest :])
         state, sums, first = carry
-        return layout.end(state), sums, jax.vmap(log2_histogram)(first, hps.learning_rate)
+        histograms = jax.vmap(log2_histogram)(ravel(first), hps.learning_rate)
+        return layout.end(state), sums, histograms
 
     return epoch
 

@@ -19,14 +19,13 @@ SMOKE = Protocol(
         "published_runs": {"seeds": {"ResNet-20": 1}},
         "scale_freeness": {"epsilons": (0.0, 1e-8)},
         "theorem3": {"longer": (1,)},
-        "sgd_divergence": {"depth": 8, "learning_rates": (1e-10, 1e-1)},
+        "sgd_divergence": {"learning_rates": (1e-10, 1e-1), "options": _TINY},
         "l1_sparsity": {"ratios": (0.0, 0.3), "networks": {
-            "fully connected": {"network": "mlp", "depth": 3, "width": 128},
-            "convolutional": {},
+            "fully connected": _TINY,
         }},
         "distributed": {
             "options": _TINY,
-            "devices": (1, 8),
+            "devices": (1, 2),
             "sharded": {"devices": (1, 2), "network": "mlp", "depth": 2},
         },
         "factorial": {"networks": ()},
