@@ -18,7 +18,8 @@ _REPEAT_FROM = 9
 
 def _shortcut(x, features, stride):
     """Apply option A: subsample, and pad channels with zeros equally on both sides."""
-    x = x[:, ::stride, ::stride]
+    # Not x[:, ::stride, ::stride]: older versions of JAX would gather, with a scatter as gradient.
+    x = jax.lax.slice(x, (0, 0, 0, 0), x.shape, (1, stride, stride, 1))
     missing = features - x.shape[-1]
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2)))
 

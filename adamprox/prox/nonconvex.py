@@ -227,9 +227,14 @@ def _log_sum(x, t, eps):
 def _larger_root(size, t, eps):
     """Return the larger r with (r − size)(r + eps) + t = 0, and where it is real."""
     middle = size + eps
-    real = 4 * (t / middle / middle) < 1
+    real = 2 * jnp.sqrt(t) < middle
+    # ratio² is 4t/middle². XLA may compute 4t/middle/middle as 4t/(middle · middle), which is NaN
+    # where the product underflows. √t has no finite derivative at 0.
+    held = real & (t > 0)
+    ratio = 2 * jnp.sqrt(jnp.where(held, t, 1)) / jnp.where(held, middle, 1)
+    ratio = jnp.where(held, ratio, 0)
     step = jnp.where(real, t, 0) / middle
-    return size - 2 * step / (1 + jnp.sqrt(1 - 4 * (step / middle))), real
+    return size - 2 * step / (1 + jnp.sqrt((1 - ratio) * (1 + ratio))), real
 
 
 def _half_threshold(x, t):
