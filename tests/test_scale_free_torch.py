@@ -92,6 +92,7 @@ def test_without_torch_one_line_says_so(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"^torch is missing: pip install torch$"):
         optimizer(lambda params: None)
+    pytest.importorskip("rich")  # which the command needs
     assert main(["--torch", "--out", str(tmp_path / "card.md")]) == 2
     assert capsys.readouterr().err == "torch is missing: pip install torch\n"
 
