@@ -110,6 +110,7 @@ def test_compiled_gradients_of_the_paper_s_networks(model):
     _assert_close(jax.jit(gradient)(), gradient(), 1e-2)
 
 
+@pytest.mark.slow  # two gradients to compile; their forward pass is in test_models_reference.py
 def test_repeated_blocks_are_the_blocks(monkeypatch):
     model = ResNet(20, batch_norm=False)
     variables, images = _setup(model, 8)

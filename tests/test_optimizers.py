@@ -75,7 +75,7 @@ ETAS = {
 }
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     name=st.sampled_from(ADAM_BASED),
     eta=st.sampled_from(sorted(ETAS)),
