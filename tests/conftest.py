@@ -34,7 +34,7 @@ SLOWEST_FILES = (
 )
 """Test files of more than 20 seconds of processor time, longest first."""
 
-hypothesis.settings.register_profile("suite", deadline=None, max_examples=20, derandomize=True)
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=15, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
 

@@ -17,9 +17,9 @@ CELL = TrainingRun.of(
     image_size=4,
     depth=3,
     batch_size=32,
-    epochs=12,
+    epochs=9,
     batch_norm=True,
-    evaluate_every=5,
+    evaluate_every=4,
 )
 
 

@@ -60,8 +60,9 @@ def test_steps_and_states_stay_finite(name, dtype):
         assert all_finite((updates, state))
 
 
+@pytest.mark.slow  # the next test is stricter: it compiles the steps
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_finite_steps_keep_their_bits_in_float32(name):
+def test_finite_steps_keep_their_bits_without_jit(name):
     tx = OPTIMIZERS[name]
     plain, wrapped = jax.vmap(tx.update), jax.vmap(finite(tx).update)
     x, state = start(tx, jnp.float32)

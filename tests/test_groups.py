@@ -27,7 +27,8 @@ from tests.squares import QUIET
 
 IMAGES = ImageSpec("digits", train_size=64, batch_size=32)
 MLP = MLPSpec(depth=3)
-SLOW = pytest.mark.slow  # a vectorized convolution takes minutes to compile on a CPU
+# A vectorized convolution takes minutes to compile on a CPU. Sequential groups are in the sweeps below.
+SLOW = pytest.mark.slow
 NETWORKS = [
     pytest.param(MLP, id="mlp"),
     pytest.param(ResNetSpec(depth=8), id="resnet", marks=SLOW),
@@ -55,7 +56,7 @@ def check_equal(ours, theirs, rel):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("way", [vectorized, sequential])
+@pytest.mark.parametrize("way", [vectorized, pytest.param(sequential, marks=SLOW)])
 @pytest.mark.parametrize("one_order", [True, pytest.param(False, marks=SLOW)])
 def test_runs_at_once_are_as_each_alone(network, way, one_order, monkeypatch):
     """With three optimizers, three losses, augmentation, one that diverges, and a smaller last batch."""

@@ -69,7 +69,10 @@ def certificate(name, **arguments):
     return adamprox.scale_freeness(ANSWERS[name][0], **arguments)
 
 
-RARE = ("rprop", "adam at a small rate", "adagrad", "no params", "clipped")
+RARE = (
+    "rprop", "adam at a small rate", "adagrad", "no params", "clipped", "tiny eps", "adamprox_l1",
+    "sign_sgd", "accumulated",
+)  # fmt: skip
 COMMON = [pytest.param(name, marks=SLOW) if name in RARE else name for name in ANSWERS]
 
 
