@@ -54,7 +54,10 @@ def both(args, stride):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "shape",
+    [*SHAPES[:3], *(pytest.param(s, marks=pytest.mark.slow) for s in SHAPES[3:5]), *SHAPES[5:]],
+)
 def test_result_and_gradients(shape, stride):
     assert_close(*both(operands(shape, stride), stride), 1e-5)
 

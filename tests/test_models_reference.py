@@ -51,7 +51,10 @@ NETWORKS = {
 
 # Odd sizes: a 9×11 image is 5×6 after a stride and 4×5 after a pooling. Without BatchNorm training
 # and evaluation are the same program.
-@pytest.mark.parametrize(("batch_norm", "train"), [(False, True), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    ("batch_norm", "train"),
+    [(False, True), (True, False), pytest.param(True, True, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_forward_pass_in_float32(network, batch_norm, train):
     _compare(NETWORKS[network](batch_norm=batch_norm), (9, 11), train, 1e-5)

@@ -136,7 +136,9 @@ def test_infinite_entries_take_their_limits(way):
         assert np.array_equal(WAYS[way](LENGTHS[name])(x, 1.0), x)
 
 
-@pytest.mark.parametrize("dtype", [HALF, MORE, "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", [HALF, MORE, "float32", pytest.param("float64", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", {**LENGTHS, **REGULARIZERS})
 def test_what_is_not_a_number_stays_so(name, dtype, x64):
     """A norm, an order or a chain of differences passes it on; anything else keeps it in place."""

@@ -86,7 +86,7 @@ def test_nonexpansive(name, x64):
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize("kind", ["tall", "wide", "complex"])
+@pytest.mark.parametrize("kind", ["tall", pytest.param("wide", marks=pytest.mark.slow), "complex"])
 def test_derivatives_agree_with_differences(name, kind, x64):
     keys = jax.random.split(jax.random.key(0), 2)
     shape, dtype = ((3, 5) if kind == "wide" else (5, 3)), complex if kind == "complex" else float

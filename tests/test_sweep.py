@@ -286,6 +286,7 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(tmp_path):
     assert len(files()) == 2 * 30
 
 
+@pytest.mark.slow  # eight devices; test_many_devices.py divides groups in every run
 def test_groups_are_divided_over_all_devices(run_with_devices, tmp_path):
     run_with_devices(8, pathlib.Path(__file__).with_name("sweep_on_devices.py"), tmp_path)
 
