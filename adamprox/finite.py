@@ -14,8 +14,7 @@ def finite(tx: optax.GradientTransformation) -> optax.GradientTransformationExtr
     In float16 an ε of 1e-8 rounds to zero, so ``optax.adam`` divides 0 by 0, and squares above
     65,504 are infinite. The wrapper does not change finite entries. (Under ``jit``, XLA may still
     round the operations of ``tx`` in another way.) If a gradient is not finite, step and state pass
-    unchanged, so that
-    ``optax.apply_if_finite`` around the wrapper sees it.
+    unchanged, so that ``optax.apply_if_finite`` around the wrapper sees it.
 
     A parameter may still overflow when the step is added to it.
 

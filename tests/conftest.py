@@ -15,24 +15,21 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 SLOWEST_FILES = (
     "test_experiments",
-    "test_scale_free",
-    "test_many_devices",
     "test_groups",
-    "test_reproduction",
-    "test_checkpoints",
-    "test_models",
-    "test_models_options",
-    "test_models_reference",
     "test_optimizers",
+    "test_scale_free",
+    "test_models_reference",
     "test_transforms",
-    "test_prox_range",
+    "test_prox_scalar",
+    "test_convolution",
+    "test_sweep",
     "test_documentation",
+    "test_checkpoints",
+    "test_reproduction",
+    "test_many_devices",
     "test_how_to",
-    "test_theory_experiments",
-    "test_training",
-    "test_records",
 )
-"""Test files of more than 20 seconds of processor time, longest first."""
+"""Test files of about 15 seconds of processor time or more, longest first."""
 
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=15, derandomize=True)
 hypothesis.settings.load_profile("suite")
