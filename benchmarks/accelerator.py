@@ -12,10 +12,12 @@ augmentation, in one CUDA graph per step, with and without torch.compile. The mo
 come first; the program prints and saves each row as soon as it is measured.
 """
 
+import datetime
 import functools
 import importlib.metadata
 import importlib.util
 import json
+import operator
 import os
 import pathlib
 import subprocess
@@ -165,8 +167,8 @@ def _seconds(function: Callable, x: Any, repeats: int = 10) -> float:
     return best
 
 
-def row(task: Task, steps: int) -> dict[str, Any]:
-    """Measure one row."""
+def row(task: Task, steps: int, started: str) -> dict[str, Any]:
+    """Measure one row of the benchmark that ``started`` then."""
     more: dict[str, Any] = {}
     if task.implementation == "adamprox":
         found = train(task, steps)
@@ -185,6 +187,7 @@ def row(task: Task, steps: int) -> dict[str, Any]:
         "images_per_second": rate,
         **more,
         "device": jax.local_devices()[0].device_kind,
+        "started": started,
         "versions": versions(),
     }
 
@@ -199,21 +202,24 @@ def versions() -> dict[str, str]:
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Return a table, with ratios to PyTorch's fastest step of the same network and dtype."""
-    lines = ["| network | activations | implementation | runs | images/s | ratio |", "|---|---|---|--:|--:|--:|"]  # fmt: skip
-    base: dict[tuple[int, str], float] = {}
+    """Return a table, with ratios to PyTorch's fastest step of the same network, dtype and benchmark.
+
+    Two benchmarks may have run on different cards.
+    """
+    lines = ["| network | activations | implementation | runs | images/s | ratio | started (UTC) |", "|---|---|---|--:|--:|--:|---|"]  # fmt: skip
+    key = operator.itemgetter("depth", "dtype", "started")
+    base: dict[tuple[int, str, str], float] = {}
     for r in rows:
         if r["implementation"] == "torch":
-            key = r["depth"], r["dtype"]
-            base[key] = max(base.get(key, 0.0), r["images_per_second"])
-    for r in sorted(rows, key=lambda r: (r["depth"], r["dtype"], r["implementation"], r["runs"])):
+            base[key(r)] = max(base.get(key(r), 0.0), r["images_per_second"])
+    for r in sorted(rows, key=lambda r: (*key(r), r["implementation"], r["runs"])):
         if not r["depth"]:
             continue
-        reference = base.get((r["depth"], r["dtype"]))
+        reference = base.get(key(r))
         ratio = f"{r['images_per_second'] / reference:.2f}" if reference else ""
         name = f"{r['implementation']}, {r['way']}"
         lines.append(
-            f"| ResNet-{r['depth']} | {r['dtype']} | {name} | {r['runs']} | {r['images_per_second']:,.0f} | {ratio} |"
+            f"| ResNet-{r['depth']} | {r['dtype']} | {name} | {r['runs']} | {r['images_per_second']:,.0f} | {ratio} | {r['started']} |"
         )
     devices = ", ".join(sorted({r["device"] for r in rows}))
     return "\n".join([f"On {devices}.", "", *lines])
@@ -232,15 +238,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.show:
         print(markdown(json.loads(options.show.read_text(encoding="utf-8"))))
         return 0
-    started, rows = time.monotonic(), []
+    clock, rows = time.monotonic(), []
+    started = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M}"
     for task in tasks(options.smoke):
-        if time.monotonic() - started > options.seconds:
+        if time.monotonic() - clock > options.seconds:
             print(f"out of time: {task} and later rows are skipped", flush=True)
             break
         if task.implementation == "torch" and not importlib.util.find_spec("torch"):
             continue
         try:
-            rows.append(row(task, 2 if options.smoke else STEPS))
+            rows.append(row(task, 2 if options.smoke else STEPS, started))
         except Exception as error:  # a failing row must not stop the others
             reason = next(iter(str(error).splitlines()), "")
             print(f"failed: {task}: {type(error).__name__}: {reason}", flush=True)

@@ -10,12 +10,12 @@ from benchmarks import accelerator, gpu_kernels
 def test_rows_are_saved_as_they_come(tmp_path, monkeypatch, capsys):
     out, seen = tmp_path / "new" / "rows.json", []
 
-    def row(task, steps):
+    def row(task, steps, started):
         seen.append(len(json.loads(out.read_text())) if out.exists() else 0)
         if task.dtype == "bfloat16":
             raise RuntimeError("RESOURCE_EXHAUSTED: no memory\nmore")
         rate = 100.0 * task.runs if task.depth else None
-        return {**task._asdict(), "images_per_second": rate, "device": "card", "versions": {}}
+        return {**task._asdict(), "images_per_second": rate, "device": "card", "started": started}
 
     monkeypatch.setattr(accelerator, "row", row)
     monkeypatch.setattr(accelerator.importlib.util, "find_spec", lambda name: True)
@@ -27,6 +27,24 @@ def test_rows_are_saved_as_they_come(tmp_path, monkeypatch, capsys):
     assert accelerator.main(["--show", str(out)]) == 0
     table = capsys.readouterr().out
     assert "| ResNet-20 | float32 | adamprox, at once | 8 | 800 | 8.00 |" in table
+    assert len({row["started"] for row in rows}) == 1
+
+
+def test_ratios_are_within_one_benchmark():
+    """Two cards differ in speed."""
+    row = {"depth": 20, "dtype": "float32", "way": "at once", "runs": 8, "device": "card"}
+    ours, torch = row | {"implementation": "adamprox"}, row | {"implementation": "torch"}
+    rows = [
+        implementation | {"images_per_second": rate, "started": started}
+        for implementation, rate, started in (
+            (ours, 300, 1),
+            (torch, 100, 1),
+            (ours, 300, 2),
+            (torch, 200, 2),
+        )
+    ]
+    table = accelerator.markdown(rows)
+    assert "| 300 | 3.00 | 1 |" in table and "| 300 | 1.50 | 2 |" in table
 
 
 def test_no_row_begins_when_the_time_is_over(monkeypatch, capsys):

@@ -122,7 +122,7 @@ PAPER = Run(
 PAPER_110 = Run(
     "paper_resnet_110",
     "paper",
-    {"epochs": 52, "evaluate_every": 2, "evaluate_train": False, "compute_dtype": "bfloat16"},
+    {"epochs": 100, "evaluate_every": 5, "evaluate_train": False, "compute_dtype": "bfloat16"},
     "published_resnet_110",
     {"published_runs_resnet_110_curves.png": "published_resnet_110_curves.png"},
 )

@@ -101,10 +101,13 @@ def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
     for records in sources:
         plain = select(records, network="resnet", batch_norm=False, skip_init=False)
         plain = select(plain, init_seed=0, loss_multiplier=1)
+        by_depth = {}  # of several lengths, the longest with both optimizers
         for depth, epochs in sorted({(r["depth"], r["epochs"]) for r in plain}):
             own = select(plain, depth=depth, epochs=epochs)
             pair = [_best_runs(select(own, optimizer=name)) for name in ("adam_l2", "adamw")]
-            rows += [_headline_row(*pair)] if all(pair) else []
+            if all(pair):
+                by_depth[depth] = _headline_row(*pair)
+        rows += by_depth.values()
     return "\n".join(rows)
 
 
