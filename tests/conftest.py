@@ -48,6 +48,22 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Compile without optimization, here and in new processes: large networks take half the time.
+
+    Programs compiled before and after are not shared, because their results may round differently.
+    """
+    name = "jax_disable_most_optimizations"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name.upper(), "1")
+        jax.config.update(name, True)
+        jax.clear_caches()
+        yield
+    jax.config.update(name, False)
+    jax.clear_caches()
+
+
 @pytest.fixture
 def run_with_devices():
     """Run a script in a process of its own that sees the given number of CPU devices."""

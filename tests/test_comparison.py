@@ -18,6 +18,8 @@ from experiments.presets import PRESETS
 from experiments.protocol import Records
 from tests.squares import QUIET
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SOURCE = """
 import adamprox, jax, optax
 

@@ -14,6 +14,8 @@ from adamprox.training import TrainingRun
 from adamprox.training.recipes import RECIPES
 from adamprox.training.sparsity import zero_shares
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 class Norm(nn.Module):
     """BatchNorm alone."""

@@ -18,6 +18,8 @@ from adamprox.training.recipes import RECIPES
 from adamprox.training.specs import ImageSpec, MLPSpec, Program, Schedule
 from adamprox.training.step import Hyperparameters
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SMALL = {"train_size": 70, "network": "mlp", "depth": 3, "batch_size": 32}
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
 # What these tests ask does not depend on the network; this one compiles fast.
