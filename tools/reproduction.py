@@ -22,7 +22,7 @@ from experiments.alternatives.factorial import Factorial
 from experiments.presets import protocol
 from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import EXPERIMENTS, find
-from experiments.runner import draw
+from experiments.runner import draw, settled
 from tools.tables import (
     activations_table,
     claims_table,
@@ -34,6 +34,7 @@ from tools.tables import (
     statistics_table,
     summary_table,
     trained_table,
+    waiting_table,
 )
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -130,7 +131,7 @@ RUNS = (REDUCED, PAPER, PAPER_110)
 
 
 def tables() -> dict[str, str]:
-    """Return all tables except the cost table, from the claims and records of `RUNS`."""
+    """Return all tables except those of `costs`, from the claims and records of `RUNS`."""
     order = list(EXPERIMENTS)
     factorial = Factorial(REDUCED.protocol, Records.by_key(REDUCED.records))
     claims = sorted((c for run in RUNS for c in run.claims), key=lambda c: order.index(c[0]))
@@ -148,11 +149,18 @@ def tables() -> dict[str, str]:
     }
 
 
+def costs() -> dict[str, str]:
+    """Return the tables of costs, for which networks are traced."""
+    read = Results(REDUCED.directory / "records").read_all
+    studies = settled(REDUCED.experiments, REDUCED.protocol, read)
+    return {"cost": cost_table(REDUCED.records), "waiting": waiting_table(*studies)}
+
+
 def main() -> None:
     """Draw the figures and fill the pages."""
     for run in RUNS:
         draw(run.experiments, run.protocol, run.directory, console=console(stderr=True))
-    parts = {**tables(), "cost": cost_table(REDUCED.records)}
+    parts = tables() | costs()
     for page in (PAGE, VERDICTS, README, SCALE, PERFORMANCE):
         write_atomically(page, filled(page.read_text(encoding="utf-8"), parts))
     for run in RUNS:

@@ -11,11 +11,13 @@ from scipy import stats
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, contrast, estimate, gap, percent, select
 from adamprox.report.plots import LABELS
-from adamprox.sweep import Record
+from adamprox.sweep import Record, Run, run_key
 from adamprox.sweep.provenance import origin
 from adamprox.training import TrainingRun
+from adamprox.training.cost import estimate as estimate_cost
 from adamprox.training.cost import in_words, reckoned
 from experiments.claims import by_margin
+from experiments.protocol import Records, Study
 from experiments.registry import EXPERIMENTS
 from experiments.tuning import Tuned
 
@@ -50,6 +52,38 @@ def summary_table(claims: Sequence[tuple[str, Claim]]) -> str:
         rows.append(f"| {title} | {_escaped(EXPERIMENTS[name].claim)} | {spoken} |")
     waiting = sum(claim.verdict is Verdict.NOT_RUN for _, claim in claims)
     return "\n".join([*rows, "", f"{waiting} more claims wait for runs that have not been made."])
+
+
+def waiting_table(studies: Mapping[str, Study], records: Records) -> str:
+    """Return a Markdown table of the runs that claims wait for, by experiment and network.
+
+    Args:
+      studies: Experiments by name, of which some have claims that are not run.
+      records: All finished runs.
+    """
+    rows = ["| experiment | network | runs | time of one core |", "| --- | --- | --: | --: |"]
+    left: dict[str, Run] = {}
+    for name, study in studies.items():
+        if all(claim.verdict is not Verdict.NOT_RUN for claim in study.claims()):
+            continue
+        mine: dict[str, dict[str, Run]] = {}
+        for run in study.runs:
+            if (key := run_key(run)) not in records and key not in left:
+                mine.setdefault(_network(run), {})[key] = run
+        for network, runs in mine.items():
+            cost = in_words(estimate_cost([*runs.values()], [*records.values()]))
+            rows.append(f"| `{name}` | {network} | {len(runs)} | {cost} |")
+            left.update(runs)
+    total = in_words(estimate_cost([*left.values()], [*records.values()]))
+    return "\n".join([*rows, f"| all | | {len(left)} | {total} |"])
+
+
+def _network(run: Run) -> str:
+    if not isinstance(run, TrainingRun):
+        return "on several devices"
+    options = run.config()
+    norm = "with" if options["batch_norm"] else "without"
+    return f"{options['network']}-{options['depth']} {norm} BatchNorm"
 
 
 def trained_table(records: Sequence[Record]) -> str:
