@@ -233,7 +233,8 @@ def test_forged_records_without_a_column_or_of_another_type_are_damaged(tmp_path
             store(results.path(cell), {**whole, column: other})
             assert results.read(cell) is None, (column, other)
         store(results.path(cell), {k: v for k, v in whole.items() if k != column})
-        assert results.read(cell) is None, column
+        older = column == "angular_update"  # older records have none
+        assert (results.read(cell) is None) is not older, column
     for name, value in cell.config().items():
         for other in (True, False, 1, 0, 1.5):
             if type(other) is not type(value) and isinstance(value, bool | int | None):

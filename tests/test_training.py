@@ -15,6 +15,7 @@ from adamprox.training.forgetting import restart_once
 from adamprox.training.loop import classic_random, train
 from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
+from adamprox.training.rotation import angular_updates, percentiles
 from adamprox.training.specs import ImageSpec, MLPSpec, Program, Schedule
 from adamprox.training.step import Hyperparameters
 
@@ -196,6 +197,38 @@ def test_histograms_count_every_parameter_at_the_first_step_of_an_epoch():
     # At the very first step Adam's direction is sign(g): all of it in the top bins, but for the
     # coordinates whose gradient is 0 (dead units) or not far above ε.
     assert history[0].update_histogram[26] + history[0].update_histogram[27] > 0.5 * size
+
+
+@pytest.mark.parametrize("vectors", [False, True], ids=["pytree", "vector"])
+def test_angular_updates_are_the_angles_between_weights_before_and_after_a_step(vectors):
+    """One step of AdamW, in float64; the decay shortens weights and turns none of them."""
+    images = dataclasses.replace(IMAGES, train_size=32, batch_size=32)
+    compiled = compile_program(PROGRAM._replace(images=images), vectors=vectors)
+    hp = Hyperparameters(*(jnp.float32([h]) for h in (1e-2, 0.5, 1.0)))
+    state = compiled.start(classic_random(compiled.network.init, 0), hp)
+    before = jax.tree.map(np.asarray, state.variables["params"])
+    state, _, first = classic_random(
+        compiled.epoch, state, hp, jnp.zeros(1, jnp.int32), 1, compiled.network.pool
+    )
+    angles = []
+    for w, after in zip(*map(jax.tree.leaves, (before, state.variables["params"])), strict=True):
+        if w[0].ndim > 1:
+            w = w.reshape(-1, w.shape[-1]).astype(np.float64)
+            after = np.asarray(after, np.float64).reshape(w.shape)
+            step = after - 0.5 * w
+            with np.errstate(invalid="ignore"):
+                cosine = (w * (w + step)).sum(0) / np.sqrt((w**2).sum(0) * ((w + step) ** 2).sum(0))
+            angles.append(np.arccos(np.clip(cosine, -1, 1)))
+    np.testing.assert_allclose(first.angles[0], np.concatenate(angles), rtol=1e-3, atol=1e-5)
+    assert 0 < np.median(first.angles) < 1
+
+
+def test_percentiles_of_angles_leave_out_what_is_no_number():
+    """Neurons without weights have no angle; a diverged run has none at all."""
+    assert percentiles(np.array([np.nan, 1.0, 2.0, 3.0])) == pytest.approx([1.2, 2.0, 2.8])
+    assert percentiles(np.array([np.nan])) == [None, None, None]
+    zero = {"kernel": jnp.zeros((3, 2)), "bias": jnp.ones(2)}
+    assert np.isnan(angular_updates(zero, zero)).tolist() == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from adamprox.report.tables import write_records
 from adamprox.sweep import Record, Results
 from adamprox.training import TrainingRun
 from adamprox.training.loop import EpochResult
+from adamprox.training.rotation import PERCENTILES
 
 _ORIGIN = (
     "finished", "commit", "device", "cpu", "cores", "platform", "python", "adamprox", "jax",
@@ -23,6 +24,7 @@ _OUTCOME = (
     "zero_channel_share", "parameters_digest", "seconds",
 )  # fmt: skip
 _METRICS = [n for n in EpochResult._fields if n.endswith(("_loss", "_error"))]
+_ANGLES = [f"angular_update_{p}" for p in PERCENTILES]
 _BINS = [f"updates_{-LOWEST_LOG2 - k}" for k in range(NUM_BINS)]
 
 
@@ -72,9 +74,11 @@ def _run(record: Record) -> Record:
 
 def _epochs(record: Record) -> Iterator[Record]:
     spreads = jax.vmap(log2_spread)(np.asarray(record["update_histogram"])).tolist()
+    angles = record.get("angular_update") or [[None] * len(_ANGLES)] * len(spreads)
     for k, epoch in enumerate(record.epochs):
         counts: list[int] = record["update_histogram"][k]
         row: dict[str, Any] = {"key": record.key, "epoch": epoch}
         row |= {name: record[name][k] for name in _METRICS}
         row["update_spread"] = spreads[k]
+        row |= dict(zip(_ANGLES, angles[k], strict=True))
         yield Record(row | dict(zip(_BINS, counts, strict=True)))

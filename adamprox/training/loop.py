@@ -12,7 +12,8 @@ from jax.sharding import PartitionSpec as P
 from adamprox.interruption import OutOfTimeError
 from adamprox.training.checkpoints import Checkpoints
 from adamprox.training.compiled_network import CompiledNetwork, classic_random
-from adamprox.training.program import compile_program
+from adamprox.training.program import FirstStep, compile_program
+from adamprox.training.rotation import percentiles
 from adamprox.training.sharding import RUNS, replicate
 from adamprox.training.specs import Program, Schedule
 from adamprox.training.step import Hyperparameters, Sums, TrainState
@@ -36,6 +37,8 @@ class EpochResult(NamedTuple):
       test_error: Error after the epoch on the test split.
       update_histogram: Counts int32[28] of |update|/α at the epoch's first step, without the decay.
       diverged_step: Number of the step after which a value was not finite, or 0.
+      angular_update: Percentiles 10, 50 and 90, over all neurons, of the angle in radians by which the
+        epoch's first step turns the weights of a neuron, without the decay.
     """
 
     epoch: int
@@ -49,6 +52,7 @@ class EpochResult(NamedTuple):
     test_error: float | None
     update_histogram: list[int]
     diverged_step: int
+    angular_update: list[float | None]
 
 
 class Trained(NamedTuple):
@@ -174,14 +178,14 @@ def epochs(
             if checkpoints:
                 checkpoints.save(now.epoch, now.state, _rows(now), force=True)
             raise OutOfTimeError
-        state, sums, histograms = classic_random(
+        state, sums, first = classic_random(
             compiled.epoch, now.state, stacked, orders, number, network.pool
         )
         visits = {
             column: compiled.evaluate(state.variables, network.pool, *bounds)
             for column, bounds in evaluation_ranges(network, schedule, number).items()
         }
-        found = jax.device_get((state.diverged_step, histograms, {"train": sums, **visits}))
+        found = jax.device_get((state.diverged_step, first, {"train": sums, **visits}))
         histories = [
             history
             if now.has_ended(k, schedule)
@@ -229,7 +233,9 @@ def evaluation_ranges(
     }
 
 
-def to_host(number: int, diverged_step: Any, histogram: Any, sums: dict[str, Sums]) -> EpochResult:
+def to_host(
+    number: int, diverged_step: Any, first: FirstStep, sums: dict[str, Sums]
+) -> EpochResult:
     """Convert the results of an epoch of one run from device arrays."""
     means: dict[str, Any] = dict.fromkeys(EpochResult._fields)
     for name, total in sums.items():
@@ -239,7 +245,8 @@ def to_host(number: int, diverged_step: Any, histogram: Any, sums: dict[str, Sum
         **means
         | {
             "epoch": number,
-            "update_histogram": [int(c) for c in histogram],
+            "update_histogram": [int(c) for c in first.histograms],
             "diverged_step": int(diverged_step),
+            "angular_update": percentiles(first.angles),
         }
     )

@@ -7,7 +7,7 @@ steps.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from adamprox.training.batching import alone, batching, gradient_of, squeezed, v
 from adamprox.training.compiled_network import CompiledNetwork, compile_network
 from adamprox.training.flat import Layout, as_tree, as_vectors, ravel
 from adamprox.training.recipes import ELEMENTWISE
+from adamprox.training.rotation import angular_updates
 from adamprox.training.sharding import RUNS, batch_sharder
 from adamprox.training.specs import ImageSpec, NetworkSpec, Program
 from adamprox.training.step import (
@@ -46,6 +47,18 @@ _GRAPHS_SINCE = (0, 11)
 _SHIFT = 8
 
 
+class FirstStep(NamedTuple):
+    """Measurements of the first step of an epoch, without a decay outside of the moments.
+
+    Attributes:
+      histograms: Counts of |step|/α, int32[K, 28].
+      angles: Angular updates of all N neurons in radians, float32[K, N].
+    """
+
+    histograms: Any
+    angles: Any
+
+
 class CompiledProgram(NamedTuple):
     """Jitted functions of a `Program` on the stacked arrays of K runs.
 
@@ -53,7 +66,7 @@ class CompiledProgram(NamedTuple):
       network: Parts that do not depend on the optimizers.
       start: Function (variables of one run, hyperparameters) -> TrainState.
       epoch: Function (TrainState, hyperparameters, seeds int32[K], number, pool) -> (TrainState,
-        Sums, histograms int32[K, 28] of |step|/α at the first step); it donates the state.
+        Sums, `FirstStep`); it donates the state.
       evaluate: Function (variables, pool, start, stop) -> Sums, compiled once for all ranges.
     """
 
@@ -181,7 +194,7 @@ def _epoch(
             return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), number), size)
 
         orders = by_order(order, (False,))(seeds)
-        layout = layout_of(state)
+        layout, before = layout_of(state), state.variables["params"]
 
         def on_batch(k, carry, index):
             images, labels = batch(seeds, carry[0].step, pool, index)
@@ -206,7 +219,8 @@ def _epoch(
             carry = on_batch(full, carry, orders[:, size - rest :])
         state, sums, first = carry
         histograms = jax.vmap(log2_histogram)(ravel(first), hps.learning_rate)
-        return layout.end(state), sums, histograms
+        angles = jax.vmap(angular_updates)(before, layout.read(first))
+        return layout.end(state), sums, FirstStep(histograms, angles)
 
     return epoch
 

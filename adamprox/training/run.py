@@ -18,6 +18,7 @@ from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.configuration import Configuration
 from adamprox.training.loop import EpochResult, Trained, epochs
 from adamprox.training.monitoring import Callback, Monitor
+from adamprox.training.rotation import PERCENTILES
 from adamprox.training.sharding import run_mesh
 from adamprox.training.sparsity import zero_shares
 
@@ -140,9 +141,14 @@ class TrainingRun(Configuration):
         count = len(epochs) if isinstance(epochs, list) else 0
         kinds = get_type_hints(EpochResult)
         every_epoch = {name: ((count,), kinds[name]) for name in _EPOCH_WISE}
-        histograms = {"update_histogram": ((count, NUM_BINS), int)}
-        zeros = _ZEROS if _ZEROS.keys() & record.keys() else {}  # older records have none
-        whole = fits(record, every_epoch | histograms | _OUTCOME | zeros)
+        first = {
+            "update_histogram": ((count, NUM_BINS), int),
+            "angular_update": ((count, len(PERCENTILES)), float | None),
+        }
+        zeros = _ZEROS if _ZEROS.keys() & record.keys() else {}
+        if "angular_update" not in record:  # as in older records
+            del first["angular_update"]
+        whole = fits(record, every_epoch | first | _OUTCOME | zeros)
         return whole and 1 <= count <= self.schedule.epochs and record["test_examples"] > 0
 
     def columns(self, trained: Trained) -> dict[str, Any]:
@@ -150,7 +156,7 @@ class TrainingRun(Configuration):
         history = trained.history
         rows = {
             name: [getattr(epoch, name) for epoch in history]
-            for name in (*_EPOCH_WISE, "update_histogram")
+            for name in (*_EPOCH_WISE, *_OF_FIRST_STEP)
         }
         last = history[-1]
         return {
@@ -164,7 +170,8 @@ class TrainingRun(Configuration):
         }
 
 
-_EPOCH_WISE = [n for n in EpochResult._fields if n not in ("update_histogram", "diverged_step")]
+_OF_FIRST_STEP = ("update_histogram", "angular_update")
+_EPOCH_WISE = [n for n in EpochResult._fields if n not in (*_OF_FIRST_STEP, "diverged_step")]
 _OUTCOME: dict[str, tuple[tuple, Any]] = {
     "diverged_step": ((), int),
     "final_validation_error": ((), float | None),
