@@ -5,9 +5,9 @@ Command: python -m benchmarks.accelerator [--out FILE] [--smoke] [--seconds N]
 Cost: under six minutes on a Hopper GPU, including compilation; no new row begins after --seconds.
 --smoke takes a minute on a CPU. The benchmark needs JAX, Flax and Optax; PyTorch is optional.
 
-A step is forward, backward and AdamW on a ResNet without BatchNorm, in batches of 128 random 32×32
+A step is forward, backward and update of a ResNet without BatchNorm, in batches of 128 random 32×32
 images that are flipped and shifted. Runs at once are as in the experiments: they record histograms
-of updates, and half of them use Adam-ℓ2. PyTorch uses channels last, TF32, fused AdamW and the same
+of updates. Half of them use Adam-ℓ2; single runs and PyTorch use AdamW. PyTorch uses channels last, TF32, fused AdamW and the same
 augmentation, in one CUDA graph per step, with and without torch.compile. The most important rows
 come first; the program prints and saves each row as soon as it is measured.
 """
@@ -76,7 +76,8 @@ class Task(NamedTuple):
 
     Attributes:
       implementation: ``adamprox``, ``torch`` or ``card``.
-      way: Way of training: ``at once``, ``graph``, ``compiled``; or the measured limit of the GPU.
+      way: Way of training: ``at once``, ``graph``, ``compiled``, ``eager``; or the measured limit of
+        the GPU.
       depth: Depth of the ResNet, 0 for a limit of the GPU.
       dtype: Type of the activations.
       runs: Number of runs at once.
@@ -122,12 +123,12 @@ def tasks(smoke: bool) -> list[Task]:
 
 
 def optimizers(runs: int) -> tuple[str, ...]:
-    """Return the optimizers of some runs at once, half of them AdamW."""
+    """Return the optimizers of some runs at once, at least half of them AdamW."""
     return ("adamw",) * (runs - runs // 2) + ("adam_l2",) * (runs // 2)
 
 
 def train(task: Task, steps: int) -> Measurement:
-    """Time runs of this project."""
+    """Return images per second of runs of this project, and their cost."""
     network = ResNetSpec(depth=task.depth, compute_dtype=task.dtype)
     images: Any = Noise(BATCH * steps)
     program = Program(images, network, optimizers(task.runs))
@@ -135,7 +136,7 @@ def train(task: Task, steps: int) -> Measurement:
 
 
 def train_torch(task: Task, steps: int) -> float:
-    """Time PyTorch in a separate process."""
+    """Return images per second of PyTorch, in a separate process."""
     options = ["--depth", f"{task.depth}", "--dtype", task.dtype, "--way", task.way]
     command = [sys.executable, "-m", "benchmarks.torch_step", *options, "--steps", f"{steps}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_SECONDS)
@@ -168,7 +169,7 @@ def _seconds(function: Callable, x: Any, repeats: int = 10) -> float:
 
 
 def row(task: Task, steps: int, started: str) -> dict[str, Any]:
-    """Measure one row of the benchmark that ``started`` then."""
+    """Measure one row; ``started`` is the time (UTC) at which the benchmark began."""
     more: dict[str, Any] = {}
     if task.implementation == "adamprox":
         found = train(task, steps)
@@ -204,7 +205,7 @@ def versions() -> dict[str, str]:
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Return a table, with ratios to PyTorch's fastest step of the same network, dtype and benchmark.
 
-    Two benchmarks may have run on different cards.
+    Ratios stay within one benchmark, because another may have used another card.
     """
     lines = ["| network | activations | implementation | runs | images/s | ratio | started (UTC) |", "|---|---|---|--:|--:|--:|---|"]  # fmt: skip
     key = operator.itemgetter("depth", "dtype", "started")

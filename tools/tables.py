@@ -55,7 +55,9 @@ def summary_table(claims: Sequence[tuple[str, Claim]]) -> str:
 
 
 def waiting_table(studies: Mapping[str, Study], records: Records) -> str:
-    """Return a Markdown table of the runs that claims wait for, by experiment and network.
+    """Return a Markdown table of missing runs, by experiment and network.
+
+    Only experiments with claims that are not run count.
 
     Args:
       studies: Experiments by name, of which some have claims that are not run.
@@ -270,14 +272,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def runs_table(records: Sequence[Record]) -> str:
     """Return a Markdown table of single runs, ordered by depth and epochs."""
     rows = [
-        "| network | optimizer | (α, λ) | epochs | activations | test error | training error | time | device |",
-        "| --- | --- | --- | --: | --- | --: | --: | --: | --- |",
+        "| network | optimizer | (α, λ) | seed | epochs | activations | test error | training error | time | device |",
+        "| --- | --- | --- | --: | --: | --- | --: | --: | --: | --- |",
     ]
-    for record in sorted(records, key=lambda r: (r["depth"], r["epochs"], r["optimizer"])):
+    order = ("depth", "epochs", "optimizer", "seed")
+    for record in sorted(records, key=lambda r: [r[name] for name in order]):
         row = (
             f"{record['network']}-{record['depth']}",
             f"`{record['optimizer']}`",
             _at(record),
+            str(record["seed"]),
             str(record["epochs"]),
             record["compute_dtype"],
             *map(_percent, (record["final_test_error"], record["train_set_error"][-1])),
@@ -301,10 +305,10 @@ def cost_table(records: Sequence[Record]) -> str:
             network += f", {record['epochs']} epochs"
             kinds.setdefault(network, []).append(record)
     for network, own in kinds.items():
-        cell = TrainingRun.from_columns(own[0])
+        run = TrainingRun.from_columns(own[0])
         low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
         took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
-        rows.append(f"| {network} | {len(own)} | {reckoned(cell):.3g} | {took} |")
+        rows.append(f"| {network} | {len(own)} | {reckoned(run):.3g} | {took} |")
     return "\n".join(rows)
 
 

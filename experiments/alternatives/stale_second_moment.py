@@ -194,6 +194,6 @@ EXPERIMENT = Experiment(
 AT_DEPTH = Experiment(
     name="changes_at_depth",
     title="Changes at depth · One change at a time on a deeper network",
-    claim="AdamW's lead shrinks if both moments forget equally fast, or if the first gradients are limited.",
+    claim="AdamW's lead shrinks if both moments decay equally fast, or if the first gradients are limited.",
     study=ChangesAtDepth,
 )

@@ -90,10 +90,10 @@ def _compare(
             return Finding(f"{lost} diverged", verdict(Gap(ahead, 0.0)))
         lead = gap(other.seeds, one.seeds)
         measured = f"{estimate(one.seeds)} vs {estimate(other.seeds)}"
+        tuned = len(one.tried) > 1 or len(other.tried) > 1
         notes = [
             f"Margin of error of the difference: {points(lead.margin)}.",
-            _validated(one, other),
-            *_single_rates(one, other),
+            *([_validated(one, other), *_single_rates(one, other)] if tuned else []),
             *_edges(one),
             *_edges(other),
         ]
