@@ -1,4 +1,4 @@
-"""Optimizers of users, functions (α, λ) -> GradientTransformation in modules of their own.
+"""Optimizers of users: functions (learning_rate, weight_decay) -> GradientTransformation in modules of their own.
 
 A run names such an optimizer ``module:function#digest``. The digest is a hash of the module's file, and of the
 file that defines the function if that is another one. After a change of either file the name is
@@ -18,8 +18,8 @@ import optax
 
 from adamprox.interruption import was_interrupted
 
-Maker = Callable[[Any, Any], optax.GradientTransformation]
-"""Function of learning rate α and weight decay λ."""
+Maker = Callable[..., optax.GradientTransformation]
+"""Function of the keywords ``learning_rate``, α, and ``weight_decay``, λ."""
 NAME = re.compile(r"([\w.]+):([\w.]+)#[0-9a-f]{12}")
 """Names of imported optimizers."""
 
@@ -32,7 +32,8 @@ def optimizer_name(reference: str) -> str:
         in worker processes too.
 
     Raises:
-      ValueError: There is no such function, or its module has no source file.
+      ValueError: There is no such function, it cannot be called with the keywords ``learning_rate`` and
+        ``weight_decay`` alone, or its module has no source file.
 
     Example:
       >>> optimizer_name("optax:lion").startswith("optax:lion#")
@@ -46,22 +47,35 @@ def optimizer_name(reference: str) -> str:
         files = {inspect.getsourcefile(found)}
         for part in function.split("."):
             found = getattr(found, part)
-    except Exception as error:  # a module can raise anything
+    except (Exception, SystemExit) as error:  # a module can raise anything
         if was_interrupted(error):
             raise
         raise ValueError(
-            f"optimizer must be a function that can be imported, got {reference!r} ({error})"
+            f"optimizer must be a function that can be imported, got {reference!r} "
+            f"({type(error).__name__}: {error})"
         ) from error
     if not callable(found):
         raise ValueError(f"optimizer must be a function, got {reference!r} ({found!r})")
+    _check_keywords(reference, found)
     if inspect.isfunction(inspect.unwrap(found)):
         files.add(inspect.getsourcefile(inspect.unwrap(found)))
+    if not all(file and pathlib.Path(file).is_file() for file in files):
+        raise ValueError(f"optimizer must have a source file, got {reference!r}")
     digest = hashlib.sha256()
     for file in sorted(filter(None, files)):
         digest.update(pathlib.Path(file).read_bytes())
-    if None in files:
-        raise ValueError(f"optimizer must have a source file, got {reference!r}")
     return f"{reference}#{digest.hexdigest()[:12]}"
+
+
+def _check_keywords(reference: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that does not take α and λ by their keywords, or needs more arguments."""
+    try:
+        inspect.signature(function).bind(learning_rate=1e-3, weight_decay=1e-4)
+    except (TypeError, ValueError) as error:  # ValueError: a builtin without a signature
+        raise ValueError(
+            "optimizer must be a function of the keywords learning_rate and weight_decay alone, "
+            f"got {reference!r} ({error})"
+        ) from None
 
 
 @functools.cache

@@ -110,4 +110,4 @@ def recipe_of(name: str) -> Callable[[Any, Any], Recipe]:
     if name in RECIPES:
         return RECIPES[name]
     make = imported(name)
-    return lambda alpha, weight_decay: Recipe(make(alpha, weight_decay))
+    return lambda alpha, weight_decay: Recipe(make(learning_rate=alpha, weight_decay=weight_decay))

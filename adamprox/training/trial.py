@@ -12,9 +12,9 @@ from adamprox.training.step import Hyperparameters, TrainState, init_optimizers,
 
 @functools.cache
 def check_optimizer(program: Program) -> None:
-    """Refuse an optimizer that runs cannot be compiled with, before any of them starts.
+    """Refuse an optimizer that runs cannot be compiled with, or whose updates do not fit the parameters.
 
-    α and λ arrive as traced arrays. Several runs train at once, and their states are stacked.
+    The runs have not started. α and λ arrive as traced arrays. Several runs train at once, and their states are stacked.
 
     Args:
       program: Program of one optimizer.
@@ -30,18 +30,21 @@ def check_optimizer(program: Program) -> None:
 
     def step(params, hps):
         state = TrainState({"params": params}, init_optimizers(names, params, hps), 0, 0)
-        _, after, opt_states = update_runs(names, state, params, hps)
-        return (params, state.opt_states), (after, opt_states)
+        updates, after, opt_states = update_runs(names, state, params, hps)
+        return updates, (params, state.opt_states), (after, opt_states)
 
     hps = Hyperparameters(*3 * [jax.ShapeDtypeStruct((2,), jnp.float32)])
     try:
-        before, after = jax.eval_shape(step, two, hps)
+        updates, before, after = jax.eval_shape(step, two, hps)
+        fits = jax.tree.all(jax.tree.map(lambda p, u: p.shape == u.shape, two, updates))
         same = jax.tree.all(jax.tree.map(_alike, before, after))
-    except Exception as error:  # the function is the user's
+    except (Exception, SystemExit) as error:  # the function is the user's
         if was_interrupted(error):
             raise
         reason, _, _ = str(error).strip().partition("\n")
         raise _unfit(names[0], f"{type(error).__name__}: {reason}") from error
+    if not fits:
+        raise _unfit(names[0], "its updates have other shapes than the parameters")
     if not same:
         raise _unfit(names[0], "a step changes shapes or dtypes of parameters or state")
 
@@ -52,6 +55,6 @@ def _alike(one: jax.ShapeDtypeStruct, other: jax.ShapeDtypeStruct) -> bool:
 
 def _unfit(name: str, reason: str) -> ValueError:
     return ValueError(
-        "optimizer must be a function of α and λ, as traced arrays, that returns a "
+        "optimizer must be a function of learning_rate and weight_decay, as traced arrays, that returns a "
         f"GradientTransformation; got {name}, which fails: {reason}"
     )
