@@ -7,6 +7,7 @@ from adamprox.checks import did_you_mean
 from adamprox.command_line import Parser, duration, integer, number, path
 from adamprox.sweep import ENGINES, Run, run_key
 from adamprox.training import TrainingRun
+from experiments.comparison import AGAINST
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import COMMANDS
@@ -67,7 +68,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     add("--grid-point", type=_point, nargs="+", metavar="α,λ", help="those at these grid points")
     add = made["compare"].add_argument
     add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
-    add("--against", nargs="+", default=["adamw", "adam_l2"], metavar="OPTIMIZER", help=_AGAINST)
+    add("--against", nargs="+", default=AGAINST, metavar="OPTIMIZER", help=_AGAINST)
     add("--network", nargs="+", default=[], metavar="NETWORK", help="of the preset (its first)")
     _add_study(made["compare"])
     _add_sweep(made["compare"])

@@ -3,17 +3,23 @@
 Command: python -m experiments compare --optimizer mymodule:make_tx --against adamw adam_l2 --preset demo
 """
 
+import dataclasses
 import functools
-from collections.abc import Sequence
+import re
+import zlib
+from collections.abc import Mapping, Sequence
 
 from adamprox.checks import did_you_mean
 from adamprox.report import Claim, Figure, figures
-from adamprox.report.plots import LABELS
+from adamprox.report.plots import distinct_labels
 from adamprox.training.imported import optimizer_name
 from adamprox.training.recipes import RECIPES
 from experiments.claims import accuracy
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, wanted
+
+AGAINST = ["adamw", "adam_l2"]
+"""Optimizers of a comparison that names none."""
 
 
 class Comparison(Study):
@@ -25,20 +31,21 @@ class Comparison(Study):
 
     def __init__(
         self,
-        new: str,
-        against: Sequence[str],
+        name: str,
+        labels: Mapping[str, str],
         networks: Sequence[str],
         protocol: Protocol,
         records: Records,
     ):
-        """Tune all on every network."""
-        self.protocol, self.name = protocol, LABELS[new]
+        """Tune all on every network; ``labels`` has their names by optimizer, the new one's first."""
+        self.protocol, self.name = protocol, name
+        (new, self.label), *against = labels.items()
         self.rows = {}
         for name in networks or list(protocol.networks)[:1]:
             network = protocol.networks[_known(name, protocol)]
-            methods = [Method.on(network, other) for other in against]
-            grid = network.grids.get(against[0])
-            mine = Method(new, options=network.options, grid=grid, seeds=network.seeds)
+            methods = [Method.on(network, *other) for other in against]
+            first = Method.on(network, against[0][0])
+            mine = dataclasses.replace(first, optimizer=new, label=self.label)
             self.rows[name] = [m.tuned_on(protocol, records) for m in (mine, *methods)]
         self.runs = wanted(method for row in self.rows.values() for method in row)
 
@@ -46,11 +53,11 @@ class Comparison(Study):
         """Draw heatmaps, and learning curves and update histograms of the best runs."""
         caption = (
             "Final test error in percent; a ring marks the best run, and grey tiles were not run. All methods "
-            f"saw the same images. The update histograms of {self.name} include its weight decay."
+            f"saw the same images. The update histograms of {self.label} include its weight decay."
         )
         networks = self.protocol.networks
         titles = {name: f"{self.protocol.trained_on(networks[name])}." for name in self.rows}
-        return figures.by_network(self.rows, titles, f"compare_{self.name}", caption)
+        return figures.by_network(self.rows, titles, self.name, caption)
 
     def claims(self) -> list[Claim]:
         """Judge the difference of the test errors to every other optimizer."""
@@ -83,17 +90,30 @@ def compared(new: str, against: Sequence[str], networks: Sequence[str]) -> Exper
       networks: Names of networks of the preset; its first network if empty.
 
     Raises:
-      ValueError: An optimizer is unknown, or cannot be imported.
+      ValueError: An optimizer is unknown, cannot be imported, or is named twice.
     """
     names = [each if each in RECIPES else _imported(each) for each in (new, *against)]
-    label = LABELS[names[0]]
-    others = " and ".join(LABELS[name] for name in names[1:])
+    labels = distinct_labels(names)
+    if len(labels) < len(names):
+        twice = next(each for each in names if names.count(each) > 1).partition("#")[0]
+        raise ValueError(f"optimizer and against must be different optimizers, got {twice} twice")
+    label, *rest = labels.values()
+    others, name = " and ".join(rest), _page(new, against, networks)
     return Experiment(
-        name=f"compare_{label}",
+        name=name,
         title=f"Comparison · {label}",
         claim=f"{label}'s test error is lower than that of {others}, each with its best α and λ.",
-        study=functools.partial(Comparison, names[0], names[1:], networks),
+        study=functools.partial(Comparison, name, labels, networks),
     )
+
+
+def _page(new: str, against: Sequence[str], networks: Sequence[str]) -> str:
+    """Return the name of page and claims: the new optimizer, and what is not the default."""
+    others = [] if list(against) == AGAINST else ["vs", *against]
+    words = ["compare", new, *others, *(["on", *networks] if networks else [])]
+    name = re.sub(r"[^\w.-]", "_", "_".join(words))
+    short = f"{name[:80]}_{zlib.crc32(name.encode()):08x}"  # a file name has at most 255 bytes
+    return name if len(name) <= 100 else short
 
 
 def _imported(name: str) -> str:

@@ -39,6 +39,18 @@ def widens(learning_rate, weight_decay):
     return optax.GradientTransformation(
         lambda params: jax.numpy.int32(0), lambda u, s, p=None: (u, jax.numpy.float32(1)))
 
+def broadcasts(learning_rate, weight_decay):
+    return optax.stateless(lambda u, params=None: jax.tree.map(lambda x: x.mean(), u))
+
+def positional(lr, wd):
+    return optax.sgd(lr)
+
+def takes_any(**given):
+    return make_tx(**given)
+
+def leaves(learning_rate, weight_decay):
+    raise SystemExit(7)
+
 constant = 3
 """
 TINY = {"network": "mlp", "depth": 2, "train_size": 64, "epochs": 2}
@@ -92,6 +104,13 @@ def test_an_imported_optimizer_trains_as_its_recipe(module, tmp_path):
         ("mine:branches", "as traced arrays.* fails: TracerBoolConversionError"),
         ("mine:deeper", "fails: ValueError: Incompatible shapes"),
         ("mine:widens", "fails: a step changes shapes or dtypes"),
+        ("mine:broadcasts", "fails: its updates have other shapes than the parameters"),
+        ("mine:leaves", "fails: SystemExit: 7"),
+        ("mine:positional", "keywords learning_rate and weight_decay alone, got 'mine:positional'"),
+        ("optax:sgd", "got 'optax:sgd' .*unexpected keyword argument 'weight_decay'"),
+        ("os.path:join", "keywords learning_rate and weight_decay alone, got 'os.path:join'"),
+        ("ends:make_tx", r"can be imported, got 'ends:make_tx' \(SystemExit: 3\)"),
+        ("adamw", "must be different optimizers, got adamw twice"),
         ("mine:constant", "must be a function, got 'mine:constant'"),
         ("mine:nothing", "can be imported, got 'mine:nothing'"),
         ("nowhere:make_tx", "can be imported, got 'nowhere:make_tx'"),
@@ -101,6 +120,7 @@ def test_an_imported_optimizer_trains_as_its_recipe(module, tmp_path):
 )
 def test_what_is_no_optimizer_is_refused_in_one_line(module, name, message, tmp_path, capsys):
     out = tmp_path / "out"
+    (tmp_path / "ends.py").write_text("raise SystemExit(3)")
     argv = ["compare", "--optimizer", name, "--preset", "smoke", "--network", "DenseNet"]
     assert main([*argv, "--out", str(out), "--workers", "0"]) == 2
     error = capsys.readouterr().err
@@ -145,8 +165,53 @@ def test_a_comparison_judges_the_difference_with_its_margin(module, lead, verdic
     ]
     assert all(len(grid) == 3 for grid in grids)
     assert {figure.name for figure in judged.figures()} == {
-        f"compare_make_tx_resnet_20_{part}" for part in ("heatmaps", "curves", "histograms")
+        f"compare_mine_make_tx_resnet_20_{part}" for part in ("heatmaps", "curves", "histograms")
     }
+
+
+def test_hyperparameters_are_passed_by_keyword(module):
+    (module.parent / "turned.py").write_text(
+        "import mine\ndef make_tx(*, weight_decay, learning_rate, b1=0.9):\n"
+        "    return mine.make_tx(learning_rate, weight_decay)\n"
+    )
+    run = TrainingRun.of(**TINY, optimizer="adamw")
+    expected = run.run()["train_loss"]
+    for name in ("turned:make_tx", "mine:takes_any"):
+        found = run.with_options(optimizer=optimizer_name(name)).run()
+        assert jnp.allclose(jnp.array(found["train_loss"]), jnp.array(expected))
+    sys.modules.pop("turned")
+
+
+def test_comparisons_have_names_of_their_own(module):
+    (module.parent / "other.py").write_text("from mine import make_tx\n")
+    mine, other = "mine:make_tx", "other:make_tx"
+    each = [
+        compared(mine, ["adamw", "adam_l2"], []),
+        compared(other, ["adamw", "adam_l2"], []),
+        compared(mine, ["adamw"], []),
+        compared(mine, ["adamw", "adam_l2"], ["ResNet-20"]),
+        compared(mine, [other], []),
+        compared(mine, [other, "adamw", "adam_l2", "adamprox", "adamprox_l1", "adamprox_l2"], []),
+    ]
+    names = [experiment.name for experiment in each]
+    assert names[:5] == [
+        "compare_mine_make_tx",
+        "compare_other_make_tx",
+        "compare_mine_make_tx_vs_adamw",
+        "compare_mine_make_tx_on_ResNet-20",
+        "compare_mine_make_tx_vs_other_make_tx",
+    ]
+    assert len(names[5]) < 100 and len(set(names)) == 6
+    demo = PRESETS["demo"]
+    (claim,) = each[4].study(demo, Records()).claims()
+    assert "mine:make_tx's test error is lower than other:make_tx's" in claim.statement
+    records = synthetic(demo, each[4].study(demo, Records()), lambda run: 0.5)
+    curves = each[4].study(demo, records).figures()[1].canvas
+    legend = [text.get_text().partition(",")[0] for text in curves.axes[0].get_legend().texts]
+    assert legend == [mine, other]
+    with pytest.raises(ValueError, match="must be different optimizers, got mine:make_tx twice"):
+        compared(mine, ["adamw", mine], [])
+    sys.modules.pop("other")
 
 
 def test_filters_choose_runs_and_keep_the_other_records(tmp_path, capsys):

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from adamprox.report.heatmaps import Heatmap
-from adamprox.report.plots import Figure, canvas, curves, heatmap_figure, histogram
+from adamprox.report.plots import (
+    Figure,
+    canvas,
+    curves,
+    distinct_labels,
+    heatmap_figure,
+    histogram,
+)
 from adamprox.sweep import Record
 
 
@@ -41,8 +48,9 @@ def best_curves(methods: Sequence[TunedMethod], file: str) -> list[Figure]:
     if not winners:
         return []
     figure, axes = canvas(1, 2, 10, 3.4)
+    labels = distinct_labels(record.optimizer for record in winners)
     for record in winners:
-        curves(axes[0, 0], axes[0, 1], record)
+        curves(axes[0, 0], axes[0, 1], record, labels[record.optimizer])
     axes[0, 0].legend()
     caption = "Training loss on the left, test error on the right, of the best run of each method."
     return [Figure(file, "Learning curves of the best runs.", caption, figure)]
@@ -54,8 +62,9 @@ def best_histograms(methods: Sequence[TunedMethod], file: str, title: str) -> li
     if not winners:
         return []
     figure, axes = canvas(1, len(winners), 4 * len(winners), 3.2, sharey=True)
+    labels = distinct_labels(record.optimizer for record in winners)
     for ax, record in zip(axes[0], winners, strict=True):
-        histogram(ax, record)
+        histogram(ax, record, labels[record.optimizer])
     axes[0, 0].set_ylabel("share of coordinates, %")
     caption = (
         "|update|/α of every coordinate at the first step of an epoch, from early epochs (pale) to the last "

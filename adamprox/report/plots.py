@@ -2,7 +2,7 @@
 
 import contextlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -30,6 +30,22 @@ class _Labels(dict[str, str]):
 
     def __missing__(self, optimizer: str) -> str:
         return optimizer.partition(":")[2].partition("#")[0] or optimizer
+
+
+def distinct_labels(optimizers: Iterable[str]) -> dict[str, str]:
+    """Return names in one figure by optimizer; where two would be equal, imported ones have their module.
+
+    Example:
+      >>> distinct_labels(["mine:make_tx#0123456789ab", "other:make_tx#0123456789ab", "adamw"]).values()
+      dict_values(['mine:make_tx', 'other:make_tx', 'AdamW'])
+    """
+    names = list(dict.fromkeys(optimizers))
+    labels = [LABELS[name] for name in names]
+    clash = {label for label in labels if labels.count(label) > 1}
+    return {
+        name: name.partition("#")[0] if label in clash and ":" in name else label
+        for name, label in zip(names, labels, strict=True)
+    }
 
 
 _OTHER_COLORS = ("#b5179e", "#00838f", "#6a994e")
@@ -139,23 +155,21 @@ def plain_ticks(*logarithmic: Axis) -> None:
         axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
 
 
-def curves(loss_axes: Axes, error_axes: Axes, record: Record) -> None:
+def curves(loss_axes: Axes, error_axes: Axes, record: Record, name: str = "") -> None:
     """Draw training loss (log) and test error in percent of one run against the epoch.
 
-    The loss axis ends at `HIGHEST_LOSS`; the title of a cut axis says so.
+    The loss axis ends at `HIGHEST_LOSS`; the title of a cut axis says so. The curve is labelled with
+    ``name``, by default the optimizer's.
     """
-    name = record["optimizer"]
-    label = _described(record)
+    color, label = COLORS[record["optimizer"]], _described(record, name)
     loss_axes.autoscale(axis="y")
-    loss_axes.semilogy(record["epoch"], record["train_loss"], color=COLORS[name], label=label)
+    loss_axes.semilogy(record["epoch"], record["train_loss"], color=color, label=label)
     visited = [
         (e, 100 * t)
         for e, t in zip(record["epoch"], record["test_error"], strict=True)
         if t is not None
     ]
-    error_axes.plot(
-        *zip(*visited, strict=True), color=COLORS[name], marker="o", ms=3.5, label=label
-    )
+    error_axes.plot(*zip(*visited, strict=True), color=color, marker="o", ms=3.5, label=label)
     title = "training loss (mean over the epoch)"
     if loss_axes.get_ylim()[1] > HIGHEST_LOSS:
         loss_axes.set_ylim(top=HIGHEST_LOSS)
@@ -165,10 +179,10 @@ def curves(loss_axes: Axes, error_axes: Axes, record: Record) -> None:
     error_axes.set(xlabel="epoch", ylabel="%", title="test error")
 
 
-def _described(record: Record) -> str:
-    """Return the optimizer of a run with its α and λ."""
+def _described(record: Record, name: str) -> str:
+    """Return the optimizer of a run, or ``name``, with its α and λ."""
     alpha, decay = compact(record["learning_rate"]), compact(record["weight_decay"])
-    return f"{LABELS[record['optimizer']]}, α = {alpha}, λ = {decay}"
+    return f"{name or LABELS[record['optimizer']]}, α = {alpha}, λ = {decay}"
 
 
 def spread_through_training(record: Record) -> list[float]:
@@ -176,9 +190,12 @@ def spread_through_training(record: Record) -> list[float]:
     return [float(log2_spread(np.asarray(counts))) for counts in record["update_histogram"]]
 
 
-def histogram(axes: Axes, record: Record) -> None:
-    """Draw the share of coordinates by log2 |update|/α, early epochs pale, the last bold."""
-    name = record["optimizer"]
+def histogram(axes: Axes, record: Record, name: str = "") -> None:
+    """Draw the share of coordinates by log2 |update|/α, early epochs pale, the last bold.
+
+    The title has ``name``, by default the optimizer's.
+    """
+    color = COLORS[record["optimizer"]]
     edges = LOWEST_LOG2 + np.arange(NUM_BINS + 1)
     counts = np.asarray(record["update_histogram"], float)
     shares = 100 * counts / counts.sum(axis=1, keepdims=True)
@@ -188,12 +205,12 @@ def histogram(axes: Axes, record: Record) -> None:
     for rank, epoch in enumerate(shown):
         last = epoch == shown[-1]
         axes.stairs(
-            shares[epoch], edges, color=COLORS[name],
+            shares[epoch], edges, color=color,
             alpha=1.0 if last else 0.18 + 0.12 * rank, linewidth=2 if last else 1.2, fill=False,
         )  # fmt: skip
-    axes.stairs(shares[-1], edges, color=COLORS[name], alpha=0.12, fill=True)
+    axes.stairs(shares[-1], edges, color=color, alpha=0.12, fill=True)
     spread = spread_through_training(record)[-1]
-    axes.set_title(_described(record))
+    axes.set_title(_described(record, name))
     axes.text(
         0.03, 0.95, f"10–90 % spread\nat the end: {spread:.1f} powers of two", transform=axes.transAxes,
         va="top", color="#444444", bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1},
