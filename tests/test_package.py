@@ -78,6 +78,12 @@ def test_the_oldest_versions_are_those_that_are_promised():
     assert tested == set(promised)
 
 
+def test_the_paper_is_the_preferred_citation():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    (title,) = re.findall(r"^preferred-citation:\n  type: article\n  title: (.*)$", text, re.M)
+    assert title == "Understanding AdamW through Proximal Methods and Scale-Freeness"
+
+
 def imported(path):
     """Modules and names that a Python file imports, directly or through a helper in tests/."""
     names = set()
