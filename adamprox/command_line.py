@@ -21,17 +21,23 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any):
         """Take the options of ``argparse.ArgumentParser``."""
         super().__init__(allow_abbrev=False, **options)
+        self._words: list[str] = []
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         """Refuse what is unknown, and suggest an option that is spelled like it."""
+        self._words = list(args or ())
         found, unknown = super().parse_known_args(args, namespace)
         options = [word for word in unknown if word.startswith("-")] or unknown
         if options:
-            known = re.findall(r"--[\w-]+", self.format_help())
-            near = difflib.get_close_matches(options[0], known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            self.error(f"unrecognized: {', '.join(options)}{hint}")
+            self.error(self._unrecognized(options))
         return found, unknown
+
+    def _unrecognized(self, options: Sequence[str]) -> str:
+        known = re.findall(r"--[\w-]+", self.format_help())
+        near = difflib.get_close_matches(options[0], known, 1)
+        return f"unrecognized: {', '.join(options)}" + (
+            f"; did you mean {near[0]}?" if near else ""
+        )
 
     def print_help(self, file: Any = None) -> None:
         """Print the help, also to a reader such as ``head`` that ends before the last line."""
@@ -42,7 +48,11 @@ class Parser(argparse.ArgumentParser):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and exit."""
+        """Print one line and exit; a misspelled option counts before one that is missing."""
+        options = [word.partition("=")[0] for word in self._words if word.startswith("--")]
+        unknown = [option for option in options if option not in self._option_string_actions]
+        if unknown and message.startswith("the following arguments are required"):
+            message = self._unrecognized(unknown)
         text = message.removeprefix("argument ").replace(": must be", " must be", 1)
         text = text.replace(": expected one argument", " must have a value")
         self.exit(2, f"{self.prog}: {one_line(text)}\n")

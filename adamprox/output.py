@@ -37,8 +37,12 @@ def obstacle(directory: str | os.PathLike[str]) -> str | None:
         return f"{place}: {_reason(error)}"
 
 
-def check_directory(out: pathlib.Path) -> None:
+def check_directory(out: pathlib.Path, name: str = "out") -> None:
     """Refuse an ``out`` that is no directory and cannot become one.
+
+    Args:
+      out: Path of a directory, which need not exist.
+      name: Name of the option that has this path.
 
     Raises:
       ValueError: Something else is there.
@@ -48,9 +52,9 @@ def check_directory(out: pathlib.Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:  # too long a name; one with a zero byte in it
-        raise ValueError(f"out must be a directory, got {out} ({_reason(error)})") from None
+        raise ValueError(f"{name} must be a directory, got {out} ({_reason(error)})") from None
     if not stat.S_ISDIR(mode):
-        raise ValueError(f"out must be a directory, got {out}")
+        raise ValueError(f"{name} must be a directory, got {out}")
 
 
 def check_writable(

@@ -19,17 +19,16 @@ from adamprox.report.live import live_grids
 from adamprox.report.overview import write_overview
 from adamprox.report.publish import check_output
 from adamprox.report.status import status_lines
-from adamprox.sweep import OutOfTimeError, Results, Run, run_sweep
+from adamprox.sweep import OutOfTimeError, Results, run_sweep
 from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.training.copies import copies_of
-from adamprox.training.monitoring import outputs
-from experiments.arguments import help_of, parse, protocol_of, runs_of
+from adamprox.training.monitoring import outputs, without_parameters
+from experiments.arguments import help_of, parse, protocol_of, selected
 from experiments.comparison import compared
-from experiments.grid import selection
 from experiments.presets import PRESETS
 from experiments.protocol import Experiment, Protocol
-from experiments.registry import description, find, listing, plan
-from experiments.runner import Published, draw, page_name, restricted, run
+from experiments.registry import description, find, listing, plan, runs_of
+from experiments.runner import Published, draw, page_name, restricted, run, settled
 from tools import doctor
 
 RUNS = pathlib.Path("runs")
@@ -89,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return _draw(arguments)
     with _study(arguments) as (experiments, chosen, out):
         if arguments.dry_run:
-            only = _selection(arguments, experiments, chosen)
+            only = selected(arguments, experiments, chosen)
             some = restricted(experiments, only) if only else experiments
             planned = plan(some, chosen, Results(out / "records"))
             console().print(planned.table)
@@ -131,21 +130,17 @@ def _train(
     runner = functools.partial(
         run_sweep, **given, deadline=deadline, view=live_grids, console=shown_on
     )
-    only = _selection(arguments, experiments, chosen)
-    with outputs(arguments.log_dir, out / "parameters" if arguments.keep_parameters else None):
+    only = selected(arguments, experiments, chosen)
+    kept = out / "parameters" if arguments.keep_parameters else None
+    with outputs(arguments.log_dir, kept):
+        if kept:
+            some = restricted(experiments, only) if only else experiments
+            found = settled(some, chosen, Results(out / "records").read_all)[1].values()
+            if count := without_parameters(found, kept):
+                shown_on.print(f"{count} finished runs have no kept parameters")
         published = run(experiments, chosen, out, runner=runner, console=shown_on, only=only)
     shown_on.print(f"done in {time.monotonic() - started:.0f} s")
     _end(published, shown_on)
-
-
-def _selection(
-    arguments: argparse.Namespace, experiments: list[Experiment], chosen: Protocol
-) -> Callable[[Run], bool] | None:
-    """Return the condition on the runs to train, None for all of them."""
-    if arguments.command == "compare" or not (arguments.optimizer or arguments.grid_point):
-        return None
-    given = arguments.optimizer or (), arguments.grid_point or ()
-    return selection(arguments.experiment, runs_of(experiments, chosen).values(), *given)
 
 
 def _end(published: Published, shown_on: Console) -> None:

@@ -1,16 +1,18 @@
 """Arguments of ``python -m experiments``: a parser for each subcommand, and checks of the values."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from adamprox.checks import did_you_mean
 from adamprox.command_line import Parser, duration, integer, number, path
-from adamprox.sweep import ENGINES, Run, run_key
+from adamprox.output import check_directory
+from adamprox.sweep import ENGINES, Run
 from adamprox.training import TrainingRun
 from experiments.comparison import AGAINST
+from experiments.grid import selection
 from experiments.presets import PRESETS, protocol
-from experiments.protocol import Experiment, Protocol, Records
-from experiments.registry import COMMANDS
+from experiments.protocol import Experiment, Protocol
+from experiments.registry import COMMANDS, check_name, runs_of
 
 OVERRIDES = (
     "depth", "epochs", "evaluate_every", "evaluate_train", "seed", "validation_size", "compute_dtype",
@@ -30,10 +32,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
       SystemExit: The help has been printed, or an argument is unknown or malformed.
       ValueError: A value is not allowed.
     """
-    words = list(argv)
+    words, names = list(argv), "all"
     if not (words and words[0] in (*COMMANDS, "-h", "--help")):
+        if words and not words[0].startswith("-"):
+            check_name(words[0])
         words.insert(0, "run")
+        names = "list, all, another command (see --help)"
     found = _parsers()[0].parse_args(words)
+    if getattr(found, "experiment", "") is None and not found.help:
+        raise ValueError(f"NAME is missing: {names} or an experiment")
     _check(found)
     return found
 
@@ -59,7 +66,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         made[name] = group.add_parser(name, help=what, description=text, add_help=not on_one)
         if on_one:
             argument = made[name].add_argument("experiment", metavar="NAME", help=_NAMES)
-            argument.required = False  # _check refuses its absence with a clearer message
+            argument.required = False  # parse refuses its absence with a clearer message
             made[name].add_argument("-h", "--help", action="store_true", help="describe NAME")
             _add_study(made[name])
     _add_sweep(made["run"])
@@ -118,7 +125,12 @@ def _add_sweep(parser: Parser) -> None:
     add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
     add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
     limit = "stop after 90s, 12m or 3h; repeat the command to continue"
-    add("--log-dir", type=path, metavar="DIR", help="TensorBoard scalars of the runs")
+    add(
+        "--log-dir",
+        type=path,
+        metavar="DIR",
+        help="TensorBoard scalars of the runs (needs tensorboardX)",
+    )
     add("--keep-parameters", action="store_true", help="save them in parameters/ (Orbax)")
     add("--time-limit", type=duration, metavar="12m", help=limit)
 
@@ -147,33 +159,41 @@ def _check(arguments: argparse.Namespace) -> None:
         given["log_dir"] or given["keep_parameters"]
     ):
         raise ValueError("log-dir and keep-parameters must be used on this machine, got --address")
+    if given.get("log_dir"):
+        check_directory(arguments.log_dir, "log-dir")
     if given.get("draw") and given.get("dry_run"):
         raise ValueError("draw must not be given with --dry-run, which writes nothing")
     if (given.get("workers") or 0) < 0:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
-    if given.get("experiment", "") is None and not arguments.help:
-        raise ValueError(
-            "NAME is missing: list, all, another command (see --help) or an experiment"
-        )
 
 
 def protocol_of(arguments: argparse.Namespace, experiments: Sequence[Experiment]) -> Protocol:
-    """Return the preset's protocol with its overrides; refuse an override that changes nothing."""
+    """Return the preset's protocol with its overrides; refuse an option that changes nothing."""
     given = {name: getattr(arguments, name) for name in OVERRIDES}
     for name in ("learning_rates", "weight_decays"):
         given[name] = given[name] if given[name] is None else tuple(given[name])
     chosen = protocol(arguments.preset, **given)
-    keys = runs_of(experiments, chosen).keys()
+    runs = runs_of(experiments, chosen)
+    keys, names = runs.keys(), getattr(arguments, "experiment", experiments[0].name)
     for name in OVERRIDES:
         without = protocol(arguments.preset, **{**given, name: None})
         usual = PRESETS[arguments.preset].training.get(name, TrainingRun.defaults().get(name))
         changes = without == chosen or runs_of(experiments, without).keys() != keys
         if given[name] != usual and not changes:
-            names = getattr(arguments, "experiment", experiments[0].name)
             raise ValueError(f"{name} changes nothing in {names}, got {getattr(arguments, name)}")
+    trains = any(isinstance(run, TrainingRun) for run in runs.values())
+    for name in ("log_dir", "keep_parameters"):
+        if runs and not trains and getattr(arguments, name, None):
+            option = name.replace("_", "-")
+            raise ValueError(f"{option} changes nothing in {names}, which trains no network")
     return chosen
 
 
-def runs_of(experiments: Sequence[Experiment], chosen: Protocol) -> dict[str, Run]:
-    """Return the runs of experiments without records, by key."""
-    return {run_key(run): run for e in experiments for run in e.study(chosen, Records()).runs}
+def selected(
+    arguments: argparse.Namespace, experiments: Sequence[Experiment], chosen: Protocol
+) -> Callable[[Run], bool] | None:
+    """Return the condition on the runs to train, None for all of them."""
+    if arguments.command == "compare" or not (arguments.optimizer or arguments.grid_point):
+        return None
+    given = arguments.optimizer or (), arguments.grid_point or ()
+    return selection(arguments.experiment, runs_of(experiments, chosen).values(), *given)

@@ -8,7 +8,7 @@ from rich.table import Table
 from adamprox.checks import did_you_mean
 from adamprox.data import MissingDataError
 from adamprox.report.planned import grid_lines, plan_table
-from adamprox.sweep import Results, check_data, run_key
+from adamprox.sweep import Results, Run, check_data, run_key
 from adamprox.training.cost import estimate, in_words
 from experiments.alternatives import (
     data_size,
@@ -123,11 +123,21 @@ def find(name: str, protocol: Protocol) -> list[Experiment]:
     """
     if name == "all":
         return [EXPERIMENTS[each] for each in protocol.experiments]
-    if name not in EXPERIMENTS:
-        names = ["list", "all", *EXPERIMENTS]
-        near = did_you_mean(name, [*names, *COMMANDS])
-        raise ValueError(f"experiment must be one of {', '.join(names)}, got {name!r}{near}")
+    check_name(name)
     return [EXPERIMENTS[name]]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is neither ``all`` nor one of an experiment."""
+    names = ["all", *EXPERIMENTS]
+    if name not in names:
+        near = did_you_mean(name, [*names, *COMMANDS]) or "."
+        raise ValueError(f"experiment is unknown, got {name!r}{near} Names: {', '.join(names)}")
+
+
+def runs_of(experiments: Sequence[Experiment], chosen: Protocol) -> dict[str, Run]:
+    """Return the runs of experiments without records, by key."""
+    return {run_key(run): run for e in experiments for run in e.study(chosen, Records()).runs}
 
 
 class Plan(NamedTuple):

@@ -322,8 +322,16 @@ def test_list_names_every_experiment(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["nope"], "experiment must be one of list, all, .* got 'nope'$"),
-        (["fig3"], "got 'fig3'; did you mean fig03\\?"),
+        (["nope"], "experiment is unknown, got 'nope'. Names: all, fig01, .*data_size$"),
+        (["fig3"], "got 'fig3'; did you mean fig03\\? Names: all, fig01, "),
+        (["runn", "fig03"], "got 'runn'; did you mean run\\?"),
+        (["run"], "NAME is missing: all or an experiment$"),
+        (["draw", "--preset", "smoke"], "NAME is missing: all or an experiment$"),
+        (["export", "--out", "x", "--tto", "y"], "unrecognized: --tto; did you mean --to\\?"),
+        (["export", "--out", "x"], "arguments are required: --to"),
+        (["fig01", "--log-dir", "x"], "log-dir changes nothing in fig01"),
+        (["fig01", "--keep-parameters"], "keep-parameters changes nothing in fig01"),
+        (["fig03", "--log-dir", "/dev/null", "--dry-run"], "log-dir must be a directory, got /dev"),
         ([], "NAME is missing: list, all"),
         (["fig03", "--presset", "smoke"], "unrecognized: --presset; did you mean --preset\\?"),
         (["fig03", "--learning-rates", "0.1,0.2"], "got '0.1,0.2'; separate values by spaces"),

@@ -62,7 +62,7 @@ def test_scalars_of_every_epoch(tmp_path, monkeypatch):
 
 def test_scalars_need_a_writer(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    argv = ["fig01", "--preset", "smoke", "--out", str(tmp_path / "out")]
+    argv = ["fig05", "--preset", "smoke", "--out", str(tmp_path / "out")]
     assert main([*argv, "--log-dir", str(tmp_path)]) == 2
     assert "log-dir needs tensorboardX, which is not installed" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
@@ -77,9 +77,38 @@ def test_final_parameters_are_kept_and_restored(tmp_path):
 
 
 def test_parameters_that_cannot_be_kept_do_not_end_a_run(tmp_path):
-    (tmp_path / "file").touch()
-    with outputs(parameters=tmp_path / "file"), pytest.warns(UserWarning, match="cannot be saved"):
+    place = tmp_path / "file"
+    with outputs(parameters=place), pytest.warns(UserWarning, match="cannot be saved"):
+        place.touch()
         assert RUN.run()["epoch"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("option", ["--keep-parameters", "--log-dir"])
+def test_places_that_cannot_be_written_to_are_refused_before_training(tmp_path, capsys, option):
+    out = tmp_path / "out"
+    argv = ["fig05", "--preset", "smoke", "--out", str(out), "--workers", "0", option]
+    if option == "--log-dir":
+        argv.append("/proc/logs")
+    else:
+        out.mkdir()
+        (out / "parameters").touch()
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "can be written to" in error
+    assert not (out / "records").exists()
+
+
+def test_finished_runs_without_parameters_are_counted(tmp_path, capsys):
+    argv = ["fig05", "--preset", "smoke", "--out", str(tmp_path), "--workers", "0"]
+    one, line = ["--grid-point", "1e-3,0"], "finished runs have no kept parameters"
+    assert main([*argv, *one, "--optimizer", "adamw"]) == 0
+    count = len(Results(tmp_path / "records").every(TrainingRun.kind))
+    assert main([*argv, *one, "--keep-parameters"]) == 0
+    assert f"{count} {line}" in " ".join(capsys.readouterr().err.split())
+    for key in (r.key for r in Results(tmp_path / "records").every(TrainingRun.kind)):
+        (tmp_path / "parameters" / key).mkdir(exist_ok=True)
+    assert main([*argv, *one, "--keep-parameters"]) == 0
+    assert line not in " ".join(capsys.readouterr().err.split())
 
 
 def test_exported_tables_hold_what_the_records_hold(tmp_path, capsys):

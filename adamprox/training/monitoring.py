@@ -9,10 +9,12 @@ import os
 import pathlib
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from adamprox.interruption import was_interrupted
+from adamprox.output import obstacle
+from adamprox.sweep.record import Record
 from adamprox.training.checkpoints import orbax
 from adamprox.training.loop import EpochResult
 
@@ -48,8 +50,13 @@ def outputs(
       parameters: Directory of the parameters, ``<parameters>/<key>``; None to drop them.
 
     Raises:
-      ValueError: tensorboardX is needed and not installed.
+      ValueError: A directory cannot be written to, or tensorboardX is needed and not installed.
     """
+    for name, path in (("log-dir", log_dir), ("parameters", parameters)):
+        if path is not None and (reason := obstacle(path)):
+            raise ValueError(
+                f"{name} must be a directory that can be written to, got {path} ({reason})"
+            )
     if log_dir is not None:
         _summary_writer()
     given = {_LOG_DIR: log_dir, _PARAMETERS: parameters}
@@ -62,6 +69,13 @@ def outputs(
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
+
+
+def without_parameters(records: Iterable[Record], parameters: pathlib.Path) -> int:
+    """Return the number of training runs with a record and without parameters in a directory."""
+    return sum(
+        record.kind == "training" and not (parameters / record.key).is_dir() for record in records
+    )
 
 
 class Monitor:
