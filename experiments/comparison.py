@@ -68,8 +68,13 @@ class Comparison(Study):
         ]
 
     def headline(self) -> list[tuple[str, str]]:
-        """Return the lead of the new optimizer over every other one that has run."""
-        return [
+        """Return the methods of which all runs diverged, and the new one's lead over those that have run."""
+        lost = [
+            ("all diverged", f"every run of {' and '.join(diverged)}, {name}")
+            for name, row in self.rows.items()
+            if (diverged := [m.name for m in row if m.tried and not (m.untuned or m.best)])
+        ]
+        return lost + [
             (
                 str(accuracy.lead(new, other)),
                 f"lead of {new.name} over {other.name} in test error, {name} (± 95 %)",

@@ -39,6 +39,9 @@ def widens(learning_rate, weight_decay):
     return optax.GradientTransformation(
         lambda params: jax.numpy.int32(0), lambda u, s, p=None: (u, jax.numpy.float32(1)))
 
+def huge(learning_rate, weight_decay):
+    return optax.sgd(learning_rate * 1e30)
+
 def broadcasts(learning_rate, weight_decay):
     return optax.stateless(lambda u, params=None: jax.tree.map(lambda x: x.mean(), u))
 
@@ -211,6 +214,15 @@ def test_comparisons_have_names_of_their_own(module):
     assert legend == [mine, other]
     with pytest.raises(ValueError, match="must be different optimizers, got mine:make_tx twice"):
         compared(mine, ["adamw", mine], [])
+    sys.modules.pop("other")
+
+
+def test_a_comparison_without_a_finished_run_says_so(module, tmp_path, capsys):
+    (module.parent / "other.py").write_text("from mine import huge\n")
+    argv = ["compare", "--optimizer", "mine:huge", "--against", "other:huge", "--preset", "smoke"]
+    assert main([*argv, "--network", "DenseNet", "--workers", "0", "--out", str(tmp_path)]) == 0
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "all diverged: every run of mine:huge and other:huge, DenseNet" in printed
     sys.modules.pop("other")
 
 
