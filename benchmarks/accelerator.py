@@ -17,6 +17,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
+import math
 import operator
 import os
 import pathlib
@@ -35,6 +36,7 @@ import numpy as np
 from adamprox.command_line import Parser
 from adamprox.data import Dataset, Split
 from adamprox.files import write_atomically
+from adamprox.output import obstacle, one_line
 from adamprox.training.specs import Program, ResNetSpec
 from adamprox.training.throughput import Measurement, timed
 
@@ -173,10 +175,7 @@ def row(task: Task, steps: int, started: str) -> dict[str, Any]:
     more: dict[str, Any] = {}
     if task.implementation == "adamprox":
         found = train(task, steps)
-        rate, more = found.images_per_second, {
-            "compile_seconds": found.compile_seconds,
-            "peak_bytes": found.peak_bytes,
-        }  # fmt: skip
+        rate, more = found.images_per_second, {"compile_seconds": found.compile_seconds}
     elif task.implementation == "torch":
         rate = train_torch(task, steps)
     else:
@@ -237,8 +236,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--show", type=pathlib.Path, help="print the rows of a file as Markdown")
     options = parser.parse_args(arguments)
     if options.show:
-        print(markdown(json.loads(options.show.read_text(encoding="utf-8"))))
+        try:
+            print(markdown(json.loads(options.show.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            parser.error(f"show must be a file of --out, got {options.show}: {one_line(error)}")
         return 0
+    if not options.seconds < math.inf:
+        parser.error(f"seconds must be a number, got {options.seconds}")
+    if out := options.out:
+        reason = "is a directory" if out.is_dir() else obstacle(out.parent)
+        if reason:
+            parser.error(f"out must be a file that can be written, got {out} ({reason})")
     clock, rows = time.monotonic(), []
     started = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M}"
     for task in tasks(options.smoke):

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 
+from adamprox.sweep import OutOfTimeError
+
 QUIET = Console(quiet=True)
 
 
@@ -48,6 +50,47 @@ class Fatal(Square):
         if tries < self.deaths:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().run(scratch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair(Square):
+    """Squares that a device takes by twos, if both are even or both odd."""
+
+    optimizer: ClassVar[str] = "none"
+    seed: ClassVar[int] = 0
+
+    def at_once(self, folder) -> int:
+        return 2
+
+    def fits(self, other) -> bool:
+        return self.program == other.program
+
+    @classmethod
+    def from_columns(cls, columns):
+        return cls(**columns)
+
+    @staticmethod
+    def run_together(cells, scratch, deadline):
+        for cell in cells:
+            yield cell, {"square": cell.number**2, "beside": len(cells)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Long(Pair):
+    """A run that would not be done in time, unless its number is 1; it stores its state."""
+
+    kind: ClassVar[str] = "long"
+
+    @staticmethod
+    def run_together(cells, scratch, deadline):
+        (cell,) = cells
+        if deadline is None or cell.number == 1:
+            time.sleep(1)
+            yield cell, {"square": cell.number**2}
+            return
+        scratch.mkdir(parents=True)
+        (scratch / "state").write_text(f"{deadline - time.monotonic()}")
+        raise OutOfTimeError
 
 
 def table(records):

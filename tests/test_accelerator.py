@@ -53,6 +53,24 @@ def test_no_row_begins_when_the_time_is_over(monkeypatch, capsys):
     assert "out of time" in capsys.readouterr().out
 
 
+def test_bad_files_are_a_line_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(accelerator, "row", None)
+    (tmp_path / "rows.json").write_text('[{"depth": 20}]')
+    wrong = [
+        ["--show", str(tmp_path / "none.json")],
+        ["--show", str(tmp_path)],
+        ["--show", str(tmp_path / "rows.json")],
+        ["--out", str(tmp_path)],
+        ["--out", str(tmp_path / "rows.json" / "x.json")],
+        ["--seconds", "nan"],
+    ]
+    for arguments in wrong:
+        with pytest.raises(SystemExit, match="2"):
+            accelerator.main(arguments)
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and f"{arguments[0][2:]} must be" in error
+
+
 @pytest.mark.slow
 def test_smoke_on_any_machine(tmp_path):
     assert accelerator.main(["--smoke", "--out", str(tmp_path / "rows.json")]) == 0

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import types
 
 import jax
 import jax.numpy as jnp
@@ -362,19 +363,22 @@ def test_a_list_of_cells_that_is_no_list_is_passed_over(tmp_path, by_eights):
     assert len(records) == 2
 
 
-def test_out_of_memory_halves_the_group(tmp_path, by_eights, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "text", ["RESOURCE_EXHAUSTED: no space", "CUDA_ERROR_OUT_OF_MEMORY: out of memory"]
+)
+def test_out_of_memory_halves_the_group(tmp_path, by_eights, monkeypatch, caplog, text):
     sizes = []
 
     def full(program, hps, *rest, **options):
         sizes.append(len(hps))
         if len(hps) > 2:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+            raise jax.errors.JaxRuntimeError(text)
         return epochs(program, hps, *rest, **options)
 
     monkeypatch.setattr("adamprox.training.run.epochs", full)
     records = run_sweep(GRID[:6], Results(tmp_path), workers=0, console=QUIET)
     assert (len(records) == 6 and sizes == [6, 3, 1, 1, 1, 1, 1, 1]) or sizes[:2] == [6, 3]
-    assert "no memory for 6 runs at once: 3 from now on" in caplog.text
+    assert "no memory for 6 runs at once: they begin again, 3 at once" in caplog.text
 
 
 def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(
@@ -385,7 +389,7 @@ def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(
 
     def timed(program, repeats):
         asked.append(len(program.optimizers))
-        return throughput.Measurement(asked[-1], next(rates), 0.0, None)
+        return throughput.Measurement(asked[-1], next(rates), 0.0)
 
     monkeypatch.setattr(throughput, "timed", timed)
     program = GRID[0].program
@@ -400,9 +404,52 @@ def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(
     deeper = program._replace(network=ResNetSpec(depth=200))
     assert throughput.runs_at_once(deeper, tmp_path) == 1 and len(asked) == 5  # measured at 20
     assert throughput.rates_of(deeper, tmp_path) == {1: 5.0, 4: 4.0}
-    for damaged in ("", "[]", '{"x": {"0": 1}}', '{"x": 5}'):
+    name = throughput._name(program)
+    for damaged in (
+        '{"0": 1}',
+        "5",
+        '{"4": 2}',
+        '{"1": 1, "1000000": 2}',
+        '{"1": Infinity}',
+        '{"1": "2"}',
+    ):
+        (tmp_path / "throughput.json").write_text(f'{{"{name}": {damaged}}}')
+        assert throughput.rates_of(program, tmp_path) == {}
+    for damaged in ("", "[]"):
         (tmp_path / "throughput.json").write_text(damaged)
         assert throughput.rates_of(program, tmp_path) == {}
+
+
+def test_a_device_without_memory_for_one_run_says_so(monkeypatch):
+    def timed(program, repeats):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: no space")
+
+    monkeypatch.setattr(throughput, "timed", timed)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="no space"):
+        list(throughput.measure(GRID[0].program))
+
+
+def test_compilation_is_no_part_of_the_time_of_an_epoch(monkeypatch):
+    """The first epoch, and the first with an evaluation, take 100 s; the others take 1 s."""
+    clock, slow = [0.0], {1: 100.0, 2: 100.0}
+    monkeypatch.setattr(
+        "adamprox.training.loop.time", types.SimpleNamespace(monotonic=lambda: clock[0])
+    )
+    seen, training = [], epochs(
+        GRID[0].program, [Hyperparameters(1e-3, 1e-3, 1.0)], Schedule(50, evaluate_every=2),
+        seeds=[0], init_seed=0, deadline=210.0,
+    )  # fmt: skip
+    real = jax.device_get
+
+    def device_get(tree):
+        clock[0] += slow.get(len(seen) + 1, 1.0)
+        return real(tree)
+
+    monkeypatch.setattr("adamprox.training.loop.jax.device_get", device_get)
+    with pytest.raises(OutOfTimeError):
+        for now in training:
+            seen.append(now.epoch)
+    assert len(seen) == 12 and clock[0] == 210
 
 
 def test_throughput_is_measured_for_real(tmp_path):

@@ -12,19 +12,19 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import pytest
 from rich.console import Console
 
-from adamprox.sweep import LostRunsError, Results, run_key, run_sweep
+from adamprox.sweep import LostRunsError, OutOfTimeError, Results, run_key, run_sweep
 from adamprox.sweep.local import cores, run_local
 from adamprox.sweep.lock import locked
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.training import TrainingRun
-from tests.squares import QUIET, Fatal, Square, table
+from tests.squares import QUIET, Fatal, Long, Pair, Square, table
 
 
 def test_every_cell_has_one_record_in_order(tmp_path):
@@ -100,29 +100,6 @@ def test_a_changed_default_is_not_mistaken_for_the_old_one(tmp_path):
         "Square", [("seconds", float, 9.0)], bases=(Square,), frozen=True
     )
     assert results.read(changed(3.0)) is None
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair(Square):
-    """Squares that a device takes by twos, if both are even or both odd."""
-
-    optimizer: ClassVar[str] = "none"
-    seed: ClassVar[int] = 0
-
-    def at_once(self, folder) -> int:
-        return 2
-
-    def fits(self, other) -> bool:
-        return self.program == other.program
-
-    @classmethod
-    def from_columns(cls, columns):
-        return cls(**columns)
-
-    @staticmethod
-    def run_together(cells, scratch, deadline):
-        for cell in cells:
-            yield cell, {"square": cell.number**2, "beside": len(cells)}
 
 
 def test_a_device_takes_several_cells_at_once_if_they_fit(tmp_path):
@@ -313,6 +290,25 @@ def test_a_run_that_raises_is_named_when_the_others_are_done(tmp_path, caplog, w
         run_sweep(runs, results, workers=workers, console=QUIET)
     assert [record["square"] for record in results.read_all(runs)] == [1, 4]
     assert "in run" in caplog.text and "Traceback" in caplog.text
+
+
+def test_workers_store_unfinished_runs_before_the_deadline(tmp_path):
+    """The other worker ends its run; a run that waits does not begin."""
+    runs, results = [Long(float(n)) for n in (1, 2, 3)], Results(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(OutOfTimeError):
+        run_sweep(runs, results, workers=2, console=QUIET, deadline=began + 100)
+    assert time.monotonic() - began < 60
+    assert [record["square"] for record in results.read_all(runs)] in ([1], [])
+    states = [float(path.read_text()) for path in tmp_path.rglob("state")]
+    assert 1 <= len(states) <= 2 and all(30 < left < 95 for left in states)
+
+
+@pytest.mark.parametrize("kind", [Square, Pair])
+def test_no_run_begins_after_the_deadline(tmp_path, kind):
+    with pytest.raises(OutOfTimeError):
+        run_sweep([kind(1.0)], Results(tmp_path), workers=0, console=QUIET, deadline=0.0)
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Columns, Results
-from adamprox.sweep.runs import Run, describe, run_key
+from adamprox.sweep.runs import Batchable, Run, describe, run_key
 
 _TRIES = 3
 """Number of workers that one run may kill before it is lost, and of failed starts per worker."""
@@ -29,6 +29,8 @@ _PERSISTENCE = 30
 """Number of failed starts per worker after the first successful start."""
 _PATIENCE = 0.2
 """Seconds between two checks for dead workers and for runs that another process finished."""
+_SAVING = 5.0
+"""Seconds before the deadline at which workers save their runs and stop."""
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +57,7 @@ class Crew(Protocol):
         """Start a worker at a place from 0 to ``size`` - 1; return it and a handle."""
         ...
 
-    def submit(self, worker: Any, run: Run, scratch: pathlib.Path) -> Hashable:
+    def submit(self, worker: Any, run: Run, scratch: pathlib.Path, left: float | None) -> Hashable:
         """Make ``worker`` execute `compute`; return the handle."""
         ...
 
@@ -72,9 +74,16 @@ class Crew(Protocol):
         ...
 
 
-def compute(run: Run, scratch: pathlib.Path | None) -> tuple[Columns, Columns]:
-    """Execute a run in a worker; return the columns of its record and their provenance."""
-    return run.run(scratch), provenance()
+def compute(run: Run, scratch: pathlib.Path | None, left: float | None) -> tuple[Columns, Columns]:
+    """Execute a run in a worker; return the columns of its record and their provenance.
+
+    Raises:
+      OutOfTimeError: The run would not be done in ``left`` seconds; ``scratch`` has its state.
+    """
+    if left is None or not isinstance(run, Batchable):
+        return run.run(scratch), provenance()
+    ((_, columns),) = run.run_together([run], scratch, time.monotonic() + left)
+    return columns, provenance()
 
 
 class _Job(NamedTuple):
@@ -90,7 +99,8 @@ class _Job(NamedTuple):
 class _Sweep:
     """State of one sweep."""
 
-    def __init__(self, runs: Sequence[Run], results: Results, crew: Crew):
+    def __init__(self, runs: Sequence[Run], results: Results, crew: Crew, deadline: float | None):
+        self.deadline, self.out_of_time = deadline, False
         self.waiting, self.elsewhere = list(runs), []
         self.results, self.crew = results, crew
         self.workers: dict[int, Any] = {}
@@ -105,9 +115,7 @@ class _Sweep:
         self.false_starts = 0
         self.allowed_false_starts = _TRIES * crew.size
 
-    def records(
-        self, interrupted: threading.Event, deadline: float | None = None
-    ) -> Iterator[Record]:
+    def records(self, interrupted: threading.Event) -> Iterator[Record]:
         for place in range(self.crew.size):
             self.start(place)
         while self.waiting or self.elsewhere or any(job.run for job in self.jobs.values()):
@@ -116,7 +124,8 @@ class _Sweep:
                 yield from self.collect(handle)
             if interrupted.is_set():
                 raise KeyboardInterrupt
-            if deadline is not None and time.monotonic() > deadline:
+            late = self.deadline is not None and time.monotonic() > self.deadline
+            if late or (self.out_of_time and not any(job.run for job in self.jobs.values())):
                 raise OutOfTimeError
         self.failures.end(_lost_message(self.lost) if self.lost else "")
 
@@ -128,7 +137,7 @@ class _Sweep:
     def hand_out(self) -> Iterator[Record]:
         """Give every free worker a run; yield records that another sweep wrote meanwhile."""
         resting = []
-        while self.free and self.waiting:
+        while self.free and self.waiting and not self.out_of_time:
             place = self.free.pop(0)
             run = self.choose(place)
             if run is None:  # idle until a program becomes free, or compiling one pays
@@ -168,7 +177,8 @@ class _Sweep:
     def submit(self, place: int, run: Run, claim: contextlib.ExitStack) -> None:
         compiles = run.program not in self.compiled[place]
         self.compiled[place].add(run.program)
-        handle = self.crew.submit(self.workers[place], run, self.results.scratch(run))
+        left = self.deadline and self.deadline - time.monotonic() - _SAVING
+        handle = self.crew.submit(self.workers[place], run, self.results.scratch(run), left)
         self.jobs[handle] = _Job(place, run, claim, compiles, time.monotonic())
 
     def finished(self) -> Sequence[Hashable]:
@@ -189,6 +199,9 @@ class _Sweep:
                 result = self.crew.result(handle)
             except WorkerDiedError:
                 self.replace(place, run)
+                return
+            except OutOfTimeError:  # the other workers also stop soon
+                self.out_of_time = True
                 return
             except Exception as error:
                 if run is None or isinstance(error, OSError):  # no failure of the run itself
@@ -239,10 +252,10 @@ def dispatch(
       KeyboardInterrupt: Ctrl-C or SIGTERM arrived; the workers are stopped.
       LostRunsError: The workers of a run died three times; all other runs are done.
     """
-    sweep = _Sweep(runs, results, crew)
+    sweep = _Sweep(runs, results, crew, deadline)
     try:
         with _interruption() as interrupted:
-            yield from sweep.records(interrupted, deadline)
+            yield from sweep.records(interrupted)
     finally:
         sweep.end()
 

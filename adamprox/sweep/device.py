@@ -7,63 +7,24 @@ import logging
 import pathlib
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
 
 import jax
 
 from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.interruption import OutOfTimeError, was_interrupted
 from adamprox.sweep.crew import waiting_for
-from adamprox.sweep.failures import Failures
+from adamprox.sweep.failures import Failures, out_of_memory
 from adamprox.sweep.grouping import Composition, composition, next_group
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
-from adamprox.sweep.runs import Run, run_key
+from adamprox.sweep.runs import Batchable, Run, run_key
 
 _PATIENCE = 0.2  # seconds between two checks for records of another sweep
 _LARGEST = 2**20  # bytes of the list of a group
 _log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Batchable(Protocol):
-    """A run that a device can execute together with others of its kind."""
-
-    @property
-    def optimizer(self) -> str:
-        """Name of the optimizer."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Seed of the order of the examples."""
-        ...
-
-    def config(self) -> dict[str, Any]:
-        """Return everything that determines the result, as JSON types."""
-        ...
-
-    @classmethod
-    def from_columns(cls, columns: Mapping[str, Any]) -> Self:
-        """Return the run whose `config` is given."""
-        ...
-
-    def fits(self, other: Any) -> bool:
-        """Return True if a device can execute ``other`` together with this run."""
-        ...
-
-    def at_once(self, folder: pathlib.Path) -> int:
-        """Return the fastest number of runs at once; ``folder`` has the measurements."""
-        ...
-
-    @staticmethod
-    def run_together(
-        runs: Sequence[Any], scratch: pathlib.Path | None, deadline: float | None
-    ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Yield each run and the columns of its record, as soon as the run ends."""
-        ...
 
 
 def run_on_device(
@@ -90,6 +51,8 @@ def run_on_device(
     """
     waiting, has_waited, groups = list(runs), False, _Groups(results, at_once)
     while waiting:
+        if deadline is not None and time.monotonic() > deadline:
+            raise OutOfTimeError
         group = groups.next(waiting)
         keys = {run_key(run) for run in group}
         asked = [run for run in waiting if run_key(run) in keys]
@@ -180,8 +143,9 @@ class _Groups:
             raise error
         left = {run_key(run): run for run in group if self.results.read(run) is None}
         each = len(group) // self.devices
-        if each > 1 and "RESOURCE_EXHAUSTED" in str(error):
-            _log.warning("no memory for %d runs at once: %d from now on", each, each // 2)
+        if each > 1 and out_of_memory(error):
+            message = "no memory for %d runs at once: they begin again, %d at once"
+            _log.warning(message, each, each // 2)
             self.most.append((group[0], each // 2))
         elif len(left) > 1:
             self.alone.update(left)

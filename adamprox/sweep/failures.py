@@ -11,6 +11,11 @@ _SHOWN = 10
 _log = logging.getLogger(__name__)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Return True for XLA's errors when a device is out of memory."""
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
 class LostRunsError(ChildProcessError):
     """Runs have no record: they raised, or their workers died. All others are done."""
 

@@ -116,9 +116,11 @@ class _Processes:
         except BrokenPipeError:  # the process ended before its first task
             raise LostRunsError(CANNOT_START) from None
 
-    def submit(self, worker: ProcessPoolExecutor, run: Run, scratch: pathlib.Path) -> Future:
+    def submit(
+        self, worker: ProcessPoolExecutor, run: Run, scratch: pathlib.Path, left: float | None
+    ) -> Future:
         try:
-            return worker.submit(compute, run, scratch)
+            return worker.submit(compute, run, scratch, left)
         except BrokenProcessPool as error:  # the process died while idle
             handle = Future()
             handle.set_exception(error)

@@ -72,8 +72,8 @@ class _Actors:
         actor = self._actor.remote()
         return actor, actor.ready.remote()
 
-    def submit(self, worker: Any, run: Run, scratch: pathlib.Path) -> Any:
-        return worker.compute.remote(run, run_key(run), scratch)
+    def submit(self, worker: Any, run: Run, scratch: pathlib.Path, left: float | None) -> Any:
+        return worker.compute.remote(run, run_key(run), scratch, left)
 
     def wait(self, handles: Sequence[Any], timeout: float) -> Sequence[Any]:
         return self._ray.wait(handles, num_returns=1, timeout=timeout)[0]
@@ -99,9 +99,11 @@ class _Actor:
     def ready(self) -> None:
         """Do nothing: the return shows that this actor has a CPU."""
 
-    def compute(self, run: Run, key: str, scratch: pathlib.Path) -> tuple[Columns, Columns]:
+    def compute(
+        self, run: Run, key: str, scratch: pathlib.Path, left: float | None
+    ) -> tuple[Columns, Columns]:
         if run_key(run) != key:
             raise ValueError(
                 f"data and package must be the same on all nodes, those of {platform.node()} differ"
             )
-        return compute(run, scratch if scratch.parent.is_dir() else None)
+        return compute(run, scratch if scratch.parent.is_dir() else None, left)

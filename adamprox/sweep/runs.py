@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 
 class Run(Protocol):
@@ -40,6 +40,45 @@ class Run(Protocol):
           scratch: Directory in which an interrupted run may store its state; the run makes it, and
             the writer of the record removes it.
         """
+        ...
+
+
+@runtime_checkable
+class Batchable(Protocol):
+    """A run that a device can execute together with others of its kind."""
+
+    @property
+    def optimizer(self) -> str:
+        """Name of the optimizer."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the order of the examples."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """Return everything that determines the result, as JSON types."""
+        ...
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> Self:
+        """Return the run whose `config` is given."""
+        ...
+
+    def fits(self, other: Any) -> bool:
+        """Return True if a device can execute ``other`` together with this run."""
+        ...
+
+    def at_once(self, folder: pathlib.Path) -> int:
+        """Return the fastest number of runs at once; ``folder`` has the measurements."""
+        ...
+
+    @staticmethod
+    def run_together(
+        runs: Sequence[Any], scratch: pathlib.Path | None, deadline: float | None
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Yield each run and the columns of its record, as soon as the run ends."""
         ...
 
 

@@ -171,11 +171,11 @@ def epochs(
         now = restored(checkpoints, now)
         if now.epoch:
             yield now
-    longest = 0.0
+    limit = _TimeLimit(deadline)
     while not all(now.has_ended(k, schedule) for k in range(len(hps))):
-        began, number = time.monotonic(), now.epoch + 1
-        if deadline is not None and began + longest > deadline:
-            if checkpoints:
+        number = now.epoch + 1
+        if limit.is_near():
+            if checkpoints and now.epoch:
                 checkpoints.save(now.epoch, now.state, _rows(now), force=True)
             raise OutOfTimeError
         state, sums, first = classic_random(
@@ -195,8 +195,29 @@ def epochs(
         now = Training(state, histories)
         if checkpoints:
             checkpoints.save(number, now.state, _rows(now))
-        longest = max(longest, time.monotonic() - began)
+        limit.note_epoch(schedule.visits(number))
         yield now
+
+
+class _TimeLimit:
+    """A deadline, and the longest epoch so far.
+
+    The first epoch, and the first with an evaluation, do not count: they are compiled.
+    """
+
+    def __init__(self, deadline: float | None):
+        self.deadline, self.began, self.longest = deadline, 0.0, 0.0
+        self.compiled: set[bool] = set()
+
+    def is_near(self) -> bool:
+        """Return True if an epoch that begins now would end after the deadline."""
+        self.began = time.monotonic()
+        return self.deadline is not None and self.began + self.longest > self.deadline
+
+    def note_epoch(self, evaluates: bool) -> None:
+        if evaluates in self.compiled:
+            self.longest = max(self.longest, time.monotonic() - self.began)
+        self.compiled.add(evaluates)
 
 
 def _rows(training: Training) -> list[list[dict[str, Any]]]:

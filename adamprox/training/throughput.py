@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from adamprox.files import NotAFileError, read_file, write_atomically
+from adamprox.files import read_file, write_atomically
+from adamprox.sweep.failures import out_of_memory
 from adamprox.training.loop import classic_random
 from adamprox.training.program import compile_program
 from adamprox.training.specs import Program, ResNetSpec
@@ -32,13 +34,11 @@ class Measurement(NamedTuple):
       runs: Number of runs.
       images_per_second: Training images per second, summed over runs.
       compile_seconds: Seconds from the call to the first result, minus an epoch.
-      peak_bytes: Peak use of the device's memory in bytes, None if unknown.
     """
 
     runs: int
     images_per_second: float
     compile_seconds: float
-    peak_bytes: int | None
 
 
 def measure(
@@ -53,19 +53,17 @@ def measure(
 
     Yields:
       A `Measurement` per number of runs, until the device is out of memory.
+
+    Raises:
+      JaxRuntimeError: Any other error of the device, or no memory for the first number of runs.
     """
     for runs in counts:
         try:
             yield timed(program._replace(optimizers=program.optimizers * runs), repeats)
         except jax.errors.JaxRuntimeError as error:
-            if not out_of_memory(error):
+            if runs == counts[0] or not out_of_memory(error):
                 raise
             return
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return True for XLA's error when a device is out of memory."""
-    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 
 def timed(program: Program, repeats: int = 3) -> Measurement:
@@ -83,9 +81,7 @@ def timed(program: Program, repeats: int = 3) -> Measurement:
         times.append(time.perf_counter() - start)
     best = min(times[1:])
     size = program.images.train_size or network.ranges["train"][1]
-    memory = jax.local_devices()[0].memory_stats() or {}
-    peak = memory.get("peak_bytes_in_use")
-    return Measurement(runs, runs * size / best, times[0] - best, peak)
+    return Measurement(runs, runs * size / best, times[0] - best)
 
 
 def runs_at_once(program: Program, folder: pathlib.Path) -> int:
@@ -146,17 +142,17 @@ _FILE = "throughput.json"
 
 
 def _known(folder: pathlib.Path) -> dict[str, Any]:
+    allowed = {str(count) for count in COUNTS}
     try:
         found = json.loads(read_file(folder / _FILE, _LARGEST))
         good = all(
-            int(runs) >= 1 and float(rate) > 0
+            "1" in rates
+            and rates.keys() <= allowed
+            and all(0 < r < math.inf for r in rates.values())
             for rates in found.values()
-            for runs, rate in rates.items()
         )
-    except (FileNotFoundError, NotADirectoryError, NotAFileError):
-        return {}
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return {}  # damaged: measure again
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}  # missing or damaged: measure again
     return found if good else {}
 
 
