@@ -6,7 +6,7 @@ multiplier leaves AdamW's error as it is, and Adam-ℓ2 keeps its error at a lar
 authors publish no errors. An independent run of ResNet-20 with AdamW at α = 1e-3 got 84 to 85 % of the
 test images right after 100 epochs.
 Commands: python -m experiments published_runs --preset paper (all), or one of its parts by name:
-python -m experiments published_resnet_110 --preset paper --epochs 100 --evaluate-every 10
+python -m experiments published_resnet_110 --preset paper --epochs 100 --evaluate-every 5
 Expect: at 20 layers errors that one seed cannot tell apart, and a spread of updates that it can.
 """
 
