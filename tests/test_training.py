@@ -15,7 +15,7 @@ from adamprox.training.forgetting import restart_once
 from adamprox.training.loop import classic_random, train
 from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
-from adamprox.training.rotation import angular_updates, percentiles
+from adamprox.training.rotation import angular_updates, balance_rotation, percentiles
 from adamprox.training.specs import ImageSpec, MLPSpec, Program, Schedule
 from adamprox.training.step import Hyperparameters
 
@@ -221,6 +221,30 @@ def test_angular_updates_are_the_angles_between_weights_before_and_after_a_step(
             angles.append(np.arccos(np.clip(cosine, -1, 1)))
     np.testing.assert_allclose(first.angles[0], np.concatenate(angles), rtol=1e-3, atol=1e-5)
     assert 0 < np.median(first.angles) < 1
+
+
+def test_balanced_steps_turn_all_neurons_equally_and_change_nothing_else(x64):
+    """Against the sums of each neuron; one neuron has no weights, and another does not turn."""
+    random = np.random.default_rng(0)
+    params = {"conv": random.normal(size=(3, 3, 2, 4)), "dense": random.normal(size=(5, 3))}
+    steps = {name: random.normal(size=w.shape) for name, w in params.items()}
+    params["conv"][..., 0], steps["dense"][:, 1] = 0, 2 * params["dense"][:, 1]
+    params, steps = ({**tree, "bias": jnp.ones(4)} for tree in (params, steps))
+    tx = balance_rotation()
+    found, _ = tx.update(steps, tx.init(params), params)
+    before, after = [], []
+    for name in ("conv", "dense"):
+        for n in range(params[name].shape[-1]):
+            w, s, new = (np.asarray(tree[name])[..., n].ravel() for tree in (params, steps, found))
+            if not w.any() or (name == "dense" and n == 1):
+                np.testing.assert_allclose(new, s, rtol=1e-6)
+                continue
+            assert new @ w == pytest.approx(s @ w)
+            for rates, step in ((before, s), (after, new)):
+                across = step - (step @ w) / (w @ w) * w
+                rates.append(np.linalg.norm(across) / np.linalg.norm(w))
+    np.testing.assert_allclose(after, np.mean(before), rtol=1e-6)
+    np.testing.assert_array_equal(found["bias"], steps["bias"])
 
 
 def test_percentiles_of_angles_leave_out_what_is_no_number():

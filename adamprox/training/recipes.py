@@ -14,6 +14,7 @@ from adamprox.metric import proxgen, scale_free_adam_l2
 from adamprox.optimizers import adam_direction
 from adamprox.training.forgetting import CLIP_AT, equal_betas, restarted, short_memory
 from adamprox.training.imported import imported
+from adamprox.training.rotation import balance_rotation
 from adamprox.transforms import add_l2_gradient, decay_weights, proximal
 
 
@@ -59,6 +60,10 @@ def _proxgen(alpha, weight_decay) -> Recipe:
     return Recipe(proxgen(alpha, prox.squared_l2, weight_decay))
 
 
+def _balanced(alpha) -> optax.GradientTransformation:
+    return optax.chain(adam_direction(alpha), balance_rotation())
+
+
 _clip = optax.clip_by_global_norm(CLIP_AT)
 
 RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
@@ -84,6 +89,9 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     "adamw_equal_betas_0.9": _then(decay_weights, equal_betas(0.9)),
     "adam_l2_equal_betas_0.95": _l2_then(equal_betas(0.95)),
     "adamw_equal_betas_0.95": _then(decay_weights, equal_betas(0.95)),
+    # Controls: all neurons turn equally fast.
+    "adam_l2_balanced": _l2_then(_balanced),
+    "adamw_balanced": _then(decay_weights, _balanced),
     "proxgen": _proxgen,
     "scale_free_adam_l2": lambda alpha, weight_decay: Recipe(
         scale_free_adam_l2(alpha, weight_decay=weight_decay)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 PERCENTILES = (10, 50, 90)
 
@@ -33,11 +34,8 @@ def angular_updates(params: Any, step: Any) -> jax.Array:
 
 
 def _angles(w: jax.Array, step: jax.Array) -> jax.Array:
-    w, step = (x.reshape(-1, x.shape[-1]) for x in (w, step))
-    square = jnp.sum(w * w, axis=0)
-    along = jnp.sum(w * step, axis=0) / square
-    across = jnp.linalg.norm(step - along * w, axis=0)
-    return jnp.arctan2(across, (1 + along) * jnp.sqrt(square))
+    angles = jnp.arctan2(_rate(w, step), 1 + _along(w, step))
+    return jnp.where(jnp.any(w != 0, tuple(range(w.ndim - 1))), angles, jnp.nan)
 
 
 def percentiles(angles: np.ndarray) -> list[float | None]:
@@ -46,3 +44,45 @@ def percentiles(angles: np.ndarray) -> list[float | None]:
     if not known.size:
         return [None] * len(PERCENTILES)
     return np.percentile(known, PERCENTILES).tolist()
+
+
+def balance_rotation() -> optax.GradientTransformation:
+    """Turn all neurons equally fast: a transformation that follows the step of an optimizer.
+
+    A step s of a neuron has a part along its weights w and a part across, which turns them:
+    s = s_∥ + s_⊥. The result is s_∥ + (r̄/r) s_⊥, where r = ‖s_⊥‖/‖w‖, and r̄ is the mean of r over
+    all neurons of the network that turn. Other parameters, such as biases, keep their step.
+    """
+
+    def update(updates, state, params: Any = None):
+        rates = jax.tree.map(_rate, params, updates)
+        turning = jnp.concatenate([jnp.zeros(1), *map(jnp.ravel, jax.tree.leaves(rates))])
+        mean = jnp.sum(turning) / jnp.maximum(jnp.sum(turning > 0), 1)
+
+        def balanced(w, step, rate):
+            if w.ndim < 2:
+                return step
+            along = _along(w, step) * w
+            factor = jnp.where(rate > 0, mean / jnp.where(rate > 0, rate, 1), 1)
+            return along + factor * (step - along)
+
+        return jax.tree.map(balanced, params, updates, rates), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _rate(w: jax.Array, step: jax.Array) -> jax.Array:
+    """Return ‖s_⊥‖/‖w‖ of each neuron; 0 where all weights are 0, and without neurons."""
+    if w.ndim < 2:
+        return jnp.zeros(1)
+    axes = tuple(range(w.ndim - 1))
+    square = jnp.sum(w * w, axes)
+    across = jnp.sum((step - _along(w, step) * w) ** 2, axes)
+    return jnp.where(square > 0, jnp.sqrt(across / jnp.where(square > 0, square, 1)), 0)
+
+
+def _along(w: jax.Array, step: jax.Array) -> jax.Array:
+    """Return the part of the step along w as a multiple of w, by neuron; 0 where w is 0."""
+    axes = tuple(range(w.ndim - 1))
+    square = jnp.sum(w * w, axes)
+    return jnp.sum(w * step, axes) / jnp.where(square > 0, square, 1)

@@ -39,6 +39,7 @@ ONE_BY_ONE: Mapping[str, tuple[str, Options]] = {
     "β₁ = β₂ = 0.95": ("_equal_betas_0.95", {}),
     "β₁ = β₂ = 0.9": ("_equal_betas_0.9", {}),
     **{change: value for change, value in CHANGES.items() if change not in DEEPER},
+    "rotation balanced": ("_balanced", {}),
 }
 """More changes on these networks, each judged alone."""
 
@@ -194,6 +195,6 @@ EXPERIMENT = Experiment(
 AT_DEPTH = Experiment(
     name="changes_at_depth",
     title="Changes at depth · One change at a time on a deeper network",
-    claim="AdamW's lead shrinks if both moments decay equally fast, or if the first gradients are limited.",
+    claim="AdamW's lead shrinks if both moments decay equally fast, if the first gradients are limited, or if all neurons turn equally fast.",
     study=ChangesAtDepth,
 )
