@@ -93,13 +93,14 @@ def description(experiment: Experiment, protocols: Iterable[Protocol]) -> list[s
 
     The claims are those of the first preset with the largest number of claims.
     """
-    studies = {its.preset: experiment.study(its, Records()) for its in protocols}
-    judged = max((study.claims() for study in studies.values()), key=len)
+    chosen = list(protocols)
+    judged = max((experiment.study(its, Records()).claims() for its in chosen), key=len)
+    wanted = {its.preset: [*runs_of([experiment], its).values()] for its in chosen}
     costs = [
-        f"  {preset:8} {len(study.runs):5} runs, about {in_words(estimate(study.runs, []))} of one core"
-        if study.runs
+        f"  {preset:8} {len(runs):5} runs, about {in_words(estimate(runs, []))} of one core"
+        if runs
         else f"  {preset:8}     0 runs"
-        for preset, study in studies.items()
+        for preset, runs in wanted.items()
     ]
     return [
         f"{experiment.name}: {experiment.title}",

@@ -284,6 +284,8 @@ def test_a_command_describes_its_options_and_an_experiment(capsys):
 def test_every_experiment_has_a_description():
     smoke = [PRESETS["smoke"]]  # tracing the networks of other presets takes half a minute
     assert all(len(description(each, smoke)) >= 4 for each in EXPERIMENTS.values())
+    # Six networks of the preset are one; its runs are listed once, as by --dry-run.
+    assert re.search(r"smoke +6 runs", "".join(description(EXPERIMENTS["fig03"], smoke)))
 
 
 def test_list_has_one_line_for_each_experiment(capsys):
