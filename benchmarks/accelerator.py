@@ -2,14 +2,15 @@
 
 Command: python -m benchmarks.accelerator [--out FILE] [--smoke] [--seconds N]
          python -m benchmarks.accelerator --show FILE      (a Markdown table of the rows in FILE)
-Cost: under six minutes on a Hopper GPU, including compilation; no new row begins after --seconds.
---smoke takes a minute on a CPU. The benchmark needs JAX, Flax and Optax; PyTorch is optional.
+Cost: no new row begins after --seconds, by default 340. --smoke takes a minute on a CPU. The benchmark
+needs the extra ``experiments``; PyTorch is optional.
 
 A step is forward, backward and update of a ResNet without BatchNorm, in batches of 128 random 32×32
 images that are flipped and shifted. Runs at once are as in the experiments: they record histograms
-of updates. Half of them use Adam-ℓ2; single runs and PyTorch use AdamW. PyTorch uses channels last, TF32, fused AdamW and the same
-augmentation, in one CUDA graph per step, with and without torch.compile. The most important rows
-come first; the program prints and saves each row as soon as it is measured.
+of updates. Half of them use Adam-ℓ2; single runs and PyTorch use AdamW. PyTorch uses channels last,
+TF32, fused AdamW and the same augmentation, in one CUDA graph per step, with and without
+torch.compile. The most important rows come first; the program prints and saves each row as soon as
+it is measured.
 """
 
 import datetime

@@ -1,4 +1,4 @@
-"""Optimizers of users: functions (learning_rate, weight_decay) -> GradientTransformation in modules of their own.
+"""Optimizers of users: functions (learning_rate, weight_decay) in modules of their own.
 
 A run names such an optimizer ``module:function#digest``. The digest is a hash of the module's file, and of the
 file that defines the function if that is another one. After a change of either file the name is

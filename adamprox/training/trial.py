@@ -12,9 +12,9 @@ from adamprox.training.step import Hyperparameters, TrainState, init_optimizers,
 
 @functools.cache
 def check_optimizer(program: Program) -> None:
-    """Refuse an optimizer that runs cannot be compiled with, or whose updates do not fit the parameters.
+    """Refuse an optimizer that does not compile, or whose updates do not fit the parameters.
 
-    The runs have not started. α and λ arrive as traced arrays. Several runs train at once, and their states are stacked.
+    α and λ arrive as traced arrays. Several runs train at once, and their states are stacked.
 
     Args:
       program: Program of one optimizer.
