@@ -161,7 +161,7 @@ def test_a_comparison_judges_the_difference_with_its_margin(module, lead, verdic
     judged = experiment.study(demo, records)
     claims = judged.claims()
     assert [claim.verdict for claim in claims] == 2 * [Verdict(verdict)]
-    assert "Margin of error of the difference" in claims[0].note
+    assert "The second minus the first is " in claims[0].note
     assert next(what for _, what in judged.headline()).startswith("lead of make_tx over AdamW")
     grids = [
         {r.method.optimizer: 1 for r in study.runs if r.weight_decay == w} for w in (0.0, 0.03)

@@ -1,6 +1,8 @@
 """The page docs/reproduction.md says what the records in results/ say, with no data set at hand."""
 
+import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +40,30 @@ def no_data(tmp_path, monkeypatch):
 def test_the_page_is_what_the_records_say(page):
     text = page.read_text()
     assert filled(text, tables()) == text
+
+
+def test_the_text_has_the_numbers_of_the_tables():
+    """Every "a ± b" outside the tables is one inside them or in a claim, but for rounding and sign."""
+    pattern = re.compile(r"([\d.]*\d) (?:points |%? ?)?± ([\d.]*\d)")
+    texts = [
+        text for run in RUNS for _, claim in run.claims for text in (claim.measured, claim.note)
+    ]
+    measured = {pair for text in (*texts, *tables().values()) for pair in pattern.findall(text)}
+
+    def known(pair: tuple[str, str]) -> bool:
+        steps = [10.0 ** -len(number.partition(".")[2]) for number in pair]
+        return any(
+            all(
+                abs(float(a) - float(b)) < 0.51 * s
+                for a, b, s in zip(pair, found, steps, strict=True)
+            )
+            for found in measured
+        )
+
+    for page in (PAGE, README):
+        text = filled(page.read_text(), dict.fromkeys(tables(), ""))
+        pairs = set(pattern.findall(" ".join(text.split())))
+        assert len(pairs) > 5 and sorted(itertools.filterfalse(known, pairs)) == []
 
 
 def test_every_table_has_its_place():

@@ -19,19 +19,23 @@ from adamprox.sweep import Record, Results
 from adamprox.training import TrainingRun
 from benchmarks import accelerator
 from experiments.alternatives.factorial import Factorial
+from experiments.alternatives.stale_second_moment import ChangesAtDepth, StaleSecondMoment
 from experiments.presets import protocol
 from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import EXPERIMENTS, find
 from experiments.runner import draw, settled
-from tools.tables import (
+from tools.evidence import (
     activations_table,
+    changes_table,
+    factorial_table,
+    headline_table,
+    statistics_table,
+)
+from tools.tables import (
     claims_table,
     cost_table,
-    factorial_table,
     filled,
-    headline_table,
     runs_table,
-    statistics_table,
     summary_table,
     trained_table,
     waiting_table,
@@ -133,13 +137,17 @@ RUNS = (REDUCED, PAPER, PAPER_110)
 def tables() -> dict[str, str]:
     """Return all tables except those of `costs`, from the claims and records of `RUNS`."""
     order = list(EXPERIMENTS)
-    factorial = Factorial(REDUCED.protocol, Records.by_key(REDUCED.records))
+    reduced = REDUCED.protocol, Records.by_key(REDUCED.records)
+    changed = [
+        its for study in (StaleSecondMoment, ChangesAtDepth) for its in study(*reduced).changed
+    ]
     claims = sorted((c for run in RUNS for c in run.claims), key=lambda c: order.index(c[0]))
     return {
         "headline": headline_table([*PAPER.records, *PAPER_110.records], REDUCED.records),
         "claims": claims_table([claim for _, claim in REDUCED.claims]),
         "published": claims_table([c for run in (PAPER, PAPER_110) for _, c in run.claims]),
-        "factorial": factorial_table(factorial.rows),
+        "factorial": factorial_table(Factorial(*reduced).rows),
+        "changes": changes_table(changed),
         "activations": activations_table(REDUCED.records),
         "statistics": statistics_table(REDUCED.records),
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),

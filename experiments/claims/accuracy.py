@@ -92,7 +92,7 @@ def _compare(
         measured = f"{estimate(one.seeds)} vs {estimate(other.seeds)}"
         tuned = len(one.tried) > 1 or len(other.tried) > 1
         notes = [
-            f"Margin of error of the difference: {points(lead.margin)}.",
+            f"The second minus the first is {lead}.",
             *([_validated(one, other), *_single_rates(one, other)] if tuned else []),
             *_edges(one),
             *_edges(other),
@@ -134,7 +134,8 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
         verdict = by_margin(growth, margin)
         if verdict is Verdict.REPRODUCED and ranks.statistic <= 0:
             verdict = Verdict.NOT_REPRODUCED
-        note = f"Margin of error of the difference of two leads: {points(margin)}."
+        ends = [better.seeds[0]["depth"] for better, _ in (finished[0], finished[-1])]
+        note = f"From {ends[0]} to {ends[1]} layers it grows by {Gap(growth, margin)}."
         return Finding(measured, verdict, note)
 
     return claim(section, "AdamW's lead over Adam-ℓ2 grows with depth.", criterion, measure)

@@ -72,14 +72,20 @@ def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]]) -> Cl
 
     def measure() -> Finding:
         published, *others = leads()
-        mean = sum(one.difference for one in others) / len(others)
-        margin = math.hypot(published.margin, math.hypot(*(g.margin for g in others)) / len(others))
-        by = published.difference - mean
-        measured = f"smaller by {Gap(by, margin)}: {points(mean)} vs {points(published.difference)}"
-        return Finding(measured, by_margin(by, margin))
+        by = fall(published, *others)
+        left = published.difference - by.difference
+        measured = f"smaller by {by}: {points(left)} vs {points(published.difference)}"
+        return Finding(measured, by_margin(*by))
 
     criterion = "smaller by more than the margin of error (95 %)"
     return claim(section, statement, criterion, measure)
+
+
+def fall(published: Gap, *others: Gap) -> Gap:
+    """Return by how much the mean of the other leads is smaller than the one as published."""
+    mean = sum(one.difference for one in others) / len(others)
+    margin = math.hypot(*(one.margin for one in others)) / len(others)
+    return Gap(published.difference - mean, math.hypot(published.margin, margin))
 
 
 def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:
@@ -90,7 +96,7 @@ def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) ->
             need_runs(*methods)
         except NotRun as reason:
             raise NotTested(str(reason)) from None
-        published, *others = ranges = [_best_decays(method.tried) for method in methods]
+        published, *others = ranges = [best_decays(method.tried) for method in methods]
         need_judged(methods[0].protocol, *ranges)
         measured = ", ".join(
             f"{' or '.join(map(compact, found))} ({change})"
@@ -110,7 +116,7 @@ def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) ->
     return claim(SECTION, statement, criterion, measure)
 
 
-def _best_decays(records: Sequence[Record]) -> list[float]:
+def best_decays(records: Sequence[Record]) -> list[float]:
     """Return every λ with a run within the margin of the best; [] if all diverged."""
     winner = best(records)
     if winner is None or winner.error is None:

@@ -13,7 +13,7 @@ import dataclasses
 import numpy as np
 
 from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import estimate, gap, points
+from adamprox.report.claims import estimate, gap
 from adamprox.report.plots import COLORS, canvas
 from adamprox.sweep import Record
 from adamprox.training.sharded_run import ShardedRun
@@ -135,7 +135,7 @@ class Distributed(Study):
         need_judged(self.protocol, one, many)
         lead = gap(many, one)
         verdict = Verdict.REPRODUCED if abs(lead.difference) > lead.margin else Verdict.INCONCLUSIVE
-        note = f"Margin of error of the difference: {points(lead.margin)}."
+        note = f"The second minus the first is {lead}."
         measured = f"{estimate(one)} on one, {estimate(many)} on {most}"
         return Finding(measured, verdict, note)
 

@@ -1,0 +1,193 @@
+"""Markdown tables of test errors, leads and their statistics, from records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from adamprox.report.claims import best, compact, contrast, estimate, gap, select
+from adamprox.report.plots import LABELS
+from adamprox.sweep import Record
+from experiments.alternatives.stale_second_moment import PUBLISHED, Changed
+from experiments.claims import by_margin
+from experiments.claims.accuracy import lead
+from experiments.claims.second_moment import best_decays, fall
+from experiments.tuning import Tuned
+
+
+def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of Adam-ℓ2 against AdamW on ResNets without BatchNorm.
+
+    Each optimizer is shown at its best grid point, with the seeds that both have there.
+
+    Args:
+      paper: Runs at the size of the paper.
+      reduced: Runs at the preset ``reduced``; runs with augmentation do not count.
+    """
+    rows = [
+        "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | seeds | AdamW's error is lower |",
+        "| --- | --- | --: | --: | --: | --: | --- |",
+    ]
+    sources = (paper, select(reduced, augment=False, compute_dtype="float32"))
+    for records in sources:
+        plain = select(records, network="resnet", batch_norm=False, skip_init=False)
+        plain = select(plain, init_seed=0, loss_multiplier=1)
+        by_depth = {}  # of several lengths, the longest with both optimizers
+        for depth, epochs in sorted({(r["depth"], r["epochs"]) for r in plain}):
+            own = select(plain, depth=depth, epochs=epochs)
+            pair = [_best_runs(select(own, optimizer=name)) for name in ("adam_l2", "adamw")]
+            if all(pair):
+                by_depth[depth] = _headline_row(*pair)
+        rows += by_depth.values()
+    return "\n".join(rows)
+
+
+def _best_runs(runs: Sequence[Record]) -> list[Record]:
+    """Return the runs of every seed at the grid point with the lowest error of seed 0."""
+    winner = best(select(runs, seed=0))
+    if winner is None:
+        return []
+    return select(runs, **{name: winner[name] for name in ("learning_rate", "weight_decay")})
+
+
+def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
+    seeds = {run["seed"] for run in l2} & {run["seed"] for run in adamw}
+    l2, adamw = ([run for run in runs if run["seed"] in seeds] for runs in (l2, adamw))
+    first, lead = adamw[0], gap(l2, adamw)
+    side, images = first["image_size"] or 32, first["train_size"] or 50_000
+    verdict = by_margin(lead.difference, lead.margin).value
+    row = (
+        str(first["depth"]),
+        f"{images:,} of {side}×{side}, {first['epochs']}",
+        *(str(estimate(runs)).partition(" %")[0] for runs in (l2, adamw)),
+        f"{100 * lead.difference:+.1f} ± {100 * lead.margin:.1f}".replace("-", "−"),
+        str(len(seeds)) + (" (± of the test set)" if len(seeds) < 2 else ""),
+        verdict,
+    )
+    return f"| {' | '.join(row)} |"
+
+
+def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
+    """Return a Markdown table of the factorial experiment, with both effects where it is complete.
+
+    Args:
+      rows: Methods (neither, mixing, scaling, both) by the name of the network.
+    """
+    lines = [
+        "| network | neither: AdamW | mixing: scale-free Adam-ℓ2 | scaling: ProxGen | both: Adam-ℓ2 | effect of scaling, points | effect of mixing, points |",
+        "| --- | --- | --- | --- | --- | --: | --: |",
+    ]
+    for name, row in rows.items():
+        effects = ["—", "—"]
+        if not any(method.missing for method in row):
+            errors = [[run["final_test_error"] for run in method.finished] for method in row]
+            weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5)
+            effects = [str(contrast(errors, w)).removesuffix(" points") for w in weights]
+        means = [str(estimate(method.seeds) or "—") for method in row]
+        lines.append(f"| {' | '.join([name, *means, *effects])} |")
+    return "\n".join(lines)
+
+
+def changes_table(networks: Iterable[Changed]) -> str:
+    """Return a Markdown table of AdamW's lead as published and under changes of both optimizers.
+
+    Args:
+      networks: Networks under the changes; one may occur twice. Changes with missing runs are left out.
+    """
+    lines = [
+        "| network | change | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | falls by, points | Adam-ℓ2's best λ | seeds |",
+        "| --- | --- | --: | --: | --: | --: | --- | --: |",
+    ]
+    for its in networks:
+        finished = {c: row for c, row in its.rows.items() if not any(m.missing for m in row)}
+        for change, (l2, adamw) in finished.items():
+            own = lead(adamw, l2)
+            by = fall(lead(*reversed(finished[PUBLISHED])), own)
+            row = (
+                f"ResNet-{l2.seeds[0]['depth']}",
+                change,
+                *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
+                str(own).removesuffix(" points"),
+                "" if change == PUBLISHED else str(by).removesuffix(" points"),
+                ", ".join(map(compact, best_decays(l2.tried))),
+                str(min(len(method.finished) for method in (l2, adamw))),
+            )
+            lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(dict.fromkeys(lines))  # a network may come twice
+
+
+def statistics_table(reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of p-values of Fig. 3's leads: unpaired, corrected by Holm, and paired.
+
+    Args:
+      reduced: Runs at the preset ``reduced``.
+    """
+    found = {}
+    for depth in (20, 56, 110):
+        own = select(_plain(reduced), depth=depth, compute_dtype="float32")
+        l2, adamw = (
+            {
+                run["seed"]: run["final_test_error"]
+                for run in _best_runs(select(own, optimizer=name))
+            }
+            for name in ("adam_l2", "adamw")
+        )
+        seeds = sorted(l2.keys() & adamw.keys())
+        found[depth] = np.array([[l2[seed], adamw[seed]] for seed in seeds]).T
+    tests: list[Any] = [stats.ttest_ind(*errors, equal_var=False) for errors in found.values()]
+    welch = [test.pvalue for test in tests]
+    rows = [
+        "| ResNet | seeds | p, Welch | p, Holm | p, paired | correlation over seeds |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for (depth, errors), single, corrected in zip(found.items(), welch, holm(welch), strict=True):
+        paired: Any = stats.ttest_rel(*errors)
+        correlation = f"{np.corrcoef(errors)[0, 1]:.2f}".replace("-", "−")
+        values = " | ".join(f"{p:.2g}" for p in (single, corrected, paired.pvalue))
+        rows.append(f"| {depth} | {errors.shape[1]} | {values} | {correlation} |")
+    return "\n".join(rows)
+
+
+def activations_table(reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of test errors with float32 and with bfloat16 activations.
+
+    Args:
+      reduced: Runs at the preset ``reduced``.
+    """
+    rows = [
+        "| ResNet | optimizer | float32, % | bfloat16, % | bfloat16 minus float32, points | seeds |",
+        "| --- | --- | --: | --: | --: | --: |",
+    ]
+    half = select(_plain(reduced), compute_dtype="bfloat16")
+    for depth, optimizer in sorted({(r["depth"], r["optimizer"]) for r in half}):
+        own = select(half, depth=depth, optimizer=optimizer)
+        at = {name: own[0][name] for name in ("learning_rate", "weight_decay")}
+        like = {"depth": depth, "optimizer": optimizer, "compute_dtype": "float32", **at}
+        seeds = {run["seed"] for run in own}
+        whole = [run for run in select(_plain(reduced), **like) if run["seed"] in seeds]
+        means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
+        difference = str(gap(own, whole)).removesuffix(" points")
+        row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))
+        rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows)
+
+
+def _plain(reduced: Sequence[Record]) -> list[Record]:
+    """Return the runs of ResNets without BatchNorm or any change of the protocol."""
+    plain = select(reduced, network="resnet", batch_norm=False, skip_init=False, augment=False)
+    return select(plain, init_seed=0, loss_multiplier=1, epochs=30)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected by Holm's method for the number of comparisons.
+
+    Example:
+      >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+      [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
