@@ -19,6 +19,7 @@ OVERRIDES = (
     "learning_rates", "weight_decays",
 )  # fmt: skip
 """Arguments that replace a value of the preset."""
+_TRAINING = ("dry_run", "workers", "address", "log_dir", "keep_parameters", "time_limit")
 _PRESET = "smoke (seconds), demo (minutes; the default), reduced (hours) or paper (as published)"
 _VALIDATION = (
     "training images for a validation split, which also selects runs; reduced has 5000, paper none"
@@ -125,12 +126,7 @@ def _add_sweep(parser: Parser) -> None:
     add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
     add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
     limit = "stop after 90s, 12m or 3h; repeat the command to continue"
-    add(
-        "--log-dir",
-        type=path,
-        metavar="DIR",
-        help="TensorBoard scalars of the runs (needs tensorboardX)",
-    )
+    add("--log-dir", type=path, metavar="DIR", help="TensorBoard scalars (needs tensorboardX)")
     add("--keep-parameters", action="store_true", help="save them in parameters/ (Orbax)")
     add("--time-limit", type=duration, metavar="12m", help=limit)
 
@@ -161,8 +157,11 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError("log-dir and keep-parameters must be used on this machine, got --address")
     if given.get("log_dir"):
         check_directory(arguments.log_dir, "log-dir")
-    if given.get("draw") and given.get("dry_run"):
-        raise ValueError("draw must not be given with --dry-run, which writes nothing")
+    selecting = ["optimizer", "grid_point"] if given["command"] == "run" else []
+    for name in (*_TRAINING, *selecting) if given.get("draw") else ():
+        if given[name] is not None and given[name] is not False:
+            option = name.replace("_", "-")
+            raise ValueError(f"{option} must not be given with --draw, which trains nothing")
     if (given.get("workers") or 0) < 0:
         raise ValueError(f"workers must be >= 0, got {arguments.workers}")
 

@@ -356,7 +356,18 @@ def test_list_names_every_experiment(capsys):
         (["lst"], "did you mean list\\?"),
         (["draw", "fig03", "--dry-run"], "experiments draw: unrecognized: --dry-run"),
         (["run", "fig3", "--help"], "did you mean fig03"),
-        (["fig01", "--draw", "--dry-run"], "draw must not be given with --dry-run"),
+        (["fig01", "--draw", "--dry-run"], "dry-run must not be given with --draw"),
+        *(
+            (["fig03", "--draw", *option], f"{option[0][2:]} must not be given with --draw")
+            for option in (
+                ["--workers", "0"],
+                ["--log-dir", "logs"],
+                ["--keep-parameters"],
+                ["--time-limit", "9s"],
+                ["--optimizer", "adamw"],
+                ["--grid-point", "1e-3,0"],
+            )
+        ),
         (["FIG03"], "did you mean fig03"),
         (["fig01", "--engine", "ray", "--address", "somewhere"], "address must be|needs Ray"),
         (["fig03", "--address", "here:1", "--dry-run"], "address must come with --engine ray"),
