@@ -285,7 +285,7 @@ def test_every_change_at_depth_is_judged_alone():
     records = finished("changes_at_depth", error, DEEPER)
     found = claims("changes_at_depth", DEEPER, records)
     verdicts = {c.statement.rpartition(": ")[2].rstrip("."): c.verdict for c in found}
-    assert len(verdicts) == 6 and verdicts.pop("β₁ = β₂ = 0.95") is Verdict.REPRODUCED
+    assert len(verdicts) == 7 and verdicts.pop("β₁ = β₂ = 0.95") is Verdict.REPRODUCED
     assert {*verdicts.values()} == {Verdict.INCONCLUSIVE}
     some = [r for r in records if not r["optimizer"].endswith("_clipped")]
     waiting = [c for c in claims("changes_at_depth", DEEPER, some) if "clipped" in c.statement]

@@ -7,6 +7,7 @@ them. Training records the magnitudes of the direction alone.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import optax
 
 from adamprox import prox
@@ -60,8 +61,8 @@ def _proxgen(alpha, weight_decay) -> Recipe:
     return Recipe(proxgen(alpha, prox.squared_l2, weight_decay))
 
 
-def _balanced(alpha) -> optax.GradientTransformation:
-    return optax.chain(adam_direction(alpha), balance_rotation())
+def _balanced(typical) -> Callable[[Any], optax.GradientTransformation]:
+    return lambda alpha: optax.chain(adam_direction(alpha), balance_rotation(typical))
 
 
 _clip = optax.clip_by_global_norm(CLIP_AT)
@@ -89,9 +90,11 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     "adamw_equal_betas_0.9": _then(decay_weights, equal_betas(0.9)),
     "adam_l2_equal_betas_0.95": _l2_then(equal_betas(0.95)),
     "adamw_equal_betas_0.95": _then(decay_weights, equal_betas(0.95)),
-    # Controls: all neurons turn equally fast.
-    "adam_l2_balanced": _l2_then(_balanced),
-    "adamw_balanced": _then(decay_weights, _balanced),
+    # Controls: all neurons turn equally fast, at the mean or the median of their rates.
+    "adam_l2_balanced": _l2_then(_balanced(jnp.nanmean)),
+    "adamw_balanced": _then(decay_weights, _balanced(jnp.nanmean)),
+    "adam_l2_balanced_median": _l2_then(_balanced(jnp.nanmedian)),
+    "adamw_balanced_median": _then(decay_weights, _balanced(jnp.nanmedian)),
     "proxgen": _proxgen,
     "scale_free_adam_l2": lambda alpha, weight_decay: Recipe(
         scale_free_adam_l2(alpha, weight_decay=weight_decay)

@@ -4,6 +4,7 @@ A neuron is an output channel of a kernel: of a dense layer or of a convolution.
 all neurons by similar angles, and Adam-ℓ2 not (Kosson, Messmer and Jaggi, arXiv 2305.17212).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -46,24 +47,30 @@ def percentiles(angles: np.ndarray) -> list[float | None]:
     return np.percentile(known, PERCENTILES).tolist()
 
 
-def balance_rotation() -> optax.GradientTransformation:
+def balance_rotation(
+    typical: Callable[[jax.Array], jax.Array] = jnp.nanmean,
+) -> optax.GradientTransformation:
     """Turn all neurons equally fast: a transformation that follows the step of an optimizer.
 
     A step s of a neuron has a part along its weights w and a part across, which turns them:
     s = s_∥ + s_⊥. The result is s_∥ + (r̄/r) s_⊥, where r = ‖s_⊥‖/‖w‖, and r̄ is the mean of r over
     all neurons of the network that turn. Other parameters, such as biases, keep their step.
+
+    Args:
+      typical: Function from the rates r, NaN for a neuron that does not turn, to r̄. A neuron whose
+        weights shrink to 0 has a rate without bound, which changes the mean, but hardly the median.
     """
 
     def update(updates, state, params: Any = None):
         rates = jax.tree.map(_rate, params, updates)
         turning = jnp.concatenate([jnp.zeros(1), *map(jnp.ravel, jax.tree.leaves(rates))])
-        mean = jnp.sum(turning) / jnp.maximum(jnp.sum(turning > 0), 1)
+        rate_of_all = typical(jnp.where(turning > 0, turning, jnp.nan))
 
         def balanced(w, step, rate):
             if w.ndim < 2:
                 return step
             along = _along(w, step) * w
-            factor = jnp.where(rate > 0, mean / jnp.where(rate > 0, rate, 1), 1)
+            factor = jnp.where(rate > 0, rate_of_all / jnp.where(rate > 0, rate, 1), 1)
             return along + factor * (step - along)
 
         return jax.tree.map(balanced, params, updates, rates), state

@@ -40,6 +40,7 @@ ONE_BY_ONE: Mapping[str, tuple[str, Options]] = {
     "β₁ = β₂ = 0.9": ("_equal_betas_0.9", {}),
     **{change: value for change, value in CHANGES.items() if change not in DEEPER},
     "rotation balanced": ("_balanced", {}),
+    "rotation balanced at the median": ("_balanced_median", {}),
 }
 """More changes on these networks, each judged alone."""
 
@@ -131,8 +132,7 @@ def _at_depth(changes: Mapping[str, tuple[str, Options]], protocol: Protocol) ->
 
 def _deep(protocol: Protocol) -> dict[str, list[Method]]:
     """Return the methods under every change; SkipInit requires residual branches."""
-    options = {**protocol.training, **protocol.deep.options}
-    residual = options.get("network", "resnet") == "resnet"
+    network = {**protocol.training, **protocol.deep.options}.get("network", "resnet")
     return {
         change: [
             Method(
@@ -145,7 +145,7 @@ def _deep(protocol: Protocol) -> dict[str, list[Method]]:
             for name in OPTIMIZERS
         ]
         for change, (suffix, changed) in CHANGES.items()
-        if residual or "skip_init" not in changed
+        if network == "resnet" or "skip_init" not in changed
     }
 
 
