@@ -128,7 +128,9 @@ def test_a_gap_between_seeds_is_judged_by_their_spread():
     far = gap(runs(0.40, 0.401, 0.402), runs(0.30, 0.301, 0.302))
     assert near.difference == pytest.approx(0.01) and near.margin > 0.03
     assert far.difference == pytest.approx(0.1) and far.margin < 0.01
-    assert gap(runs(0.5), runs(0.4)).margin == pytest.approx(2 * math.sqrt(0.49 / 1000))
+    single = gap(runs(0.5), runs(0.4))
+    assert single.margin == pytest.approx(2 * math.sqrt(0.49 / 1000))
+    assert str(single).endswith("points (1 seed)")
 
 
 @pytest.mark.filterwarnings("error")
@@ -138,7 +140,7 @@ def test_a_gap_is_welchs_and_equal_errors_have_no_margin():
     found = gap(runs(*one), runs(*other))
     assert found.difference == pytest.approx((interval.low + interval.high) / 2, abs=1e-12)
     assert found.margin == pytest.approx((interval.high - interval.low) / 2, abs=1e-12)
-    assert gap(runs(0.3, 0.3), runs(0.2, 0.2)) == (pytest.approx(0.1), 0.0)
+    assert gap(runs(0.3, 0.3), runs(0.2, 0.2)) == (pytest.approx(0.1), 0.0, False)
 
 
 def test_grids_of_the_deep_figures(monkeypatch):

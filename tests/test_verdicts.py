@@ -292,6 +292,25 @@ def test_every_change_at_depth_is_judged_alone():
     assert [c.verdict for c in waiting] == [Verdict.NOT_RUN]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["fig02", "fig03", "fig04", "fig05", "fig06", "factorial", "stale_second_moment",
+     "changes_at_depth", "reparametrization", "adams_metric", "initialization", "tuning_budget"],
+)  # fmt: skip
+def test_a_verdict_on_one_seed_says_so(name):
+    single = dataclasses.replace(
+        DEEPER,
+        seeds=1,
+        networks={
+            n: dataclasses.replace(w, seeds=1, control_seeds=1) for n, w in DEEPER.networks.items()
+        },
+    )
+    found = claims(name, single, finished(name, worse(["adam_l2"], 0.05), single))
+    judged = [c for c in found if c.verdict not in (Verdict.NOT_RUN, Verdict.NOT_TESTED)]
+    assert judged
+    assert [c.statement for c in judged if "seed" not in f"{c.measured} {c.note}"] == []
+
+
 def test_grids_without_a_common_cell_are_not_compared_cell_by_cell():
     lines = {"adam_l2": Grid((1e-3,), (0.0, 3e-2)), "adamw": Grid((1e-3,), (0.0, 3e-4, 3e-3))}
     apart = dataclasses.replace(

@@ -108,8 +108,8 @@ def changes_table(networks: Iterable[Changed]) -> str:
                 f"ResNet-{l2.seeds[0]['depth']}",
                 change,
                 *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
-                str(own).removesuffix(" points"),
-                "" if change == PUBLISHED else str(by).removesuffix(" points"),
+                str(own).partition(" points")[0],
+                "" if change == PUBLISHED else str(by).partition(" points")[0],
                 ", ".join(map(compact, best_decays(l2.tried))),
                 str(min(len(method.finished) for method in (l2, adamw))),
             )
@@ -167,7 +167,7 @@ def activations_table(reduced: Sequence[Record]) -> str:
         seeds = {run["seed"] for run in own}
         whole = [run for run in select(_plain(reduced), **like) if run["seed"] in seeds]
         means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
-        difference = str(gap(own, whole)).removesuffix(" points")
+        difference = str(gap(own, whole)).partition(" points")[0]
         row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)

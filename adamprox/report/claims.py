@@ -96,14 +96,17 @@ class Gap(NamedTuple):
     Attributes:
       difference: The difference, as a fraction.
       margin: Margin of error of the difference at 95 %, as a fraction.
+      one_seed: True if a mean is of one seed, so that the margin is that of the test set.
     """
 
     difference: float
     margin: float
+    one_seed: bool = False
 
     def __str__(self):
         """Return the difference and its margin in percentage points."""
-        return f"{100 * self.difference:.1f} ± {points(self.margin)}".replace("-", "−")
+        text = f"{100 * self.difference:.1f} ± {points(self.margin)}".replace("-", "−")
+        return f"{text} (1 seed)" if self.one_seed else text
 
 
 def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
@@ -128,7 +131,7 @@ def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
     ]
     difference = statistics.fmean(errors[0]) - statistics.fmean(errors[1])
     if min(map(len, errors)) < 2:
-        return Gap(difference, noise(first[0], second[0]))
+        return Gap(difference, noise(first[0], second[0]), one_seed=True)
     return contrast(errors, (1.0, -1.0))
 
 

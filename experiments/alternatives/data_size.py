@@ -15,7 +15,7 @@ from adamprox.report import Claim, Figure
 from adamprox.report.claims import compact
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
 from adamprox.training import TrainingRun
-from experiments.claims import Finding, NotTested, claim, need_judged, need_runs, spread
+from experiments.claims import ONE_SEED, Finding, NotTested, claim, need_judged, need_runs, spread
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Options, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, wanted
@@ -125,7 +125,7 @@ class DataSize(Study):
         share, verdict = spread.most(after < before, "values of λ · T")
         medians = f"{np.median(after):.2f} vs {np.median(before):.2f}"
         measured = f"lower at {share}; median ratio {medians}"
-        return Finding(measured, verdict, "One seed for each grid point.")
+        return Finding(measured, verdict, ONE_SEED)
 
 
 EXPERIMENT = Experiment(

@@ -14,7 +14,7 @@ from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import points
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.training import TrainingRun
-from experiments.claims import Finding, claim, need_judged, need_records, need_runs
+from experiments.claims import ONE_SEED, Finding, claim, need_judged, need_records, need_runs
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, Tuned
 
@@ -90,7 +90,7 @@ class Initialization(Study):
             verdict = Verdict.REPRODUCED
         listed = ", ".join(f"{100 * lead:.1f}".replace("-", "−") for lead in leads)
         measured = f"ahead at {np.sum(leads > 0)} of {leads.size}; leads {listed} points"
-        note = f"Margin of the test set: {points(float(margin.max()))}. One seed each."
+        note = f"Margin of the test set: {points(float(margin.max()))}. {ONE_SEED}"
         return Finding(measured, verdict, note)
 
 

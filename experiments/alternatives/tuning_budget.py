@@ -13,7 +13,7 @@ from adamprox.report.budget import expected_best
 from adamprox.report.claims import noise, percent
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import Record
-from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
+from experiments.claims import ONE_SEED, Finding, accuracy, by_margin, claim, need_judged, need_runs
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, wanted
 
@@ -85,7 +85,7 @@ class TuningBudget(Study):
             Record({**r, "final_test_error": e}) for (r, *_), e in zip(pair, few, strict=True)
         ]
         verdict = by_margin(few[1] - few[0], noise(*expected))
-        return Finding(measured, verdict, "One seed for each grid point.")
+        return Finding(measured, verdict, ONE_SEED)
 
 
 EXPERIMENT = Experiment(

@@ -16,6 +16,9 @@ from experiments.tuning import Tuned
 FEWEST = 5
 """Minimum number of pairs of runs for a claim on a share of pairs."""
 
+ONE_SEED = "One seed each."
+"""Note of a claim on single runs."""
+
 LEARNED = "is at least 1.5 times as accurate as guessing"
 """Condition of `learned`, in words."""
 

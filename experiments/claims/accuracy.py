@@ -135,7 +135,7 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
         if verdict is Verdict.REPRODUCED and ranks.statistic <= 0:
             verdict = Verdict.NOT_REPRODUCED
         ends = [better.seeds[0]["depth"] for better, _ in (finished[0], finished[-1])]
-        note = f"From {ends[0]} to {ends[1]} layers it grows by {Gap(growth, margin)}."
+        note = f"From {ends[0]} to {ends[1]} layers it grows by {Gap(growth, margin, leads[0].one_seed or leads[-1].one_seed)}."
         return Finding(measured, verdict, note)
 
     return claim(section, "AdamW's lead over Adam-ℓ2 grows with depth.", criterion, measure)

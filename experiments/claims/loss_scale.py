@@ -14,6 +14,7 @@ from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from experiments.claims import (
     FEWEST,
+    ONE_SEED,
     Finding,
     NotTested,
     claim,
@@ -94,7 +95,7 @@ def whole_grid(row: Row, section: str) -> Claim:
         verdict = met(agree)
         if (agree and not mean < other_mean) or len(claimed) < FEWEST:
             verdict = Verdict.INCONCLUSIVE
-        note = "One seed. Rounding alone can make two equal runs differ by more than two standard errors."
+        note = f"{ONE_SEED} Rounding alone can make two equal runs differ by more than two standard errors."
         return Finding(measured, verdict, note)
 
     return claim(section, statement, criterion, measure)
@@ -136,6 +137,7 @@ def _judged(row: Row, start: Record) -> Finding:
     if None in predicted:
         raise NotTested(f"The predicted run is not in the grid. {measured}.")
     note = f"At × 1 the best are α = {compact(start.learning_rate)}, λ = {compact(start.weight_decay)}."
+    note += f" {ONE_SEED}"
     if not all(map(_as_good, predicted, tops)):
         return Finding(measured, Verdict.NOT_REPRODUCED, note)
     if row.moves and any(map(_as_good, old, tops)):

@@ -7,6 +7,7 @@ from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, best, compact, noise, points
 from adamprox.sweep import Record
 from experiments.claims import (
+    ONE_SEED,
     Finding,
     NotRun,
     NotTested,
@@ -75,7 +76,7 @@ def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]]) -> Cl
         by = fall(published, *others)
         left = published.difference - by.difference
         measured = f"smaller by {by}: {points(left)} vs {points(published.difference)}"
-        return Finding(measured, by_margin(*by))
+        return Finding(measured, by_margin(by.difference, by.margin))
 
     criterion = "smaller by more than the margin of error (95 %)"
     return claim(section, statement, criterion, measure)
@@ -85,7 +86,8 @@ def fall(published: Gap, *others: Gap) -> Gap:
     """Return by how much the mean of the other leads is smaller than the one as published."""
     mean = sum(one.difference for one in others) / len(others)
     margin = math.hypot(*(one.margin for one in others)) / len(others)
-    return Gap(published.difference - mean, math.hypot(published.margin, margin))
+    single = any(one.one_seed for one in (published, *others))
+    return Gap(published.difference - mean, math.hypot(published.margin, margin), single)
 
 
 def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:
@@ -106,7 +108,7 @@ def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) ->
         verdict = Verdict.REPRODUCED if lower else Verdict.INCONCLUSIVE
         if any(min(other) >= max(published) for other in others):
             verdict = Verdict.NOT_REPRODUCED
-        return Finding(measured, verdict, "One seed for each grid point.")
+        return Finding(measured, verdict, ONE_SEED)
 
     statement = f"{where}Adam-ℓ2's best λ is lower when its second moment decays faster."
     criterion = (

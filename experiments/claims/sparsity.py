@@ -8,7 +8,15 @@ from adamprox.report.claims import best, compact, estimate, gap, noise, percent
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from adamprox.training import TrainingRun
-from experiments.claims import Finding, NotTested, claim, learned, need_judged, need_records
+from experiments.claims import (
+    ONE_SEED,
+    Finding,
+    NotTested,
+    claim,
+    learned,
+    need_judged,
+    need_records,
+)
 from experiments.claims.accuracy import DETECTABLE
 from experiments.protocol import Protocol, Records
 from experiments.tuning import with_seeds
@@ -142,9 +150,11 @@ def no_zeros(lines: Sequence[Line]) -> Claim:
         need_judged(lines[0].protocol, finished)
         worst = max(record["zero_share"] for record in finished)
         left = len(runs) - len(finished)
-        note = f"Left out: {left} that diverged or did not count zeros." if left else ""
+        note = f" Left out: {left} that diverged or did not count zeros." if left else ""
         verdict = Verdict.NOT_REPRODUCED if worst else Verdict.REPRODUCED
-        return Finding(f"at most {100 * worst:.3g} % zero in {len(finished)} runs", verdict, note)
+        return Finding(
+            f"at most {100 * worst:.3g} % zero in {len(finished)} runs", verdict, ONE_SEED + note
+        )
 
     statement = "AdamW, at the same values of λ, makes no parameter exactly zero."
     return claim(SECTION, statement, "no zero in any run", measure)

@@ -16,6 +16,7 @@ from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_trainin
 from adamprox.sweep import Record
 from experiments.claims import (
     LEARNED,
+    ONE_SEED,
     Finding,
     NotTested,
     by_margin,
@@ -84,7 +85,7 @@ def smaller_spread_at_equal_points(
         ratio = np.array([mean_spread(one) / mean_spread(other) for one, other in pairs])
         share, verdict = most(ratio < 1, "grid points")
         measured = f"smaller at {share}; median ratio of spreads {np.median(ratio):.2f}"
-        note = f"A grid point counts if each network {LEARNED}. One seed each."
+        note = f"A grid point counts if each network {LEARNED}. {ONE_SEED}"
         return Finding(measured, verdict, note)
 
     return claim(section, statement, criterion, measure)

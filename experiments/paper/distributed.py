@@ -17,7 +17,7 @@ from adamprox.report.claims import estimate, gap
 from adamprox.report.plots import COLORS, canvas
 from adamprox.sweep import Record
 from adamprox.training.sharded_run import ShardedRun
-from experiments.claims import Finding, accuracy, claim, met, need_judged, need_records
+from experiments.claims import ONE_SEED, Finding, accuracy, claim, met, need_judged, need_records
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Options, Protocol, Records, Study
 from experiments.tuning import Method, wanted, with_seeds
@@ -125,7 +125,7 @@ class Distributed(Study):
         worst = float(np.abs(losses / losses[0] - 1).max())
         measured = f"{worst:.1e} on {' and '.join(map(str, record['devices']))} devices"
         verdict = met(worst <= 1e-4)
-        return Finding(measured, verdict, "CPU devices of one process.")
+        return Finding(measured, verdict, f"CPU devices of one process. {ONE_SEED}")
 
     def _dependent(self) -> Finding:
         most = self.devices[-1]

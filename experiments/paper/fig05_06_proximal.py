@@ -18,6 +18,7 @@ from adamprox.sweep import Record
 from experiments.claims import (
     FEWEST,
     LEARNED,
+    ONE_SEED,
     Finding,
     NotTested,
     accuracy,
@@ -109,8 +110,9 @@ def _same(where: str, row: Sequence[Tuned]) -> Claim:
         )
         verdict = met(close >= 0.9 * len(found))
         far = [pair for pair in everything if _gap(pair) > noise(*pair)]
-        note = f"Different, of all grid points: {'; '.join(map(_described, far))}." if far else ""
-        return Finding(measured, Verdict.INCONCLUSIVE if len(found) < FEWEST else verdict, note)
+        note = f" Different, of all grid points: {'; '.join(map(_described, far))}." if far else ""
+        verdict = Verdict.INCONCLUSIVE if len(found) < FEWEST else verdict
+        return Finding(measured, verdict, ONE_SEED + note)
 
     statement = f"{where}AdamProx performs like AdamW at every grid point."
     return claim("§4.3, Fig. 5", statement, criterion, measure)

@@ -13,7 +13,7 @@ from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import compact, percent
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import Record
-from experiments.claims import Finding, claim, need_judged, need_records
+from experiments.claims import ONE_SEED, Finding, claim, need_judged, need_records
 from experiments.protocol import Experiment, Options, Protocol, Records, Study
 
 WEIGHT_DECAY = 1e-4
@@ -92,7 +92,7 @@ class SGDDivergence(Study):
         trained = f" (training error {', '.join(errors)})" if errors else ""
         end = "diverged" if self.adamw.diverged else f"has a training error of {_error(self.adamw)}"
         measured = f"{diverged} diverged, {stuck} did not learn, {len(learned)} trained{trained}; AdamW {end}"
-        verdict, notes = Verdict.REPRODUCED, []
+        verdict, notes = Verdict.REPRODUCED, [ONE_SEED]
         if not _trains(self.adamw):
             verdict = Verdict.INCONCLUSIVE
             notes.append("AdamW does not train here either.")
