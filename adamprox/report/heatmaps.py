@@ -15,6 +15,8 @@ _UPRIGHT = 8
 """Largest number of columns whose labels fit side by side."""
 _DIGITS = 9.0
 """Size of the digits in points, which is 9 px for a figure of `WIDEST` inches at 736 px."""
+_LETTER = 0.095
+"""Width of a letter of a title, in inches."""
 WIDEST = 10.0
 """Largest width of a figure, in inches."""
 
@@ -71,10 +73,12 @@ def error_limits(records: Sequence[Record]) -> tuple[float, float]:
 
 
 def figure_size(heatmaps: Heatmaps) -> tuple[float, float]:
-    """Return the width and height in inches that the tiles need."""
-    columns = max(map(len, heatmaps.rows)) * (len(heatmaps.weight_decays) + 0.5)
+    """Return the width and height in inches that the tiles and their titles need."""
+    title = max(len(heatmap.title) for row in heatmaps.rows for heatmap in row)
+    column = max(0.52 * (len(heatmaps.weight_decays) + 0.5), _LETTER * title)
+    width = max(0.8 + column * max(map(len, heatmaps.rows)), 3.6)
     height = 0.4 + 0.36 * max(len(heatmaps.learning_rates), 2)
-    return min(max(0.8 + 0.52 * columns, 3.6), WIDEST), 0.6 + height * len(heatmaps.rows)
+    return min(width, WIDEST), 0.6 + height * len(heatmaps.rows)
 
 
 def draw_all(axes: np.ndarray, heatmaps: Heatmaps) -> None:
