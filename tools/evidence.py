@@ -14,6 +14,7 @@ from experiments.claims import by_margin
 from experiments.claims.accuracy import lead
 from experiments.claims.second_moment import best_decays, fall
 from experiments.tuning import Tuned
+from tools.tables import grid_point
 
 
 def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
@@ -115,6 +116,34 @@ def changes_table(networks: Iterable[Changed]) -> str:
             )
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(dict.fromkeys(lines))  # a network may come twice
+
+
+def rotation_table(reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of angular updates, at each optimizer's best grid point.
+
+    Angles are means over the second half of the epochs, and over seeds.
+
+    Args:
+      reduced: Runs at the preset ``reduced``; those without recorded angles do not count.
+    """
+    lines = [
+        "| ResNet | optimizer | (α, λ) | 10th percentile, mrad | median | 90th percentile | test error, % | seeds |",
+        "| --- | --- | --- | --: | --: | --: | --: | --: |",
+    ]
+    turning = [run for run in _plain(reduced) if (run.get("angular_update") or [[None]])[0][0]]
+    for depth, optimizer in sorted({(run["depth"], run["optimizer"]) for run in turning}):
+        own = select(turning, depth=depth, optimizer=optimizer)
+        winner = best(own)
+        if winner is None:
+            continue
+        at = {name: winner[name] for name in ("learning_rate", "weight_decay")}
+        seeds = select(own, **at)
+        late = [run["angular_update"][len(run["angular_update"]) // 2 :] for run in seeds]
+        angles = (f"{1e3 * angle:.2g}" for angle in np.mean(np.concatenate(late), 0))
+        error = str(estimate(seeds)).partition(" %")[0]
+        row = (str(depth), f"`{optimizer}`", grid_point(winner), *angles, error, str(len(seeds)))
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
 
 
 def statistics_table(reduced: Sequence[Record]) -> str:

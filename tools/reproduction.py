@@ -29,6 +29,7 @@ from tools.evidence import (
     changes_table,
     factorial_table,
     headline_table,
+    rotation_table,
     statistics_table,
 )
 from tools.tables import (
@@ -149,6 +150,7 @@ def tables() -> dict[str, str]:
         "factorial": factorial_table(Factorial(*reduced).rows),
         "changes": changes_table(changed),
         "activations": activations_table(REDUCED.records),
+        "rotation": rotation_table(REDUCED.records),
         "statistics": statistics_table(REDUCED.records),
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),
         "summary": summary_table(claims),

@@ -126,7 +126,7 @@ def runs_table(records: Sequence[Record]) -> str:
         row = (
             f"{record['network']}-{record['depth']}",
             f"`{record['optimizer']}`",
-            _at(record),
+            grid_point(record),
             str(record["seed"]),
             str(record["epochs"]),
             record["compute_dtype"],
@@ -166,10 +166,11 @@ def _lowest(records: Sequence[Record]) -> str:
     winner = best(records)
     if winner is None:
         return ""
-    return f"{percent(winner['final_test_error'])} at {_at(winner)}"
+    return f"{percent(winner['final_test_error'])} at {grid_point(winner)}"
 
 
-def _at(record: Record) -> str:
+def grid_point(record: Record) -> str:
+    """Return (α, λ) of a run."""
     return f"({compact(record['learning_rate'])}, {compact(record['weight_decay'])})"
 
 

@@ -65,10 +65,15 @@ def removes(where: str, change: str, published: Sequence[Tuned], changed: Sequen
     """Return the claim that AdamW's lead is smaller under one change; rows are Adam-ℓ2 and AdamW."""
     statement = f"{where}AdamW's lead is smaller with one change: {change}."
     leads = lambda: [accuracy.lead(adamw, l2) for l2, adamw in (published, changed)]  # noqa: E731
-    return _smaller("Changes at depth", statement, leads)
+    lost = [
+        f"{method.optimizer} diverged at {count} of {len(method.tried)} grid points."
+        for method in changed
+        if (count := sum(record.diverged for record in method.tried))
+    ]
+    return _smaller("Changes at depth", statement, leads, " ".join(lost))
 
 
-def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]]) -> Claim:
+def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]], note: str = "") -> Claim:
     """Return the claim that the mean of all leads but the first is smaller than the first."""
 
     def measure() -> Finding:
@@ -76,7 +81,7 @@ def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]]) -> Cl
         by = fall(published, *others)
         left = published.difference - by.difference
         measured = f"smaller by {by}: {points(left)} vs {points(published.difference)}"
-        return Finding(measured, by_margin(by.difference, by.margin))
+        return Finding(measured, by_margin(by.difference, by.margin), note)
 
     criterion = "smaller by more than the margin of error (95 %)"
     return claim(section, statement, criterion, measure)
