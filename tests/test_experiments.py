@@ -429,12 +429,25 @@ def test_what_nobody_foresaw_keeps_its_traceback(tmp_path, monkeypatch):
         command.main(["fig06", "--preset", "smoke", "--out", str(tmp_path)])
 
 
+def test_grids_that_are_given_replace_those_of_single_networks():
+    """Figure 2 has its own grids at 44 layers; α of the command line holds for every network."""
+    own, given = (
+        {run.learning_rate for run in runs("fig02", protocol("reduced", depth=44, **rates))}
+        for rates in ({}, {"learning_rates": (2e-3,)})
+    )
+    assert own == {1e-3, 5e-3} and given == {2e-3}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"settings": {"sgd_divergance": {}}}, r"settings .* did you mean sgd_divergence\?"),
         ({"experiments": ("fig3",)}, r"experiments must not name fig3; did you mean fig03\?"),
         ({"deep": Network(grids={"adam_w": Grid((1e-3,), (0.0,))})}, "grids must not name adam_w"),
+        (
+            {"settings": {"fig02": {"grids": {"ResNet-44": {"adam": Grid((1e-3,), (0.0,))}}}}},
+            "name adam;",
+        ),
     ],
 )
 def test_a_misspelled_name_in_a_preset_is_refused(change, message, monkeypatch):

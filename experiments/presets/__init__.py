@@ -35,6 +35,11 @@ def protocol(preset: str, **overrides: object) -> Protocol:
     if grids or "depth" in changed:  # the grids of single networks do not apply
         replaced["networks"] = {n: Network(options=w.options) for n, w in base.networks.items()}
         replaced["deep"] = Network(options=base.deep.options)
+    if grids:
+        replaced["settings"] = {
+            n: {key: value for key, value in its.items() if key != "grids"}
+            for n, its in base.settings.items()
+        }
     if "depth" in changed:  # one network, in every figure
         depth = changed["depth"]
         replaced["networks"] = {f"ResNet-{depth}": Network(options={"depth": depth})}
@@ -49,6 +54,7 @@ def _check(result: Protocol) -> None:
     grids = [
         g for n in (*result.networks.values(), result.deep) for g in (n.grids, n.control_grids)
     ]
+    grids += [grid for its in result.settings.values() for grid in its.get("grids", {}).values()]
     for name, given, known in (
         ("experiments", result.experiments, EXPERIMENTS),
         ("settings", result.settings, EXPERIMENTS),

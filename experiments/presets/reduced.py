@@ -28,6 +28,12 @@ _RESNET_110 = dataclasses.replace(
     control_seeds=5,
 )
 
+# With BatchNorm, around the best runs at 20 layers; a best run on an edge extends a grid.
+_BATCH_NORM = {
+    "adam_l2": Grid((1e-3, 5e-3), (0.0, 2.5e-3, 2.5e-2, 0.25)),
+    "adamw": Grid((1e-3, 5e-3), (0.0, 5e-4, 2.5e-3)),
+}
+
 REDUCED = Protocol(
     preset="reduced",
     experiments=tuple(name for name in EXPERIMENTS if name != "published_runs"),
@@ -50,6 +56,9 @@ REDUCED = Protocol(
         **RESNETS,
         "ResNet-110": _RESNET_110,
         "DenseNet": Network(options={"network": "densenet", "depth": 40, "dataset": "cifar100"}),
+    },
+    settings={
+        "fig02": {"grids": {f"ResNet-{depth}": _BATCH_NORM for depth in (44, 56, 110)}},
     },
     deep=Network(
         options={"depth": 56},
