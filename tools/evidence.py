@@ -1,6 +1,7 @@
 """Markdown tables of test errors, leads and their statistics, from records."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
       reduced: Runs at the preset ``reduced``; runs with augmentation do not count.
     """
     rows = [
-        "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | seeds | AdamW's error is lower |",
-        "| --- | --- | --: | --: | --: | --: | --- |",
+        "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | training errors, % | seeds | AdamW's error is lower |",
+        "| --- | --- | --: | --: | --: | --: | --: | --- |",
     ]
     sources = (paper, select(reduced, augment=False, compute_dtype="float32"))
     for records in sources:
@@ -63,10 +64,21 @@ def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
         f"{images:,} of {side}×{side}, {first['epochs']}",
         *(str(estimate(runs)).partition(" %")[0] for runs in (l2, adamw)),
         f"{100 * lead.difference:+.1f} ± {100 * lead.margin:.1f}".replace("-", "−"),
+        _both([_training_error(runs) for runs in (l2, adamw)]),
         str(len(seeds)) + (" (± of the test set)" if len(seeds) < 2 else ""),
         verdict,
     )
     return f"| {' | '.join(row)} |"
+
+
+def _training_error(runs: Sequence[Record]) -> float:
+    """Return the error on the batches of the last epoch, before each update; the mean over seeds."""
+    return fmean(run["train_error"][-1] for run in runs)
+
+
+def _both(errors: Iterable[float | None]) -> str:
+    """Return the errors of Adam-ℓ2 and AdamW in percent."""
+    return ", ".join("—" if error is None else f"{100 * error:.0f}" for error in errors)
 
 
 def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
@@ -97,8 +109,8 @@ def changes_table(networks: Iterable[Changed]) -> str:
       networks: Networks under the changes; one may occur twice. Changes with missing runs are left out.
     """
     lines = [
-        "| network | change | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | falls by, points | Adam-ℓ2's best λ | seeds |",
-        "| --- | --- | --: | --: | --: | --: | --- | --: |",
+        "| network | change | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | falls by, points | training errors, % | at λ = 0, % | Adam-ℓ2's best λ | seeds |",
+        "| --- | --- | --: | --: | --: | --: | --: | --: | --- | --: |",
     ]
     for its in networks:
         finished = {c: row for c, row in its.rows.items() if not any(m.missing for m in row)}
@@ -111,11 +123,20 @@ def changes_table(networks: Iterable[Changed]) -> str:
                 *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
                 str(own).partition(" points")[0],
                 "" if change == PUBLISHED else str(by).partition(" points")[0],
+                _both([_training_error(method.finished) for method in (l2, adamw)]),
+                _both([_without_decay(method) for method in (l2, adamw)]),
                 ", ".join(map(compact, best_decays(l2.tried))),
                 str(min(len(method.finished) for method in (l2, adamw))),
             )
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(dict.fromkeys(lines))  # a network may come twice
+
+
+def _without_decay(method: Tuned) -> float | None:
+    """Return the test error of the first seed at λ = 0 and the best α."""
+    assert method.best
+    found = [r for r in method.tried if r.weight_decay == 0]
+    return next((r.error for r in found if r.learning_rate == method.best.learning_rate), None)
 
 
 def rotation_table(reduced: Sequence[Record]) -> str:
