@@ -123,8 +123,8 @@ def selection(
         texts = " ".join(f"{alpha:g},{decay:g}" for alpha, decay in sorted(known)) or "none"
         got = f"{point[0]:g},{point[1]:g}"
         raise ValueError(f"grid-point must be one of {name} ({texts}), got {got}")
-    return lambda run: (
+    return lambda run: (  # without optimizers or points, also those of an extension of the grid
         isinstance(run, TrainingRun)
-        and run.optimizer in (optimizers or names)
-        and (run.learning_rate, run.weight_decay) in (points or known)
+        and (not optimizers or run.optimizer in optimizers)
+        and (not points or (run.learning_rate, run.weight_decay) in points)
     )

@@ -9,7 +9,7 @@ from scipy import stats
 
 from adamprox.report.claims import estimate, gap
 from adamprox.sweep import Record, run_key
-from experiments.grid import Grid, extend, neighbor
+from experiments.grid import Grid, extend, neighbor, selection
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Network, Records
 from experiments.tuning import Method
@@ -175,3 +175,17 @@ def test_a_slow_network_has_smaller_grids(monkeypatch):
     assert not protocol("slow", weight_decays=(0.0, 1e-3)).networks["ResNet-110"].grids
     whole_again = protocol("slow", depth=110).networks["ResNet-110"]
     assert not whole_again.grids and not whole_again.seeds
+
+
+def test_a_selection_by_optimizer_includes_the_extension_of_a_grid():
+    """A best run on an edge adds a λ that the first grid lacks; a selection by points leaves it out."""
+    demo = PRESETS["demo"]
+    inside, beyond, other = (
+        demo.run("adamw", 1e-3, 0.0),
+        demo.run("adamw", 1e-3, 0.3),
+        demo.run("adam_l2", 1e-3, 0.0),
+    )
+    by_optimizer = selection("fig03", [inside, other], ["adamw"], [])
+    assert [by_optimizer(run) for run in (inside, beyond, other)] == [True, True, False]
+    by_point = selection("fig03", [inside, other], [], [(1e-3, 0.0)])
+    assert [by_point(run) for run in (inside, beyond, other)] == [True, False, True]
