@@ -1,0 +1,33 @@
+"""The command that prints how large the first gradients are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adamprox.data import load
+from adamprox.models import ResNet
+from adamprox.training import TrainingRun
+from adamprox.training.compiled_network import compile_network
+from tools.first_gradients import magnitudes
+
+
+def test_the_magnitudes_are_those_of_the_gradient_of_the_cross_entropy(quick_compilation):
+    """Against a plain gradient on the first 16 digits; α = 1e-30 changes no weight."""
+    run = TrainingRun.of(
+        depth=8, train_size=32, batch_size=16, epochs=2, learning_rate=1e-30, weight_decay=0.0
+    )
+    (_, before), (_, after) = magnitudes(run, (0, 1))
+    np.testing.assert_allclose(after, before, rtol=1e-5)
+
+    data = load("digits")
+    images = (data.train.images[:16] / np.float32(255) - data.mean) / data.std
+    model = ResNet(8, num_classes=10, batch_norm=False)
+    params = compile_network(run.program.images, run.program.network).init(0)["params"]
+
+    def loss(params):
+        logits = jax.nn.log_softmax(jnp.asarray(model.apply({"params": params}, images)))
+        return -jnp.mean(jnp.take_along_axis(logits, data.train.labels[:16, None], 1))
+
+    kernels = [g for g in jax.tree.leaves(jax.grad(loss)(params)) if g.ndim == 4]
+    assert before == pytest.approx([float(jnp.sqrt(jnp.mean(g**2))) for g in kernels], rel=1e-4)
