@@ -9,7 +9,7 @@ from adamprox.data import load
 from adamprox.models import ResNet
 from adamprox.training import TrainingRun
 from adamprox.training.compiled_network import compile_network
-from tools.first_gradients import magnitudes
+from tools.first_gradients import magnitudes, main
 
 
 def test_the_magnitudes_are_those_of_the_gradient_of_the_cross_entropy(quick_compilation):
@@ -31,3 +31,10 @@ def test_the_magnitudes_are_those_of_the_gradient_of_the_cross_entropy(quick_com
 
     kernels = [g for g in jax.tree.leaves(jax.grad(loss)(params)) if g.ndim == 4]
     assert before == pytest.approx([float(jnp.sqrt(jnp.mean(g**2))) for g in kernels], rel=1e-4)
+
+
+@pytest.mark.parametrize("argv", [["--epochs", "-1"], ["--preset", "no"], ["--depth", "9"]])
+def test_bad_arguments_end_with_one_line(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2 and capsys.readouterr().err.count("\n") == 1

@@ -1,9 +1,9 @@
 """Print how large the gradients of a ResNet are before training and after epochs of AdamW.
 
-Command: python -m tools.first_gradients --depth 110
-The network has no BatchNorm. The rows give the root mean square (RMS) of the gradient of each
-convolution's kernel on one batch: the smallest, the median and the largest of all kernels. Images,
-batches and length are those of the preset ``reduced``.
+Commands: python -m tools.first_gradients --depth 110
+python -m tools.first_gradients --depth 110 --preset paper --epochs 0
+The network has no BatchNorm. A row has the root mean square (RMS) of the gradient of each
+convolution's kernel on one batch: the smallest, the median and the largest of all kernels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,6 @@ from adamprox.training.compiled_network import classic_random
 from adamprox.training.program import compile_program
 from adamprox.training.step import Hyperparameters, make_loss, normalize
 from experiments.presets import protocol
-
-AFTER = (0, 1, 5)
 
 
 def magnitudes(run: TrainingRun, after: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -50,12 +48,21 @@ def magnitudes(run: TrainingRun, after: Sequence[int]) -> Iterator[tuple[int, np
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print one line for each number of epochs in `AFTER`."""
+    """Print one line for each number of epochs."""
     parser = Parser(prog="python -m tools.first_gradients", description=__doc__)
-    parser.add_argument("--depth", type=integer, default=110, metavar="6n+2", help="of the ResNet")
-    run = protocol("reduced").run("adamw", 1e-3, 5e-4, depth=parser.parse_args(argv).depth)
+    add = parser.add_argument
+    add("--depth", type=integer, default=110, metavar="6n+2", help="of the ResNet (110)")
+    add("--preset", default="reduced", help="of images and batches (reduced)")
+    add("--epochs", type=integer, nargs="+", default=[0, 1, 5], metavar="N", help="trained (0 1 5)")
+    given = parser.parse_args(argv)
+    if min(given.epochs) < 0:
+        parser.error(f"epochs must be >= 0, got {min(given.epochs)}")
+    try:
+        run = protocol(given.preset).run("adamw", 1e-3, 5e-4, depth=given.depth)
+    except ValueError as error:
+        parser.error(str(error))
     print("| epochs | smallest RMS | median | largest |\n| --: | --: | --: | --: |")
-    for epoch, rms in magnitudes(run, AFTER):
+    for epoch, rms in magnitudes(run, sorted(given.epochs)):
         numbers = (f"{value:.1e}" for value in (rms.min(), np.median(rms), rms.max()))
         print(f"| {epoch} | {' | '.join(numbers)} |", flush=True)
 
