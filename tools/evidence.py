@@ -160,7 +160,7 @@ def rotation_table(reduced: Sequence[Record]) -> str:
         at = {name: winner[name] for name in ("learning_rate", "weight_decay")}
         seeds = select(own, **at)
         late = [run["angular_update"][len(run["angular_update"]) // 2 :] for run in seeds]
-        angles = (f"{1e3 * angle:.2g}" for angle in np.mean(np.concatenate(late), 0))
+        angles = (f"{float(f'{1e3 * angle:.2g}'):g}" for angle in np.mean(np.concatenate(late), 0))
         error = str(estimate(seeds)).partition(" %")[0]
         row = (str(depth), f"`{optimizer}`", grid_point(winner), *angles, error, str(len(seeds)))
         lines.append(f"| {' | '.join(row)} |")
