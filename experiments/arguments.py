@@ -19,7 +19,7 @@ OVERRIDES = (
     "learning_rates", "weight_decays",
 )  # fmt: skip
 """Arguments that replace a value of the preset."""
-_TRAINING = ("dry_run", "workers", "address", "log_dir", "keep_parameters", "time_limit")
+_TRAINING = ("dry_run", "workers", "engine", "address", "log_dir", "keep_parameters", "time_limit")
 _PRESET = "smoke (seconds), demo (minutes; the default), reduced (hours) or paper (as published)"
 _VALIDATION = (
     "training images for a validation split, which also selects runs; reduced has 5000, paper none"
@@ -159,7 +159,7 @@ def _check(arguments: argparse.Namespace) -> None:
         check_directory(arguments.log_dir, "log-dir")
     selecting = ["optimizer", "grid_point"] if given["command"] == "run" else []
     for name in (*_TRAINING, *selecting) if given.get("draw") else ():
-        if given[name] is not None and given[name] is not False:
+        if given[name] not in (None, "local") and given[name] is not False:
             option = name.replace("_", "-")
             raise ValueError(f"{option} must not be given with --draw, which trains nothing")
     if (given.get("workers") or 0) < 0:

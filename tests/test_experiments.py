@@ -361,6 +361,7 @@ def test_list_names_every_experiment(capsys):
             (["fig03", "--draw", *option], f"{option[0][2:]} must not be given with --draw")
             for option in (
                 ["--workers", "0"],
+                ["--engine", "ray"],
                 ["--log-dir", "logs"],
                 ["--keep-parameters"],
                 ["--time-limit", "9s"],

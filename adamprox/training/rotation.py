@@ -48,12 +48,12 @@ def percentiles(angles: np.ndarray) -> list[float | None]:
 
 
 def balance_rotation(
-    typical: Callable[[jax.Array], jax.Array] = jnp.nanmean,
+    typical: Callable[[jax.Array], jax.Array],
 ) -> optax.GradientTransformation:
     """Turn all neurons equally fast: a transformation that follows the step of an optimizer.
 
     A step s of a neuron has a part along its weights w and a part across, which turns them:
-    s = s_∥ + s_⊥. The result is s_∥ + (r̄/r) s_⊥, where r = ‖s_⊥‖/‖w‖, and r̄ is the mean of r over
+    s = s_∥ + s_⊥. The result is s_∥ + (r̄/r) s_⊥, where r = ‖s_⊥‖/‖w‖, and r̄ is a typical r of
     all neurons of the network that turn. Other parameters, such as biases, keep their step.
 
     Args:
@@ -64,13 +64,13 @@ def balance_rotation(
     def update(updates, state, params: Any = None):
         rates = jax.tree.map(_rate, params, updates)
         turning = jnp.concatenate([jnp.zeros(1), *map(jnp.ravel, jax.tree.leaves(rates))])
-        rate_of_all = typical(jnp.where(turning > 0, turning, jnp.nan))
+        common = typical(jnp.where(turning > 0, turning, jnp.nan))
 
         def balanced(w, step, rate):
             if w.ndim < 2:
                 return step
             along = _along(w, step) * w
-            factor = jnp.where(rate > 0, rate_of_all / jnp.where(rate > 0, rate, 1), 1)
+            factor = jnp.where(rate > 0, common / jnp.where(rate > 0, rate, 1), 1)
             return along + factor * (step - along)
 
         return jax.tree.map(balanced, params, updates, rates), state
