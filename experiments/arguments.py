@@ -21,9 +21,7 @@ OVERRIDES = (
 """Arguments that replace a value of the preset."""
 _TRAINING = ("dry_run", "workers", "engine", "address", "log_dir", "keep_parameters", "time_limit")
 _PRESET = "smoke (seconds), demo (minutes; the default), reduced (hours) or paper (as published)"
-_VALIDATION = (
-    "training images for a validation split, which also selects runs; reduced has 5000, paper none"
-)
+_VALIDATION = "training images for a validation split, which also selects runs (reduced: 5000)"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -74,6 +72,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     add = made["run"].add_argument_group("only some of the runs").add_argument
     add("--optimizer", nargs="+", metavar="OPTIMIZER", help="those of these optimizers")
     add("--grid-point", type=_point, nargs="+", metavar="α,λ", help="those at these grid points")
+    add("--network", nargs="+", metavar="NETWORK", help="those of these networks of the preset")
     add = made["compare"].add_argument
     add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
     add("--against", nargs="+", default=AGAINST, metavar="OPTIMIZER", help=_AGAINST)
@@ -157,7 +156,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError("log-dir and keep-parameters must be used on this machine, got --address")
     if given.get("log_dir"):
         check_directory(arguments.log_dir, "log-dir")
-    selecting = ["optimizer", "grid_point"] if given["command"] == "run" else []
+    selecting = ["optimizer", "grid_point", "network"] if given["command"] == "run" else []
     for name in (*_TRAINING, *selecting) if given.get("draw") else ():
         if given[name] not in (None, "local") and given[name] is not False:
             option = name.replace("_", "-")
@@ -192,7 +191,9 @@ def selected(
     arguments: argparse.Namespace, experiments: Sequence[Experiment], chosen: Protocol
 ) -> Callable[[Run], bool] | None:
     """Return the condition on the runs to train, None for all of them."""
-    if arguments.command == "compare" or not (arguments.optimizer or arguments.grid_point):
+    if arguments.command == "compare":
         return None
-    given = arguments.optimizer or (), arguments.grid_point or ()
-    return selection(arguments.experiment, runs_of(experiments, chosen).values(), *given)
+    networks = {name: chosen.network(name).options for name in arguments.network or ()}
+    given = arguments.optimizer or (), arguments.grid_point or (), networks
+    runs = runs_of(experiments, chosen).values()
+    return selection(arguments.experiment, runs, *given) if any(given) else None

@@ -42,7 +42,7 @@ class Comparison(Study):
         (new, self.label), *against = labels.items()
         self.rows = {}
         for name in networks or list(protocol.networks)[:1]:
-            network = protocol.networks[_known(name, protocol)]
+            network = protocol.network(name)
             methods = [Method.on(network, *other) for other in against]
             first = Method.on(network, against[0][0])
             mine = dataclasses.replace(first, optimizer=new, label=self.label)
@@ -128,10 +128,3 @@ def _imported(name: str) -> str:
             f"optimizer must be MODULE:FUNCTION or one of {known}, got {name!r}{did_you_mean(name, RECIPES)}"
         )
     return optimizer_name(name)
-
-
-def _known(network: str, protocol: Protocol) -> str:
-    if network in protocol.networks:
-        return network
-    known, near = ", ".join(protocol.networks), did_you_mean(network, protocol.networks)
-    raise ValueError(f"network must be one of {known} at this preset, got {network!r}{near}")

@@ -1,8 +1,9 @@
 """Grids of hyperparameters, and the rule that extends a grid with its best run on an edge."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from adamprox.checks import did_you_mean
 from adamprox.sweep import Run
@@ -100,18 +101,23 @@ def _has_five(values: Sequence[float]) -> bool:
 
 
 def selection(
-    name: str, runs: Iterable[Run], optimizers: Collection[str], points: Collection[tuple]
+    name: str,
+    runs: Iterable[Run],
+    optimizers: Collection[str] = (),
+    points: Collection[tuple] = (),
+    networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Callable[[Run], bool]:
-    """Return a condition: the run has one of the optimizers, and one of the grid points.
+    """Return a condition: the run has one of the optimizers, one of the grid points, one of the networks.
 
     Args:
       name: Name of the experiment.
       runs: Runs of the experiment.
       optimizers: Names of optimizers; all if empty.
       points: Pairs (α, λ); all if empty.
+      networks: Options of the runs on a network, by its name; all networks if empty.
 
     Raises:
-      ValueError: No run has an optimizer or a grid point that was given.
+      ValueError: No run has an optimizer, a grid point or a network that was given.
     """
     trained = [run for run in runs if isinstance(run, TrainingRun)]
     names = {run.optimizer for run in trained}
@@ -123,8 +129,16 @@ def selection(
         texts = " ".join(f"{alpha:g},{decay:g}" for alpha, decay in sorted(known)) or "none"
         got = f"{point[0]:g},{point[1]:g}"
         raise ValueError(f"grid-point must be one of {name} ({texts}), got {got}")
-    return lambda run: (  # without optimizers or points, also those of an extension of the grid
+    for each, options in networks.items():
+        if not any(_has(run, options) for run in trained):
+            raise ValueError(f"network must be one that {name} trains, got {each!r}")
+    return lambda run: (  # without points, also those of an extension of the grid
         isinstance(run, TrainingRun)
         and (not optimizers or run.optimizer in optimizers)
         and (not points or (run.learning_rate, run.weight_decay) in points)
+        and (not networks or any(_has(run, options) for options in networks.values()))
     )
+
+
+def _has(run: TrainingRun, options: Mapping[str, Any]) -> bool:
+    return options.items() <= run.config().items()

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from adamprox.checks import did_you_mean
 from adamprox.report import Claim, Figure
 from adamprox.sweep import Record, Run, run_key
 from adamprox.training import TrainingRun
@@ -60,6 +61,7 @@ class Network:
     Attributes:
       options: Options of its runs that differ from the protocol's ``training``.
       grids: Grid by optimizer; the protocol's for an optimizer without one.
+      batch_norm_grids: Grid by optimizer with BatchNorm; the protocol's for an optimizer without one.
       seeds: Number of runs at the best grid point; the protocol's if None.
       control_grids: Grid by optimizer under every change of the second moment; none if empty.
       control_seeds: Number of runs at their best grid points; the protocol's if None.
@@ -67,6 +69,7 @@ class Network:
 
     options: Options = dataclasses.field(default_factory=dict)
     grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
+    batch_norm_grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
     seeds: int | None = None
     control_grids: Mapping[str, Grid] = dataclasses.field(default_factory=dict)
     control_seeds: int | None = None
@@ -133,6 +136,13 @@ class Protocol:
             return kind(**self.settings.get(experiment, {}))
         except TypeError as error:
             raise ValueError(f"settings of {experiment} at {self.preset}: {error}") from None
+
+    def network(self, name: str) -> Network:
+        """Return a network by its name in the paper; ValueError if the preset does not train it."""
+        if name not in self.networks:
+            known, near = ", ".join(self.networks), did_you_mean(name, self.networks)
+            raise ValueError(f"network must be one of {known} at this preset, got {name!r}{near}")
+        return self.networks[name]
 
     def trained_on(self, network: Network) -> str:
         """Return network and data in a few words, for a caption."""

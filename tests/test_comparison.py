@@ -239,6 +239,7 @@ def test_filters_choose_runs_and_keep_the_other_records(tmp_path, capsys):
         (["--optimizer", "lion"], "optimizer must be one of fig05 (adamprox, adamw), got 'lion'"),
         (["--grid-point", "1e-3,1"], "grid-point must be one of fig05 (0.001,0 0.001,0.003)"),
         (["--grid-point", "1"], "--grid-point must be α,λ as in 1e-3,0, got '1'"),
+        (["--network", "ResNet20"], "at this preset, got 'ResNet20'; did you mean ResNet-20?"),
     ):
         assert main([*argv, *wrong]) == 2
         assert message in capsys.readouterr().err

@@ -367,6 +367,7 @@ def test_list_names_every_experiment(capsys):
                 ["--time-limit", "9s"],
                 ["--optimizer", "adamw"],
                 ["--grid-point", "1e-3,0"],
+                ["--network", "ResNet-20"],
             )
         ),
         (["FIG03"], "did you mean fig03"),
@@ -433,7 +434,11 @@ def test_what_nobody_foresaw_keeps_its_traceback(tmp_path, monkeypatch):
 def test_grids_that_are_given_replace_those_of_single_networks():
     """Figure 2 has its own grids at 44 layers; α of the command line holds for every network."""
     own, given = (
-        {run.learning_rate for run in runs("fig02", protocol("reduced", depth=44, **rates))}
+        {
+            run.learning_rate
+            for run in runs("fig02", protocol("reduced", **rates))
+            if run.network.depth == 44
+        }
         for rates in ({}, {"learning_rates": (2e-3,)})
     )
     assert own == {1e-3, 5e-3} and given == {2e-3}
@@ -446,7 +451,7 @@ def test_grids_that_are_given_replace_those_of_single_networks():
         ({"experiments": ("fig3",)}, r"experiments must not name fig3; did you mean fig03\?"),
         ({"deep": Network(grids={"adam_w": Grid((1e-3,), (0.0,))})}, "grids must not name adam_w"),
         (
-            {"settings": {"fig02": {"grids": {"ResNet-44": {"adam": Grid((1e-3,), (0.0,))}}}}},
+            {"networks": {"R": Network(batch_norm_grids={"adam": Grid((1e-3,), (0.0,))})}},
             "name adam;",
         ),
     ],

@@ -12,6 +12,7 @@ from adamprox.sweep import Record, run_key
 from experiments.grid import Grid, extend, neighbor, selection
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Network, Records
+from experiments.registry import find, runs_of
 from experiments.tuning import Method
 
 PROTOCOL = dataclasses.replace(
@@ -185,7 +186,22 @@ def test_a_selection_by_optimizer_includes_the_extension_of_a_grid():
         demo.run("adamw", 1e-3, 0.3),
         demo.run("adam_l2", 1e-3, 0.0),
     )
-    by_optimizer = selection("fig03", [inside, other], ["adamw"], [])
+    by_optimizer = selection("fig03", [inside, other], ["adamw"])
     assert [by_optimizer(run) for run in (inside, beyond, other)] == [True, True, False]
-    by_point = selection("fig03", [inside, other], [], [(1e-3, 0.0)])
+    by_point = selection("fig03", [inside, other], points=[(1e-3, 0.0)])
     assert [by_point(run) for run in (inside, beyond, other)] == [True, False, True]
+
+
+def test_a_selection_by_network_includes_every_run_on_it():
+    """Runs with BatchNorm and grids of the network's own count; other depths and families do not."""
+    reduced = PRESETS["reduced"]
+    networks = {name: reduced.networks[name].options for name in ("ResNet-44", "DenseNet")}
+    every = runs_of(find("fig02", reduced), reduced).values()
+    chosen = list(filter(selection("fig02", every, networks=networks), every))
+    assert {(run.network.family, run.network.depth) for run in chosen} == {
+        ("resnet", 44),
+        ("densenet", 40),
+    }
+    assert len(chosen) == 14 + 42  # ResNet-44 has a grid of its own
+    with pytest.raises(ValueError, match="network must be one that fig01 trains, got 'ResNet-44'"):
+        selection("fig01", [], networks=networks)

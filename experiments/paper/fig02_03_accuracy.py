@@ -6,26 +6,11 @@ Commands: python -m experiments fig02 --preset reduced; python -m experiments fi
 Expect: at demo, different histograms, and equal errors within the margin of the small test set.
 """
 
-import dataclasses
-from collections.abc import Mapping
-
 from adamprox.report import Claim, Figure, figures
 from adamprox.report.plots import LABELS
 from experiments.claims import accuracy, spread
-from experiments.grid import Grid
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, wanted
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Settings of Fig. 2 that a preset may change.
-
-    Attributes:
-      grids: Grid by network and optimizer; the protocol's for those without one.
-    """
-
-    grids: Mapping[str, Mapping[str, Grid]] = dataclasses.field(default_factory=dict)
 
 
 class WithBatchNorm(Study):
@@ -33,13 +18,12 @@ class WithBatchNorm(Study):
 
     def __init__(self, protocol: Protocol, records: Records):
         """Tune both on every network."""
-        grids = protocol.settings_of("fig02", Settings).grids
         self.rows = [
             [
                 Method(
                     optimizer,
                     options={**network.options, "batch_norm": True},
-                    grid=grids.get(name, {}).get(optimizer),
+                    grid=network.batch_norm_grids.get(optimizer),
                     label=f"{LABELS[optimizer]} ({name} with BatchNorm)",
                 ).tuned_on(protocol, records)
                 for optimizer in ("adam_l2", "adamw")

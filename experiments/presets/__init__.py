@@ -35,11 +35,6 @@ def protocol(preset: str, **overrides: object) -> Protocol:
     if grids or "depth" in changed:  # the grids of single networks do not apply
         replaced["networks"] = {n: Network(options=w.options) for n, w in base.networks.items()}
         replaced["deep"] = Network(options=base.deep.options)
-    if grids:
-        replaced["settings"] = {
-            n: {key: value for key, value in its.items() if key != "grids"}
-            for n, its in base.settings.items()
-        }
     if "depth" in changed:  # one network, in every figure
         depth = changed["depth"]
         replaced["networks"] = {f"ResNet-{depth}": Network(options={"depth": depth})}
@@ -52,9 +47,10 @@ def protocol(preset: str, **overrides: object) -> Protocol:
 def _check(result: Protocol) -> None:
     """Refuse names that nothing has, grids that are not increasing, and values that no run can have."""
     grids = [
-        g for n in (*result.networks.values(), result.deep) for g in (n.grids, n.control_grids)
+        grids
+        for network in (*result.networks.values(), result.deep)
+        for grids in (network.grids, network.batch_norm_grids, network.control_grids)
     ]
-    grids += [grid for its in result.settings.values() for grid in its.get("grids", {}).values()]
     for name, given, known in (
         ("experiments", result.experiments, EXPERIMENTS),
         ("settings", result.settings, EXPERIMENTS),

@@ -11,6 +11,12 @@ from experiments.grid import Grid
 from experiments.presets.paper import EXPERIMENTS, RESNETS
 from experiments.protocol import Network, Protocol
 
+# With BatchNorm, around the best runs at 20 layers; a best run on an edge extends a grid.
+_BATCH_NORM = {
+    "adam_l2": Grid((1e-3, 5e-3), (0.0, 2.5e-3, 2.5e-2, 0.25)),
+    "adamw": Grid((1e-3, 5e-3), (0.0, 5e-4, 2.5e-3)),
+}
+
 # A run takes six minutes. The grids lie around the best runs at 56 layers. Each optimizer has the best α of
 # both, and 2.5e-3, the smallest λ > 0 in both grids.
 _RESNET_110 = dataclasses.replace(
@@ -20,6 +26,7 @@ _RESNET_110 = dataclasses.replace(
         "adamw": Grid((5e-4, 1e-3), (0.0, 5e-4, 2.5e-3)),
         "adamprox": Grid((5e-4, 1e-3), (0.0, 5e-4, 2.5e-3)),
     },
+    batch_norm_grids=_BATCH_NORM,
     seeds=3,
     control_grids={
         "adam_l2": Grid((1e-3,), (0.0, 2.5e-3, 2.5e-2)),
@@ -27,12 +34,6 @@ _RESNET_110 = dataclasses.replace(
     },
     control_seeds=5,
 )
-
-# With BatchNorm, around the best runs at 20 layers; a best run on an edge extends a grid.
-_BATCH_NORM = {
-    "adam_l2": Grid((1e-3, 5e-3), (0.0, 2.5e-3, 2.5e-2, 0.25)),
-    "adamw": Grid((1e-3, 5e-3), (0.0, 5e-4, 2.5e-3)),
-}
 
 REDUCED = Protocol(
     preset="reduced",
@@ -54,11 +55,12 @@ REDUCED = Protocol(
     seeds=5,
     networks={
         **RESNETS,
+        **{
+            name: dataclasses.replace(RESNETS[name], batch_norm_grids=_BATCH_NORM)
+            for name in ("ResNet-44", "ResNet-56")
+        },
         "ResNet-110": _RESNET_110,
         "DenseNet": Network(options={"network": "densenet", "depth": 40, "dataset": "cifar100"}),
-    },
-    settings={
-        "fig02": {"grids": {f"ResNet-{depth}": _BATCH_NORM for depth in (44, 56, 110)}},
     },
     deep=Network(
         options={"depth": 56},
