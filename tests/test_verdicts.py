@@ -13,6 +13,7 @@ from adamprox.report.budget import expected_best
 from adamprox.report.claims import Verdict, percent
 from adamprox.sweep import Record, run_key
 from adamprox.training import TrainingRun
+from experiments.claims import no_higher
 from experiments.claims.spread import rank_correlation
 from experiments.grid import Grid
 from experiments.presets import PRESETS
@@ -83,6 +84,19 @@ def test_equal_with_batchnorm(by, verdict):
 )
 def test_as_good_without_the_square(by, verdict):
     assert verdicts("fig06", lambda c: 0.11 + by * (c.optimizer == "adamprox_l2")) == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("difference", "margin", "verdict"),
+    [
+        (0.0, 0.029, Verdict.REPRODUCED),
+        (-0.05, 0.06, Verdict.REPRODUCED),  # better by 5 points: worse by 1 at most
+        (0.02, 0.02, Verdict.INCONCLUSIVE),  # an interval that contains 0 and 4 points
+        (0.019, 0.007, Verdict.NOT_REPRODUCED),
+    ],
+)
+def test_an_error_is_no_higher_if_its_interval_ends_below_three_points(difference, margin, verdict):
+    assert no_higher(difference, margin) is verdict
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,10 @@ def by_margin(difference: float, margin: float) -> Verdict:
     if abs(difference) <= margin:
         return Verdict.INCONCLUSIVE
     return met(difference > 0)
+
+
+def no_higher(difference: float, margin: float) -> Verdict:
+    """Return the verdict on an error that should not be higher: its interval ends below 3 points."""
+    if difference > margin:
+        return Verdict.NOT_REPRODUCED
+    return Verdict.REPRODUCED if difference + margin < 0.03 else Verdict.INCONCLUSIVE

@@ -9,11 +9,16 @@ from scipy import stats
 
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, compact, estimate, gap, percent, points
-from experiments.claims import Finding, NotTested, by_margin, claim, need_judged, need_runs
+from experiments.claims import (
+    Finding,
+    NotTested,
+    by_margin,
+    claim,
+    need_judged,
+    need_runs,
+    no_higher,
+)
 from experiments.tuning import Tuned
-
-DETECTABLE = 0.03
-"""Largest margin of error at which two errors can count as equal: 3 points."""
 
 
 def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> Claim:
@@ -40,11 +45,11 @@ def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
     """Return the claim that the best test error of one method is not higher than that of another."""
 
     def verdict(lead: Gap) -> Verdict:
-        return Verdict.NOT_REPRODUCED if lead.difference < -lead.margin else _detectable(lead)
+        return no_higher(-lead.difference, lead.margin)
 
     first, second, both = _names(new, old)
     statement = f"{first}'s test error is not higher than {second}'s{both}."
-    criterion = "not higher by more than the margin of error (95 %), which must be at most 3 points"
+    criterion = "not higher by more than the margin of error (95 %); together less than 3 points"
     return _compare(new, old, section, statement, criterion, verdict)
 
 
@@ -52,11 +57,11 @@ def equal_error(first: Tuned, second: Tuned, section: str, where: str = "") -> C
     """Return the claim that two methods have the same best test error."""
 
     def verdict(lead: Gap) -> Verdict:
-        return Verdict.NOT_REPRODUCED if abs(lead.difference) > lead.margin else _detectable(lead)
+        return no_higher(abs(lead.difference), lead.margin)
 
     one, other, both = _names(first, second)
     statement = f"{where}{one} and {other} reach the same test error{both}."
-    criterion = "difference within the margin of error (95 %), which must be at most 3 points"
+    criterion = "difference within the margin of error (95 %); together less than 3 points"
     return _compare(first, second, section, statement, criterion, verdict)
 
 
@@ -66,10 +71,6 @@ def _names(one: Tuned, other: Tuned) -> tuple[str, str, str]:
     if inside and inside == same:
         return first, second, f" ({inside}"
     return one.name, other.name, ""
-
-
-def _detectable(lead: Gap) -> Verdict:
-    return Verdict.REPRODUCED if lead.margin <= DETECTABLE else Verdict.INCONCLUSIVE
 
 
 def _compare(
