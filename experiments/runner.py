@@ -77,15 +77,17 @@ def run(
     console.print(table)
     started = time.perf_counter()
     try:
-        found = complete(chosen, protocol, results, runner=runner, console=console)
+        found = settled(chosen, protocol, lambda runs: runner(runs, results))
     except LostRunsError:
         with contextlib.suppress(ValueError):  # there are no records at all
             draw(experiments, protocol, out, console=console)
         raise
+    shown = experiments
     if only:
         found = settled(experiments, protocol, results.read_all)
+        shown = _begun(experiments, *found)
     seconds = time.perf_counter() - started
-    return _publish(experiments, *found, protocol, page, seconds)
+    return _publish(shown, *found, protocol, page, seconds)
 
 
 def restricted(experiments: Experiments, only: Callable[[Run], bool]) -> list[Experiment]:
@@ -108,12 +110,17 @@ def draw(
     missing = [run for key, run in _distinct(studies).items() if key not in records]
     for path in results.distrusted(missing):
         console.print(Text(f"{path} is damaged or of another run: left out"), soft_wrap=True)
-    begun = [e for e in experiments if records.of(studies[e.name].runs)]
+    begun = _begun(experiments, studies, records)
     if not begun:
         name = experiments[0].name
         raise ValueError(f"out must hold records of this preset, {out} has none of {name}")
     console.print(f"{len(records)} records of {len(begun)} experiments")
     return _publish(begun, studies, records, protocol, out / page_name(experiments))
+
+
+def _begun(experiments: Experiments, studies: Mapping[str, Study], records: Records) -> Experiments:
+    """Return the experiments with a record; a page of part of the runs shows no others."""
+    return [e for e in experiments if records.of(studies[e.name].runs)]
 
 
 def settled(
@@ -135,34 +142,6 @@ def settled(
         if not found:
             return studies, records
         records = Records(records | found)
-
-
-def complete(
-    experiments: Experiments,
-    protocol: Protocol,
-    results: Results,
-    *,
-    runner: Runner,
-    console: Console,
-) -> tuple[dict[str, Study], Records]:
-    """Execute runs until no experiment needs more, and return the studies and all records.
-
-    Raises:
-      OSError: A record has disappeared.
-    """
-    begun = False
-
-    def obtain(runs: Sequence[Run]) -> list[Record]:
-        nonlocal begun
-        if begun:
-            console.print(f"best runs on edges, or to be repeated: {len(runs)} more runs")
-        begun = True
-        records = runner(runs, results)
-        if lost := len(runs) - len(records):
-            raise FileNotFoundError(f"{lost} records of {results.directory} are gone")
-        return records
-
-    return settled(experiments, protocol, obtain)
 
 
 def _publish(

@@ -1,5 +1,6 @@
 """Users' optimizers: their names, their trial, and the runs that `compare` and filters choose."""
 
+import functools
 import importlib
 import re
 import sys
@@ -16,6 +17,8 @@ from experiments.__main__ import main
 from experiments.comparison import compared
 from experiments.presets import PRESETS
 from experiments.protocol import Records
+from experiments.registry import find
+from experiments.runner import run
 from tests.squares import QUIET
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -243,6 +246,16 @@ def test_filters_choose_runs_and_keep_the_other_records(tmp_path, capsys):
     ):
         assert main([*argv, *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_page_of_some_runs_leaves_out_experiments_without_records(tmp_path):
+    """Figure 1 has one record, which a selection by optimizer does not execute."""
+    smoke = PRESETS["smoke"]
+    both = [experiment for name in ("fig01", "fig06") for experiment in find(name, smoke)]
+    condition = lambda run: getattr(run, "optimizer", "") == "adamw"  # noqa: E731
+    runner = functools.partial(run_sweep, workers=0)
+    found = run(both, smoke, tmp_path, runner=runner, console=QUIET, only=condition)
+    assert found.page.is_file() and {claim.section for claim in found.claims} == {"§5, Fig. 6"}
 
 
 def test_the_default_network_is_the_first_of_the_preset():

@@ -132,6 +132,8 @@ def test_a_gap_between_seeds_is_judged_by_their_spread():
     single = gap(runs(0.5), runs(0.4))
     assert single.margin == pytest.approx(2 * math.sqrt(0.49 / 1000))
     assert str(single).endswith("points (1 seed)")
+    # A diverged run neither counts nor stands in for the seed that finished.
+    assert gap(runs(None, 0.5), runs(None, 0.4)) == single
 
 
 @pytest.mark.filterwarnings("error")

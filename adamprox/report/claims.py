@@ -125,13 +125,11 @@ def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
       >>> print(gap(*runs))
       20.0 ± 6.1 points
     """
-    errors = [
-        [r["final_test_error"] for r in runs if r["final_test_error"] is not None]
-        for runs in (first, second)
-    ]
+    ended = [[r for r in runs if r["final_test_error"] is not None] for runs in (first, second)]
+    errors = [[r["final_test_error"] for r in runs] for runs in ended]
     difference = statistics.fmean(errors[0]) - statistics.fmean(errors[1])
     if min(map(len, errors)) < 2:
-        return Gap(difference, noise(first[0], second[0]), one_seed=True)
+        return Gap(difference, noise(ended[0][0], ended[1][0]), one_seed=True)
     return contrast(errors, (1.0, -1.0))
 
 

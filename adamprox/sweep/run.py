@@ -86,26 +86,26 @@ def run_sweep(
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     console = console or Console(stderr=True, markup=False, emoji=False)
     wanted = list({run_key(run): run for run in runs}.values())
-    missing = [run for run in wanted if results.read(run) is None]
+    done = {record.key: record for record in results.read_all(wanted)}
+    missing = [run for run in wanted if run_key(run) not in done]
     check_data(missing)
     results.clear_leftovers(wanted)
     for path in results.distrusted(missing):
         line = Text(f"{path} is damaged or of another run: run again")
         console.print(line, soft_wrap=True)
-    console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} already done")
+    console.print(f"{len(wanted)} runs, {len(done)} already done")
     if missing:
         finished = ENGINES[engine](missing, results, workers, address, deadline)
         announce(wanted, results)  # the engine has refused what it cannot do
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))
-            records = results.read_all(wanted)
             for record in finished:
-                records.append(record)
+                done[record.key] = record
                 if view and console.is_terminal:
-                    progress.above = view(wanted, records)
+                    progress.above = view(wanted, [*done.values()])
                 progress.advance(task)
         retract(results)
-    return results.read_all(wanted)
+    return [done[run_key(run)] for run in wanted]
 
 
 class _Progress(Progress):
