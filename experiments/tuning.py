@@ -12,8 +12,8 @@ from adamprox.training import TrainingRun
 from experiments.grid import Grid, extend
 from experiments.protocol import Network, Options, Protocol, Records
 
-LAST_VISITS = 10
-"""Visits of the test set that `late` averages."""
+LAST_EPOCHS = 10
+"""Number of epochs at the end of a run whose test errors `late` averages."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,9 +151,9 @@ class Tuned:
 
 
 def at_common_seeds(one: Tuned, other: Tuned) -> tuple[Tuned, Tuned]:
-    """Return both methods with the seeds that both have, each error a mean of its last visits.
+    """Return both methods with the seeds that both have, each error a mean over the last epochs.
 
-    α is constant, so errors vary from one visit of the test set to the next; `LAST_VISITS` count.
+    α is constant, so errors vary from one epoch to the next; the last `LAST_EPOCHS` count.
     """
     seeds = {record.seed for record in one.seeds} & {record.seed for record in other.seeds}
     return _restricted(one, seeds), _restricted(other, seeds)
@@ -168,8 +168,8 @@ def _restricted(method: Tuned, seeds: set[int]) -> Tuned:
 
 
 def late(record: Record) -> Record:
-    """Return the record with the mean error of the last visits in place of the final error."""
-    visits = [error for error in record["test_error"] if error is not None][-LAST_VISITS:]
+    """Return the record with the mean test error of the last epochs in place of the final one."""
+    visits = [error for error in record["test_error"][-LAST_EPOCHS:] if error is not None]
     error = None if record.error is None else statistics.fmean(visits)
     return Record({**record, "final_test_error": error})
 

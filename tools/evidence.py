@@ -18,57 +18,33 @@ from experiments.tuning import Tuned
 from tools.tables import grid_point
 
 
-def headline_table(paper: Sequence[Record], reduced: Sequence[Record]) -> str:
+def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
     """Return a Markdown table of Adam-ℓ2 against AdamW on ResNets without BatchNorm.
 
-    Each optimizer is shown at its best grid point, with the seeds that both have there.
-
     Args:
-      paper: Runs at the size of the paper.
-      reduced: Runs at the preset ``reduced``; runs with augmentation do not count.
+      pairs: Adam-ℓ2 and AdamW on each network. Pairs with missing runs are left out.
     """
     rows = [
-        "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | training errors, % | seeds | AdamW's error is lower |",
-        "| --- | --- | --: | --: | --: | --: | --: | --- |",
+        "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | Adam-ℓ2 train, % | AdamW train, % | seeds | verdict |",
+        "| --- | --- | --: | --: | --: | --: | --: | --: | --- |",
     ]
-    sources = (paper, select(reduced, augment=False, compute_dtype="float32"))
-    for records in sources:
-        plain = select(records, network="resnet", batch_norm=False, skip_init=False)
-        plain = select(plain, init_seed=0, loss_multiplier=1)
-        by_depth = {}  # of several lengths, the longest with both optimizers
-        for depth, epochs in sorted({(r["depth"], r["epochs"]) for r in plain}):
-            own = select(plain, depth=depth, epochs=epochs)
-            pair = [_best_runs(select(own, optimizer=name)) for name in ("adam_l2", "adamw")]
-            if all(pair):
-                by_depth[depth] = _headline_row(*pair)
-        rows += by_depth.values()
+    for l2, adamw in pairs:
+        if l2.missing or adamw.missing:
+            continue
+        first, own = adamw.seeds[0], lead(adamw, l2)
+        side, images = first["image_size"] or 32, first["train_size"] or 50_000
+        seeds = min(len(method.finished) for method in (l2, adamw))
+        row = (
+            str(first["depth"]),
+            f"{images:,} of {side}×{side}, {first['epochs']}",
+            *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
+            f"{100 * own.difference:+.1f} ± {100 * own.margin:.1f}".replace("-", "−"),
+            *(f"{100 * _training_error(method.finished):.0f}" for method in (l2, adamw)),
+            str(seeds) + (" (± of the test set)" if own.one_seed else ""),
+            by_margin(own.difference, own.margin).value,
+        )
+        rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
-
-
-def _best_runs(runs: Sequence[Record]) -> list[Record]:
-    """Return the runs of every seed at the grid point with the lowest error of seed 0."""
-    winner = best(select(runs, seed=0))
-    if winner is None:
-        return []
-    return select(runs, **{name: winner[name] for name in ("learning_rate", "weight_decay")})
-
-
-def _headline_row(l2: Sequence[Record], adamw: Sequence[Record]) -> str:
-    seeds = {run["seed"] for run in l2} & {run["seed"] for run in adamw}
-    l2, adamw = ([run for run in runs if run["seed"] in seeds] for runs in (l2, adamw))
-    first, lead = adamw[0], gap(l2, adamw)
-    side, images = first["image_size"] or 32, first["train_size"] or 50_000
-    verdict = by_margin(lead.difference, lead.margin).value
-    row = (
-        str(first["depth"]),
-        f"{images:,} of {side}×{side}, {first['epochs']}",
-        *(str(estimate(runs)).partition(" %")[0] for runs in (l2, adamw)),
-        f"{100 * lead.difference:+.1f} ± {100 * lead.margin:.1f}".replace("-", "−"),
-        _both([_training_error(runs) for runs in (l2, adamw)]),
-        str(len(seeds)) + (" (± of the test set)" if len(seeds) < 2 else ""),
-        verdict,
-    )
-    return f"| {' | '.join(row)} |"
 
 
 def _training_error(runs: Sequence[Record]) -> float:
@@ -88,14 +64,14 @@ def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
       rows: Methods (neither, mixing, scaling, both) by the name of the network.
     """
     lines = [
-        "| network | neither: AdamW | mixing: scale-free Adam-ℓ2 | scaling: ProxGen | both: Adam-ℓ2 | effect of scaling, points | effect of mixing, points |",
-        "| --- | --- | --- | --- | --- | --: | --: |",
+        "| network | neither: AdamW | mixing: scale-free Adam-ℓ2 | scaling: ProxGen | both: Adam-ℓ2 | effect of scaling, points | effect of mixing, points | AdamW's lead over Adam-ℓ2, points |",
+        "| --- | --- | --- | --- | --- | --: | --: | --: |",
     ]
     for name, row in rows.items():
-        effects = ["—", "—"]
+        effects = ["—"] * 3
         if not any(method.missing for method in row):
             errors = [[run["final_test_error"] for run in method.finished] for method in row]
-            weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5)
+            weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5), (-1.0, 0.0, 0.0, 1.0)
             effects = [str(contrast(errors, w)).removesuffix(" points") for w in weights]
         means = [str(estimate(method.seeds) or "—") for method in row]
         lines.append(f"| {' | '.join([name, *means, *effects])} |")
@@ -106,14 +82,21 @@ def changes_table(networks: Iterable[Changed]) -> str:
     """Return a Markdown table of AdamW's lead as published and under changes of both optimizers.
 
     Args:
-      networks: Networks under the changes; one may occur twice. Changes with missing runs are left out.
+      networks: Networks under the changes; one may occur twice. Changes with missing
+        runs, or of which all diverged, are left out.
     """
     lines = [
         "| network | change | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | falls by, points | training errors, % | at λ = 0, % | Adam-ℓ2's best λ | seeds |",
         "| --- | --- | --: | --: | --: | --: | --: | --: | --- | --: |",
     ]
     for its in networks:
-        finished = {c: row for c, row in its.rows.items() if not any(m.missing for m in row)}
+        finished = {
+            change: row
+            for change, row in its.rows.items()
+            if all(method.finished and not method.missing for method in row)
+        }
+        if PUBLISHED not in finished:
+            continue
         for change, (l2, adamw) in finished.items():
             own = lead(adamw, l2)
             by = fall(lead(*reversed(finished[PUBLISHED])), own)
@@ -167,24 +150,17 @@ def rotation_table(reduced: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def statistics_table(reduced: Sequence[Record]) -> str:
+def statistics_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
     """Return a Markdown table of p-values of Fig. 3's leads: unpaired, corrected by Holm, and paired.
 
     Args:
-      reduced: Runs at the preset ``reduced``.
+      pairs: Adam-ℓ2 and AdamW on each network. Pairs with missing runs are left out.
     """
-    found = {}
-    for depth in (20, 56, 110):
-        own = select(_plain(reduced), depth=depth, compute_dtype="float32")
-        l2, adamw = (
-            {
-                run["seed"]: run["final_test_error"]
-                for run in _best_runs(select(own, optimizer=name))
-            }
-            for name in ("adam_l2", "adamw")
-        )
-        seeds = sorted(l2.keys() & adamw.keys())
-        found[depth] = np.array([[l2[seed], adamw[seed]] for seed in seeds]).T
+    found = {
+        l2.seeds[0]["depth"]: np.array([[r.error for r in method.seeds] for method in (l2, adamw)])
+        for l2, adamw in pairs
+        if not (l2.missing or adamw.missing)
+    }
     tests: list[Any] = [stats.ttest_ind(*errors, equal_var=False) for errors in found.values()]
     welch = [test.pvalue for test in tests]
     rows = [

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adamprox.command_line import Parser, begin, console
@@ -20,10 +20,14 @@ from adamprox.training import TrainingRun
 from benchmarks import accelerator
 from experiments.alternatives.factorial import Factorial
 from experiments.alternatives.stale_second_moment import ChangesAtDepth, StaleSecondMoment
+from experiments.paper.fig02_03_accuracy import WithoutBatchNorm
+from experiments.paper.published_runs import PUBLISHED, PublishedRuns
 from experiments.presets import protocol
 from experiments.protocol import Experiment, Protocol, Records
 from experiments.registry import EXPERIMENTS, find
 from experiments.runner import draw, settled
+from experiments.tuning import Tuned, at_common_seeds
+from tools import first_gradients
 from tools.evidence import (
     activations_table,
     changes_table,
@@ -142,21 +146,33 @@ def tables() -> dict[str, str]:
     changed = [
         its for study in (StaleSecondMoment, ChangesAtDepth) for its in study(*reduced).changed
     ]
+    rows = WithoutBatchNorm(*reduced).rows
+    pairs = [(l2, adamw) for name, (l2, adamw, _) in rows.items() if name.startswith("ResNet")]
     claims = sorted((c for run in RUNS for c in run.claims), key=lambda c: order.index(c[0]))
     return {
-        "headline": headline_table([*PAPER.records, *PAPER_110.records], REDUCED.records),
+        "headline": headline_table([*_published(), *pairs]),
         "claims": claims_table([claim for _, claim in REDUCED.claims]),
         "published": claims_table([c for run in (PAPER, PAPER_110) for _, c in run.claims]),
+        "first_gradients": first_gradients.table(json.loads(first_gradients.FILE.read_text())),
         "factorial": factorial_table(Factorial(*reduced).rows),
         "changes": changes_table(changed),
         "activations": activations_table(REDUCED.records),
         "rotation": rotation_table(REDUCED.records),
-        "statistics": statistics_table(REDUCED.records),
+        "statistics": statistics_table(pairs),
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),
         "summary": summary_table(claims),
         "trained": trained_table(REDUCED.records),
         "accelerator": accelerator.markdown(json.loads(ACCELERATOR.read_text(encoding="utf-8"))),
     }
+
+
+def _published() -> Iterator[tuple[Tuned, Tuned]]:
+    """Yield Adam-ℓ2 and AdamW at the authors' (α, λ), on every network without BatchNorm."""
+    for run in (PAPER, PAPER_110):
+        study = PublishedRuns(PUBLISHED, run.protocol, Records.by_key(run.records))
+        for its, pair in study.pairs.items():
+            if its.multiplier == 1 and not its.batch_norm:
+                yield at_common_seeds(pair["adam_l2"], pair["adamw"])
 
 
 def costs() -> dict[str, str]:
