@@ -1,4 +1,4 @@
-"""Training speed of one accelerator in images/s: single runs, runs at once, PyTorch, and limits.
+"""Training speed of one accelerator in images/s: single and batched runs, PyTorch, and limits.
 
 Command: python -m benchmarks.accelerator [--out FILE] [--smoke] [--seconds N]
          python -m benchmarks.accelerator --show FILE      (a Markdown table of the rows in FILE)
@@ -6,7 +6,7 @@ Cost: no new row begins after --seconds, by default 340. --smoke takes a minute 
 needs the extra ``experiments``; PyTorch is optional.
 
 A step is forward, backward and update of a ResNet without BatchNorm, in batches of 128 random 32×32
-images that are flipped and shifted. Runs at once are as in the experiments: they record histograms
+images that are flipped and shifted. Batched runs are as in the experiments: they record histograms
 of updates. Half of them use Adam-ℓ2; single runs and PyTorch use AdamW. PyTorch uses channels last,
 TF32, fused AdamW and the same augmentation, in one CUDA graph per step, with and without
 torch.compile. The most important rows come first; the program prints and saves each row as soon as
@@ -218,7 +218,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             continue
         reference = base.get(key(r))
         ratio = f"{r['images_per_second'] / reference:.2f}" if reference else ""
-        name = f"{r['implementation']}, {r['way']}"
+        ours = "batched" if r["runs"] > 1 else "single"
+        name = f"{r['implementation']}, {r['way'].replace('at once', ours)}"
         lines.append(
             f"| ResNet-{r['depth']} | {r['dtype']} | {name} | {r['runs']} | {r['images_per_second']:,.0f} | {ratio} | {r['started']} |"
         )

@@ -146,13 +146,18 @@ def lines(rows: list[Row], devices: Sequence[int]) -> list[list[str]]:
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [
         [network_name(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
-        + [f"{row.days / n:.3g}" for n in devices]
+        + [_days(row.days / n) for n in devices]
         for row in rows
     ]
     total = sum(row.days for row in rows)
     cells, count = sum(row.cells for row in rows), sum(row.steps for row in rows)
-    whole = ["all", f"{cells}", f"{count:,.0f}", ""] + [f"{total / n:.3g}" for n in devices]
-    return [header, *body, whole]
+    networks = len({network_name(row.program) for row in rows})
+    whole = [f"these {networks} networks", f"{cells:,}", f"{count:,.0f}", ""]
+    return [header, *body, whole + [_days(total / n) for n in devices]]
+
+
+def _days(days: float) -> str:
+    return f"{days:,.0f}" if days >= 100 else f"{days:.3g}"
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -170,11 +170,11 @@ def main() -> None:
     for name, loss in losses.items():
         if abs(loss - losses[reference]) > 1e-4 * abs(losses[reference]):
             raise SystemExit(f"{name} starts at loss {loss}, {reference} at {losses[reference]}")
-    table = Table("implementation", "images/s", f"over {reference}", "quartiles", "ms", "CPU ms")
+    table = Table("implementation", "images/s", f"time / {reference}'s", "quartiles", "ms", "CPU ms")
     table.title = f"ResNet-{args.depth}, batch {args.batch}, {args.threads} threads"
     for name, times in seconds.items():
         wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
-        ratios = [base[0] / own[0] for own, base in zip(times, seconds[reference], strict=True)]
+        ratios = [own[0] / base[0] for own, base in zip(times, seconds[reference], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         spread = f"{low:.2f} to {high:.2f}"
         speed = f"{args.batch / wall:.0f}"

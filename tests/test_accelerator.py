@@ -26,7 +26,7 @@ def test_rows_are_saved_as_they_come(tmp_path, monkeypatch, capsys):
     assert "failed: Task(implementation='adamprox'" in printed and "no memory" in printed
     assert accelerator.main(["--show", str(out)]) == 0
     table = capsys.readouterr().out
-    assert "| ResNet-20 | float32 | adamprox, at once | 8 | 800 | 8.00 |" in table
+    assert "| ResNet-20 | float32 | adamprox, batched | 8 | 800 | 8.00 |" in table
     assert len({row["started"] for row in rows}) == 1
 
 

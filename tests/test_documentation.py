@@ -200,6 +200,24 @@ def test_the_cost_of_a_paper_is_its_cells_times_their_steps():
     assert paper_cost.network_name(row.program) == "ResNet-20, no BatchNorm, digits"
 
 
+def test_the_published_cost_follows_from_its_step_times():
+    """The times of the table in scale.md, with the runs of the paper as they are now."""
+    from benchmarks import paper_cost
+
+    page = (DOCS / "scale.md").read_text(encoding="utf-8")
+    table = page.split("<!-- paper_cost:")[1].split("<!-- end -->")[0].strip().splitlines()[2:]
+    rows = [[field.strip() for field in line.strip("|").split("|")] for line in table]
+    seconds = {row[0]: float(row[3]) / 1e3 for row in rows[1:-1] if row[3][:1].isdigit()}
+    everything = paper_cost.training_cells("paper")
+    names = {cell: paper_cost.network_name(cell.program) for cell in everything}
+    measured = [cell for cell in everything if names[cell] in seconds]
+    found = paper_cost.predict(measured, lambda p: seconds[paper_cost.network_name(p)])
+    assert [rows[0], *rows[2:]] == paper_cost.lines(found, (1, 8))
+    text = " ".join(page.split())
+    assert f"{len(seconds)} of the {len(set(names.values()))} networks" in text
+    assert f"{len(measured):,} of the {len(everything):,} runs" in text
+
+
 def test_the_smoke_preset_has_cells_to_cost():
     from benchmarks import paper_cost
 

@@ -1,4 +1,4 @@
-"""Cells that cannot be trained: refused before anything is written, with argument, value and what is allowed."""
+"""Runs that cannot be trained: refused before anything is written, with argument, value and what is allowed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,4 +53,4 @@ def _refused(name: str, value: Any) -> Finding:
     return Finding(Outcome.LOST, f"{name}={value!r} was accepted")
 
 
-CASES = [Case("cells: a value that cannot be trained", cells)]
+CASES = [Case("runs: a value that cannot be trained", cells)]

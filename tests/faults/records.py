@@ -90,7 +90,7 @@ def _read_again(
 
 CASES = [
     *(Case(f"a record: {name}", functools.partial(record, damage=name)) for name in DAMAGES),
-    Case("a record: that of another cell", exchanged),
+    Case("a record: that of another run", exchanged),
     Case("a record with a time of 1970, 2038 or 2106", times),
     *(Case(f"`claims.json`: {name}", functools.partial(claims, damage=name)) for name in DAMAGES),
 ]

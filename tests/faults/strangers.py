@@ -120,8 +120,8 @@ def edited_checkpoints(setting: Setting) -> Iterator[Finding]:
 
 
 CASES = [
-    Case("a stranger's record: code, paths and markup as values", texts_stay_texts),
-    Case("a stranger's record: not one of the cell", not_a_record),
-    Case("a stranger's `claims.json`", claims_of_any_shape),
-    Case("a stranger's checkpoint", edited_checkpoints),
+    Case("an untrusted record: code, paths and markup as values", texts_stay_texts),
+    Case("an untrusted record: not one of this run", not_a_record),
+    Case("an untrusted `claims.json`", claims_of_any_shape),
+    Case("an untrusted checkpoint", edited_checkpoints),
 ]
