@@ -1,4 +1,4 @@
-"""Files that a stranger made with care: well-formed, their digests right, their contents hostile."""
+"""Untrusted files: well-formed, their digests right, their contents hostile."""
 
 import hashlib
 import json
