@@ -170,7 +170,9 @@ def main() -> None:
     for name, loss in losses.items():
         if abs(loss - losses[reference]) > 1e-4 * abs(losses[reference]):
             raise SystemExit(f"{name} starts at loss {loss}, {reference} at {losses[reference]}")
-    table = Table("implementation", "images/s", f"time / {reference}'s", "quartiles", "ms", "CPU ms")
+    table = Table(
+        "implementation", "images/s", f"time / {reference}'s", "quartiles", "ms", "CPU ms"
+    )
     table.title = f"ResNet-{args.depth}, batch {args.batch}, {args.threads} threads"
     for name, times in seconds.items():
         wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
