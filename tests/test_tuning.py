@@ -13,7 +13,7 @@ from experiments.grid import Grid, extend, neighbor, selection
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Network, Records
 from experiments.registry import find, runs_of
-from experiments.tuning import Method
+from experiments.tuning import Method, late
 
 PROTOCOL = dataclasses.replace(
     PRESETS["smoke"],
@@ -207,3 +207,16 @@ def test_a_selection_by_network_includes_every_run_on_it():
     assert len(chosen) == 14 + 42  # ResNet-44 has a grid of its own
     with pytest.raises(ValueError, match="network must be one that fig01 trains, got 'ResNet-44'"):
         selection("fig01", [], networks=networks)
+
+
+def test_late_errors_are_means_over_epochs_however_often_a_run_is_tested():
+    """20 epochs; tested every epoch, or every fifth: epochs 11 to 20, or 15 and 20."""
+    every = [float(epoch) for epoch in range(1, 21)]
+    fifth = [error if error % 5 == 0 else None for error in every]
+    means = [
+        late(Record({"test_error": errors, "final_test_error": 20.0})).error
+        for errors in (every, fifth)
+    ]
+    assert means == [15.5, 17.5]
+    diverged = Record({"test_error": every, "final_test_error": None})
+    assert late(diverged).error is None
