@@ -8,7 +8,7 @@ import pytest
 
 from adamprox.sweep import LostRunsError, Results, run_sweep
 from adamprox.sweep.lock import is_locked, locked
-from adamprox.sweep.progress import announce
+from adamprox.sweep.progress import announce, retract
 from adamprox.training import TrainingRun
 from experiments.__main__ import main
 from tests.squares import QUIET, Fatal, Square
@@ -56,6 +56,41 @@ def test_status_of_finished_old_and_missing_sweeps(tmp_path, capsys):
         assert capsys.readouterr().out == f"{tmp_path}: 2 runs finished\n"
     assert main(["status", "--out", str(tmp_path / "none")]) == 2
     assert "out must hold records" in capsys.readouterr().err
+
+
+def test_status_of_runs_that_another_version_of_the_package_trains(tmp_path, capsys):
+    results = Results(tmp_path / "records")
+    announce(RUNS, results)
+    path = results.directory / "sweep.json"
+    text = path.read_text()
+    for damage in ('{"optimizer": "newer", ', '{"network": ["newer"], '):
+        path.write_text(text.replace('{"network": "mlp", ', damage))
+        with results.claim(RUNS[2]):
+            assert main(["status", "--out", str(tmp_path)]) == 0
+        first, second = capsys.readouterr().out.splitlines()
+        assert first == f"{tmp_path}: 4 runs: 0 finished, 1 running, 0 failed, 3 left"
+        assert second == "  another version of the package trains these runs; time left unknown"
+
+
+def test_status_of_times_without_a_zone(tmp_path, capsys):
+    results = Results(tmp_path / "records")
+    announce(RUNS, results)
+    path = results.directory / "sweep.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"started": "2026-01-01T00:00:00"}))
+    results.write(RUNS[0], RUNS[0].run(), {"finished": "2026-01-02T00:00:00"})
+    with results.claim(RUNS[2]):
+        assert main(["status", "--out", str(tmp_path)]) == 0
+    assert "epochs/s" in capsys.readouterr().out
+
+
+def test_a_sweep_deletes_its_own_list_only(tmp_path):
+    results = Results(tmp_path)
+    first = announce(RUNS[:2], results)
+    second = announce(RUNS, results)
+    retract(results, first)
+    assert (tmp_path / "sweep.json").exists()
+    retract(results, second)
+    assert not (tmp_path / "sweep.json").exists()
 
 
 @pytest.mark.slow

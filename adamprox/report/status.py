@@ -4,7 +4,7 @@ import datetime
 import pathlib
 
 from adamprox.sweep import Record, Results
-from adamprox.sweep.progress import Progress, progress
+from adamprox.sweep.progress import Progress, as_time, progress
 from adamprox.training import TrainingRun
 from adamprox.training.cost import estimate, in_words
 
@@ -44,11 +44,14 @@ def _speed(now: Progress, results: Results) -> list[str]:
         return ["  no process trains; the same command goes on"]
     since = [r for r in now.finished if _finished(r) >= now.started and r.kind == TrainingRun.kind]
     elapsed = (datetime.datetime.now(datetime.UTC) - now.started).total_seconds()
-    runs = [
-        TrainingRun.from_columns(options)
-        for options in (*now.running, *now.left)
-        if options["kind"] == TrainingRun.kind
-    ]
+    try:
+        runs = [
+            TrainingRun.from_columns(options)
+            for options in (*now.running, *now.left)
+            if options["kind"] == TrainingRun.kind
+        ]
+    except (ValueError, TypeError):
+        return ["  another version of the package trains these runs; time left unknown"]
     left = estimate(runs, now.finished, results.directory)
     if not since or elapsed <= 0:
         return [f"  about {in_words(left / len(now.running))} left"]
@@ -59,6 +62,6 @@ def _speed(now: Progress, results: Results) -> list[str]:
 
 def _finished(record: Record) -> datetime.datetime:
     try:
-        return datetime.datetime.fromisoformat(record.origin["finished"])
+        return as_time(record.origin["finished"])
     except ValueError:
         return datetime.datetime.min.replace(tzinfo=datetime.UTC)

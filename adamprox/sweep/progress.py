@@ -33,19 +33,25 @@ class Progress(NamedTuple):
     left: list[dict[str, Any]]
 
 
-def announce(runs: Iterable[Run], results: Results) -> None:
-    """List the runs of a sweep in its directory, for `progress`; a full disk is no error."""
+def announce(runs: Iterable[Run], results: Results) -> datetime.datetime:
+    """List the runs of a sweep in its directory, for `progress`; a full disk is no error.
+
+    Returns:
+      Time of the start, which the list has too.
+    """
     listed = [{"key": run_key(run), "kind": run.kind, "options": non_default(run)} for run in runs]
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    started = datetime.datetime.now(datetime.UTC)
     with contextlib.suppress(OSError):
-        contents = json.dumps({"started": now, "runs": listed})
+        contents = json.dumps({"started": started.isoformat(), "runs": listed})
         write_atomically(results.directory / _LIST, contents)
+    return started
 
 
-def retract(results: Results) -> None:
-    """Delete the list of a sweep that is complete."""
-    with contextlib.suppress(OSError):
-        (results.directory / _LIST).unlink(missing_ok=True)
+def retract(results: Results, started: datetime.datetime) -> None:
+    """Delete the list of a complete sweep; keep the list of one that started at another time."""
+    if _read(results)[0] == started:
+        with contextlib.suppress(OSError):
+            (results.directory / _LIST).unlink(missing_ok=True)
 
 
 def progress(results: Results) -> Progress:
@@ -57,12 +63,19 @@ def progress(results: Results) -> Progress:
         return Progress(None, list(records.values()), [], [], [])
     waiting = {run["key"]: run for run in listed if run["key"] not in records}
     running = [key for key in waiting if results.is_claimed(key)]
-    failed = [key for key in waiting if key in results.failed() and key not in running]
+    noted = results.failed()
+    failed = [key for key in waiting if key in noted and key not in running]
     left = [key for key in waiting if key not in running and key not in failed]
     found = [records[run["key"]] for run in listed if run["key"] in records]
     return Progress(
         started, found, *([waiting[k] for k in keys] for keys in (running, failed, left))
     )
+
+
+def as_time(text: str) -> datetime.datetime:
+    """Return the time of an ISO text; a text without a zone is in UTC."""
+    found = datetime.datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def _read(results: Results) -> tuple[datetime.datetime | None, list[dict[str, Any]]]:
@@ -73,6 +86,6 @@ def _read(results: Results) -> tuple[datetime.datetime | None, list[dict[str, An
             {"key": str(run["key"]), "kind": str(run["kind"]), **dict(run["options"])}
             for run in found["runs"]
         ]
-        return datetime.datetime.fromisoformat(found["started"]), runs
+        return as_time(found["started"]), runs
     except (OSError, NotAFileError, ValueError, TypeError, KeyError, RecursionError):
         return None, []

@@ -96,7 +96,7 @@ def run_sweep(
     console.print(f"{len(wanted)} runs, {len(done)} already done")
     if missing:
         finished = ENGINES[engine](missing, results, workers, address, deadline)
-        announce(wanted, results)  # the engine has refused what it cannot do
+        started = announce(wanted, results)  # the engine has refused what it cannot do
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))
             for record in finished:
@@ -104,7 +104,7 @@ def run_sweep(
                 if view and console.is_terminal:
                     progress.above = view(wanted, [*done.values()])
                 progress.advance(task)
-        retract(results)
+        retract(results, started)
     return [done[run_key(run)] for run in wanted]
 
 
