@@ -84,6 +84,12 @@ def test_without_ray_the_message_says_how_to_get_it(tmp_path, monkeypatch):
         run_sweep([Square(1.0)], Results(tmp_path), engine="ray", console=QUIET)
 
 
+def test_ray_has_no_runs_in_this_process(tmp_path):
+    with pytest.raises(ValueError, match="workers must be at least 1 with the engine ray, got 0"):
+        run_sweep([Square(1.0)], Results(tmp_path), engine="ray", workers=0, console=QUIET)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("address", ["somewhere", "ray://localhost:1", "host:port", "", ":1"])
 def test_addresses_that_cannot_be(tmp_path, address):
     pytest.importorskip("ray")

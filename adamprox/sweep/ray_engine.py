@@ -43,11 +43,14 @@ def run_ray(
       An iterator with one record per run, in order of completion.
 
     Raises:
-      ValueError: Ray is missing or too old, or no cluster at ``address`` takes our token.
+      ValueError: Ray is missing or too old, ``workers`` is 0, or no cluster at ``address`` takes our
+        token.
       OutOfTimeError: The deadline has passed.
 
     Source: P. Moritz et al., Ray: a distributed framework for emerging AI applications, OSDI 2018.
     """
+    if workers == 0:  # the local engine's name for this process
+        raise ValueError("workers must be at least 1 with the engine ray, got 0")
     return _run(load(), runs, results, workers, address, deadline)  # raise at once
 
 

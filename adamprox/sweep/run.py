@@ -49,8 +49,8 @@ def run_sweep(
     Args:
       runs: Configurations of the runs; duplicates count once.
       results: Store of the records.
-      workers: Number of runs at once, 0 for this process itself, None for a default of the engine;
-        see `adamprox.sweep.local.run_local`.
+      workers: Number of runs at once, None for a default of the engine; see
+        `adamprox.sweep.local.run_local`. With the local engine, 0 for this process itself.
       engine: Key of `ENGINES`: ``local`` or ``ray``.
       address: Address of a Ray cluster; see `adamprox.sweep.ray_engine.run_ray`.
       deadline: Time of `time.monotonic` at which to stop; None for no limit.
