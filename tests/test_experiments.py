@@ -374,6 +374,9 @@ def test_list_names_every_experiment(capsys):
         (["fig01", "--engine", "ray", "--address", "somewhere"], "address must be|needs Ray"),
         (["fig03", "--address", "here:1", "--dry-run"], "address must come with --engine ray"),
         (["fig03", "--validation-size", "-5"], "validation_size must be >= 0, got -5"),
+        # Repetitions, which begin after the whole grid, have the next seeds.
+        (["fig03", "--seed", "2147483647"], r"seed must be in 0 … 2\^31 − 1001, got 2147483647"),
+        (["fig03", "--seed", "2147483648"], r"seed must be in 0 … 2\^31 − 1, got 2147483648"),
         (["overview", "--out", "{file}"], "out must hold directories of finished runs"),
         (["fig03", "--draw", "--out", "{file}"], "out must be a directory"),
         (["fig03", "--out", "{file}"], "out must be a directory"),

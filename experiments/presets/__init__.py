@@ -15,6 +15,9 @@ from experiments.presets.reduced import REDUCED
 from experiments.presets.smoke import SMOKE
 from experiments.protocol import Network, Protocol
 
+_REPETITIONS = 1000
+"""Number of seeds after the first that are left for repetitions of best runs; presets use at most 7."""
+
 PRESETS = {preset.preset: preset for preset in (SMOKE, DEMO, REDUCED, PAPER)}
 
 
@@ -66,4 +69,6 @@ def _check(result: Protocol) -> None:
     for multiplier in result.loss_multipliers:
         grid = result.grid("adam_l2", multiplier)
         for alpha, weight_decay in itertools.product(grid.learning_rates, grid.weight_decays):
-            result.run("adam_l2", alpha, weight_decay, multiplier)
+            run = result.run("adam_l2", alpha, weight_decay, multiplier)
+            if run.seed >= 2**31 - _REPETITIONS:
+                raise ValueError(f"seed must be in 0 … 2^31 − {_REPETITIONS + 1}, got {run.seed}")
