@@ -33,4 +33,15 @@ def test_finished_grids_make_room():
     done = [TrainingRun.of(optimizer=name) for name in ("adamw", "adamprox")]
     waiting = TrainingRun.of(optimizer="adam_l2", loss_multiplier=10.0)
     text = shown([*done, waiting], dict.fromkeys(done, 0.5))
-    assert text.index("adam_l2") < text.index("adamw") and "loss × 10" in text
+    assert text.index("adam_l2") < text.index("adamw") and "loss_multiplier" in text
+
+
+def test_grids_that_differ_in_any_option_have_tables_of_their_own():
+    long, short = (TrainingRun.of(epochs=epochs) for epochs in (30, 10))
+    text = shown([long, short], {long: 0.111, short: 0.222})
+    assert "epochs 30" in text and "11.1" in text and "epochs 10" in text and "22.2" in text
+
+
+def test_a_table_has_the_smallest_seed_of_its_grid():
+    first, second = (TrainingRun.of(seed=seed, init_seed=1) for seed in (1, 2))
+    assert "11.1" in shown([first, second], {first: 0.111, second: 0.222})

@@ -8,41 +8,41 @@ from rich.table import Table
 from rich.text import Text
 
 from adamprox.report.claims import compact
+from adamprox.report.planned import by_grid, differing
 from adamprox.sweep import Record, Run, run_key
 from adamprox.training import TrainingRun
 
 _SHOWN = 6  # grids that fit on a screen
+_WIDTH = 24  # columns of a table, at least; the words of its title fit
 
 
 def live_grids(runs: Sequence[Run], records: Sequence[Record]) -> RenderableType:
     """Return test errors in percent over (λ, α), a table for each grid, unfinished grids first.
+
+    A table has the smallest seed of its grid. Its title has the options in which the grids differ.
 
     Args:
       runs: Planned runs; those that train a network are shown.
       records: Records of finished runs.
     """
     errors = {record["key"]: record.get("final_test_error", "") for record in records}
-    grids: dict[tuple, list[TrainingRun]] = {}
-    for run in runs:
-        if isinstance(run, TrainingRun) and run.seed == run.init_seed == 0:
-            grids.setdefault(_grid(run), []).append(run)
-    finished = {name: all(run_key(c) in errors for c in grid) for name, grid in grids.items()}
-    names = sorted(grids, key=lambda name: finished[name])  # stable: keeps the order otherwise
-    return Columns([_table(name, grids[name], errors) for name in names[:_SHOWN]], padding=(0, 3))
+    trained = by_grid(run for run in runs if isinstance(run, TrainingRun))
+    grids = [_of_smallest_seed(grid) for grid in trained]
+    grids.sort(key=lambda grid: all(run_key(run) in errors for run in grid))  # stable
+    shown = grids[:_SHOWN]
+    differ = differing(shown)
+    return Columns([_table(grid, differ, errors) for grid in shown], padding=(0, 3))
 
 
-def _grid(run: TrainingRun) -> tuple:
-    config = run.config()
-    norm = " BN" if config["batch_norm"] else ""
-    network = f"{config['network']}-{config['depth']}{norm}"
-    network += " SkipInit" if config["skip_init"] else ""
-    return run.optimizer, network, run.loss_multiplier
+def _of_smallest_seed(grid: Sequence[TrainingRun]) -> list[TrainingRun]:
+    first = min(run.seed for run in grid)
+    return [run for run in grid if run.seed == first]
 
 
-def _table(name: tuple, grid: Sequence[TrainingRun], errors: dict[str, object]) -> Table:
-    optimizer, network, multiplier = name
-    times = f", loss × {multiplier:g}" if multiplier != 1 else ""
-    table = Table("α \\ λ", title=f"{optimizer}, {network}{times}", title_style="bold", box=None)
+def _table(grid: Sequence[TrainingRun], differ: Sequence[str], errors: dict[str, object]) -> Table:
+    options = grid[0].config()
+    title = "; ".join([grid[0].optimizer, *(f"{name} {options[name]}" for name in differ)])
+    table = Table("α \\ λ", title=title, title_style="bold", box=None, min_width=_WIDTH)
     at = {(run.learning_rate, run.weight_decay): run_key(run) for run in grid}
     decays = sorted({run.weight_decay for run in grid})
     for decay in decays:

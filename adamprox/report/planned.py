@@ -1,8 +1,8 @@
 """Runs that an experiment needs, before they are trained: their number, their cost and their grids."""
 
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rich.table import Table
 
@@ -11,6 +11,7 @@ from adamprox.sweep import Record, Run, run_key
 from adamprox.training import TrainingRun
 from adamprox.training.cost import at_once, estimate, in_words
 
+AnyRun = TypeVar("AnyRun", bound=Run)
 _AXES = ("learning_rate", "weight_decay", "seed")
 
 
@@ -57,11 +58,24 @@ def grid_lines(runs: Sequence[Run], done: Collection[str] = ()) -> list[str]:
       >>> grid_lines(runs)
       ['2 runs: adamw; α 1e-3; λ 0, 1e-3']
     """
-    grids: dict[tuple, list[Run]] = {}
+    grids = by_grid(runs)
+    differ = differing(grids)
+    return [_line(grid, differ, done) for grid in grids]
+
+
+def by_grid(runs: Iterable[AnyRun]) -> list[list[AnyRun]]:
+    """Return the runs of each grid, which differ in α, λ and seed only; other runs by kind."""
+    grids: dict[tuple, list[AnyRun]] = {}
     for run in runs:
         grids.setdefault((run.kind, *_fixed(run).items()), []).append(run)
-    differ = _differing([dict(name[1:]) for name in grids if name[0] == TrainingRun.kind])
-    return [_line(grid, differ, done) for grid in grids.values()]
+    return list(grids.values())
+
+
+def differing(grids: Iterable[Sequence[Run]]) -> list[str]:
+    """Return the names of options, except the optimizer, in which grids of networks differ."""
+    fixed = [_fixed(grid[0]) for grid in grids if isinstance(grid[0], TrainingRun)]
+    names = dict.fromkeys(name for grid in fixed for name in grid if name != "optimizer")
+    return [name for name in names if len({grid.get(name) for grid in fixed}) > 1]
 
 
 def _fixed(run: Run) -> dict[str, Any]:
@@ -69,11 +83,6 @@ def _fixed(run: Run) -> dict[str, Any]:
     if not isinstance(run, TrainingRun):
         return {}
     return {name: value for name, value in run.config().items() if name not in _AXES}
-
-
-def _differing(grids: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = dict.fromkeys(name for grid in grids for name in grid if name != "optimizer")
-    return [name for name in names if len({grid.get(name) for grid in grids}) > 1]
 
 
 def _line(grid: Sequence[Run], differ: Sequence[str], done: Collection[str]) -> str:
