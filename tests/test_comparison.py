@@ -12,7 +12,9 @@ from adamprox.report.claims import Verdict
 from adamprox.report.plots import COLORS, LABELS
 from adamprox.sweep import Record, Results, run_key, run_sweep
 from adamprox.training import TrainingRun
+from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.imported import imported, optimizer_name
+from adamprox.training.loop import epochs
 from experiments.__main__ import main
 from experiments.comparison import compared
 from experiments.presets import PRESETS
@@ -53,6 +55,9 @@ def positional(lr, wd):
 
 def takes_any(**given):
     return make_tx(**given)
+
+def noisy(learning_rate, weight_decay):
+    return optax.chain(optax.add_noise(0.1, 0.55, 0), optax.sgd(learning_rate))
 
 def leaves(learning_rate, weight_decay):
     raise SystemExit(7)
@@ -102,6 +107,23 @@ def test_an_imported_optimizer_trains_as_its_recipe(module, tmp_path):
     expected = run.with_options(optimizer="adamw").run()
     assert jnp.allclose(jnp.array(found["train_loss"]), jnp.array(expected["train_loss"]))
     assert TrainingRun.from_columns(found) == run
+
+
+def test_an_interrupted_run_with_a_random_optimizer_continues(module, tmp_path):
+    """Its state has a typed key of JAX."""
+    run = TrainingRun.of(**TINY, optimizer=optimizer_name("mine:noisy"))
+    run.check()
+
+    def trained(name):
+        kept = Checkpoints(tmp_path / name, "noisy", every=0)
+        method, seeds = [run.hyperparameters], [run.seed]
+        return epochs(run.program, method, run.schedule, seeds=seeds, init_seed=0, checkpoints=kept)
+
+    *_, whole = trained("whole")
+    next(trained("parts"))
+    *_, last = trained("parts")
+    assert (tmp_path / "parts" / "2").exists()
+    assert digest(last.state) == digest(whole.state)
 
 
 @pytest.mark.parametrize(

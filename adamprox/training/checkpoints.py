@@ -19,6 +19,7 @@ import warnings
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -174,11 +175,17 @@ def _is_plain(path: pathlib.Path, like: Any) -> bool:
 def digest(state: Any, history: Any = ()) -> str:
     """Return the SHA-256 of bytes, shapes and dtypes of all leaves, and of ``history``."""
     total = hashlib.sha256(json.dumps(history, sort_keys=True).encode())
-    for leaf in jax.tree.leaves(jax.device_get(state)):
+    for leaf in jax.tree.leaves(jax.device_get(jax.tree.map(_numbers, state))):
         leaf = np.ascontiguousarray(leaf)
         total.update(f"{leaf.dtype}{leaf.shape}".encode())
         total.update(leaf.tobytes())
     return total.hexdigest()
+
+
+def _numbers(leaf: Any) -> Any:
+    """Return the integers of a typed random key, and any other leaf as it is."""
+    is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
 
 
 def orbax() -> Any:
