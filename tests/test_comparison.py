@@ -258,7 +258,7 @@ def test_filters_choose_runs_and_keep_the_other_records(tmp_path, capsys):
     assert capsys.readouterr().out.count("adamw; α 1e-3; λ 0;") == 2
     assert main([*argv, *some]) == 0
     assert "claims: 2 not run" in capsys.readouterr().err
-    records = Results(tmp_path / "records").every(TrainingRun.kind)
+    records = list(Results(tmp_path / "records").each(TrainingRun.kind))
     assert {(r.optimizer, r.learning_rate, r.weight_decay) for r in records} == {("adamw", 1e-3, 0)}
     for wrong, message in (
         (["--optimizer", "lion"], "optimizer must be one of fig05 (adamprox, adamw), got 'lion'"),

@@ -102,10 +102,10 @@ def test_finished_runs_without_parameters_are_counted(tmp_path, capsys):
     argv = ["fig05", "--preset", "smoke", "--out", str(tmp_path), "--workers", "0"]
     one, line = ["--grid-point", "1e-3,0"], "finished runs have no kept parameters"
     assert main([*argv, *one, "--optimizer", "adamw"]) == 0
-    count = len(Results(tmp_path / "records").every(TrainingRun.kind))
+    count = len(list(Results(tmp_path / "records").each(TrainingRun.kind)))
     assert main([*argv, *one, "--keep-parameters"]) == 0
     assert f"{count} {line}" in " ".join(capsys.readouterr().err.split())
-    for key in (r.key for r in Results(tmp_path / "records").every(TrainingRun.kind)):
+    for key in (r.key for r in Results(tmp_path / "records").each(TrainingRun.kind)):
         (tmp_path / "parameters" / key).mkdir(exist_ok=True)
     assert main([*argv, *one, "--keep-parameters"]) == 0
     assert line not in " ".join(capsys.readouterr().err.split())

@@ -28,7 +28,7 @@ def test_status_of_a_sweep_that_another_process_executes(tmp_path, capsys):
     before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=100)
     path.write_text(json.dumps(listed | {"started": before.isoformat()}))
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    results.finish(RUNS[0], RUNS[0].run() | {"seconds": 50.0}, {"finished": now})
+    results.write(RUNS[0], RUNS[0].run() | {"seconds": 50.0}, {"finished": now})
     results.fail(RUNS[1], "out of memory")
     with results.claim(RUNS[2]):
         files = tree(tmp_path)
@@ -40,7 +40,7 @@ def test_status_of_a_sweep_that_another_process_executes(tmp_path, capsys):
     assert re.fullmatch(r"  0\.0[12]\d* epochs/s, about [3-9] min left", second)
     assert main(["status", "--out", str(tmp_path / "demo")]) == 0
     assert "no process trains" in capsys.readouterr().out
-    results.finish(RUNS[1], RUNS[1].run(), {"finished": now})
+    results.write(RUNS[1], RUNS[1].run(), {"finished": now})
     assert not results.failed()
 
 

@@ -91,7 +91,7 @@ class Run:
     @functools.cached_property
     def records(self) -> list[Record]:
         """Records of all its training runs."""
-        return Results(self.directory / "records").every(TrainingRun.kind)
+        return list(Results(self.directory / "records").each(TrainingRun.kind))
 
     @property
     def claims(self) -> list[tuple[str, Claim]]:

@@ -44,7 +44,7 @@ def export(out: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       ValueError: There are no records of training runs, or ``to`` is not writable.
     """
-    records = Results(out / "records").every(TrainingRun.kind)
+    records = list(Results(out / "records").each(TrainingRun.kind))
     if not records:
         raise ValueError(f"out must hold records of training runs, got {out}")
     files = [to / f"{name}.{kind}" for name in ("runs", "epochs") for kind in ("parquet", "csv")]

@@ -214,7 +214,7 @@ class _Sweep:
                 self.pace.note(run.program, time.monotonic() - began, compiled=compiles)
             self.false_starts = 0
             self.allowed_false_starts = _PERSISTENCE * self.crew.size  # workers can start here
-            record = None if run is None else self.results.finish(run, *result)
+            record = None if run is None else self.results.write(run, *result)
         if record is not None:
             yield record
 

@@ -44,7 +44,7 @@ class Results:
         return self.directory / run.kind / f"{run_key(run)}.parquet"
 
     def write(self, run: Run, columns: Columns, provenance: Columns) -> Record:
-        """Write the record of a finished run atomically, and read it back.
+        """Write the record of a finished run atomically, read it back, and delete the run's state.
 
         Args:
           run: Finished run.
@@ -59,9 +59,7 @@ class Results:
           UnreadableRecordError: The written file cannot be read back.
         """
         record = {
-            "key": run_key(run),
-            "kind": run.kind,
-            **run.config(),
+            **self._address(run),
             **columns,
             "provenance": json.dumps(provenance, sort_keys=True),
         }
@@ -77,6 +75,7 @@ class Results:
         found = self.read(run)
         if found is None:
             raise UnreadableRecordError(f"{path} was written, but does not read back")
+        shutil.rmtree(self.scratch(run), ignore_errors=True)
         return found
 
     def read(self, run: Run) -> Record | None:
@@ -134,16 +133,10 @@ class Results:
         """Return the keys of the runs that failed and have no record since."""
         return {path.stem for path in self.unfinished.glob("*.failed")}
 
-    def finish(self, run: Run, columns: Columns, provenance: Columns) -> Record:
-        """Write the record, then delete the state of the unfinished run."""
-        record = self.write(run, columns, provenance)
-        shutil.rmtree(self.scratch(run), ignore_errors=True)
-        return record
-
     def clear_leftovers(self, runs: Iterable[Run]) -> None:
         """Delete the state of those ``runs`` that have a record.
 
-        A process that is killed right after `write` does not delete it.
+        A process that is killed in `write`, after the record is there, does not delete it.
         """
         for run in runs:
             scratch = self.scratch(run)
@@ -170,10 +163,6 @@ class Results:
             row = _load(path)
             if row and (row.get("key"), row.get("kind")) == (path.stem, kind):
                 yield Record(row)
-
-    def every(self, kind: str) -> list[Record]:
-        """Return the intact records of a kind."""
-        return list(self.each(kind))
 
     @staticmethod
     def _address(run: Run) -> Columns:

@@ -15,7 +15,7 @@ from tests.squares import Square
 
 
 def write_record(folder: pathlib.Path) -> None:
-    Results(folder).finish(Square(2.0), {"square": 4.0}, {})
+    Results(folder).write(Square(2.0), {"square": 4.0}, {})
 
 
 def write_checkpoint(folder: pathlib.Path) -> None:

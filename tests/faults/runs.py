@@ -46,7 +46,7 @@ def run(out: pathlib.Path, *arguments: object) -> tuple[int, str]:
 
 def contents(out: pathlib.Path) -> Any:
     """Every record, verdict and table of a run, without when and where it was."""
-    records = Results(out / "records").every(TrainingRun.kind)
+    records = list(Results(out / "records").each(TrainingRun.kind))
     tables = {p.name: table(pq.read_table(p).to_pylist()) for p in out.glob("tables/*.parquet")}
     found = read_claims(out)
     # As text, since NaN is not equal to itself.

@@ -64,7 +64,7 @@ def not_a_record(setting: Setting) -> Iterator[Finding]:
     }
     for what, rows in bad.items():
         store(results.path(cell), rows)
-        absent = results.read(cell) is None and results.every(cell.kind) == []
+        absent = results.read(cell) is None and not list(results.each(cell.kind))
         yield Finding(Outcome.RECOVERED if absent else Outcome.LOST, what)
 
 
