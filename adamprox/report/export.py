@@ -12,18 +12,14 @@ from adamprox.output import check_writable
 from adamprox.report.tables import write_records
 from adamprox.sweep import Record, Results
 from adamprox.training import TrainingRun
-from adamprox.training.loop import EpochResult
+from adamprox.training.monitoring import METRICS
 from adamprox.training.rotation import PERCENTILES
+from adamprox.training.run import OUTCOME
 
 _ORIGIN = (
     "finished", "commit", "device", "cpu", "cores", "platform", "python", "adamprox", "jax",
     "jaxlib", "optax", "flax", "chex", "numpy", "runs_at_once",
 )  # fmt: skip
-_OUTCOME = (
-    "diverged_step", "final_validation_error", "final_test_error", "test_examples", "zero_share",
-    "zero_channel_share", "parameters_digest", "seconds",
-)  # fmt: skip
-_METRICS = [n for n in EpochResult._fields if n.endswith(("_loss", "_error"))]
 _ANGLES = [f"angular_update_{p}" for p in PERCENTILES]
 _BINS = [f"updates_{-LOWEST_LOG2 - k}" for k in range(NUM_BINS)]
 
@@ -66,7 +62,7 @@ def _run(record: Record) -> Record:
             **options,
             "data_fingerprint": record["data_fingerprint"],
             "epochs_trained": len(record.epochs),
-            **{name: record.get(name) for name in _OUTCOME},
+            **{name: record.get(name) for name in OUTCOME},
             **{name: record.origin[name] for name in _ORIGIN},
         }
     )
@@ -78,7 +74,7 @@ def _epochs(record: Record) -> Iterator[Record]:
     for k, epoch in enumerate(record.epochs):
         counts: list[int] = record["update_histogram"][k]
         row: dict[str, Any] = {"key": record.key, "epoch": epoch}
-        row |= {name: record[name][k] for name in _METRICS}
+        row |= {name: record[name][k] for name in METRICS}
         row["update_spread"] = spreads[k]
         row |= dict(zip(_ANGLES, angles[k], strict=True))
         yield Record(row | dict(zip(_BINS, counts, strict=True)))

@@ -23,6 +23,8 @@ Callback = Callable[[int, Mapping[str, float]], None]
 
 ``step`` is the number of steps taken. ``metrics`` has the losses and errors of `EpochResult` that the epoch has.
 """
+METRICS = tuple(name for name in EpochResult._fields if name.endswith(("_loss", "_error")))
+"""Names of the losses and errors of an epoch."""
 _LOG_DIR, _PARAMETERS = "ADAMPROX_LOG_DIR", "ADAMPROX_PARAMETERS"
 _INSTALL = "run: pip install tensorboardX"
 
@@ -133,9 +135,8 @@ class Monitor:
 
 def metrics(result: EpochResult) -> dict[str, float]:
     """Return the losses and errors that an epoch has, by name."""
-    found = result._asdict()
-    names = [name for name in found if name.endswith(("_loss", "_error"))]
-    return {name: found[name] for name in names if found[name] is not None}
+    found = {name: getattr(result, name) for name in METRICS}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _summary_writer() -> Callable[[str], Writer]:

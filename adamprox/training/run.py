@@ -17,7 +17,7 @@ from adamprox.training import throughput
 from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.configuration import Configuration
 from adamprox.training.loop import EpochResult, Trained, epochs
-from adamprox.training.monitoring import Callback, Monitor
+from adamprox.training.monitoring import METRICS, Callback, Monitor
 from adamprox.training.rotation import PERCENTILES
 from adamprox.training.sharding import run_mesh
 from adamprox.training.sparsity import zero_shares
@@ -145,10 +145,11 @@ class TrainingRun(Configuration):
             "update_histogram": ((count, NUM_BINS), int),
             "angular_update": ((count, len(PERCENTILES)), float | None),
         }
-        zeros = _ZEROS if _ZEROS.keys() & record.keys() else {}
-        if "angular_update" not in record:  # as in older records
-            del first["angular_update"]
-        whole = fits(record, every_epoch | first | _OUTCOME | zeros)
+        columns = every_epoch | first | OUTCOME
+        for names in _ADDED:
+            if record.keys().isdisjoint(names):  # an older record
+                columns = {name: columns[name] for name in columns if name not in names}
+        whole = fits(record, columns)
         return whole and 1 <= count <= self.schedule.epochs and record["test_examples"] > 0
 
     def columns(self, trained: Trained) -> dict[str, Any]:
@@ -171,16 +172,17 @@ class TrainingRun(Configuration):
 
 
 _OF_FIRST_STEP = ("update_histogram", "angular_update")
-_EPOCH_WISE = [n for n in EpochResult._fields if n not in (*_OF_FIRST_STEP, "diverged_step")]
-_OUTCOME: dict[str, tuple[tuple, Any]] = {
+_EPOCH_WISE = ("epoch", *METRICS)
+_ADDED = (("zero_share", "zero_channel_share"), ("angular_update",))
+"""Columns that older records do not have, those of one change together."""
+OUTCOME: dict[str, tuple[tuple, Any]] = {
     "diverged_step": ((), int),
     "final_validation_error": ((), float | None),
     "final_test_error": ((), float | None),
     "test_examples": ((), int),
+    "zero_share": ((), float),
+    "zero_channel_share": ((), float),
     "parameters_digest": ((), str),
     "seconds": ((), float),
 }
-_ZEROS: dict[str, tuple[tuple, Any]] = {
-    "zero_share": ((), float),
-    "zero_channel_share": ((), float),
-}
+"""Shape and type of the columns that a record has beside those with one entry per epoch."""
