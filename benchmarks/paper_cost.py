@@ -53,7 +53,7 @@ def arguments_parser() -> Parser:
         nargs="*",
         default=(),
         metavar="NAME",
-        help="networks to measure, as the table names them, such as 'ResNet-20, no BatchNorm'",
+        help="networks to measure, as the table names them, such as 'ResNet-20 without BatchNorm'",
     )
     add("--records", type=path, metavar="DIR", help="finished runs to compare with")
     add("--markdown", action="store_true", help="print a table for the documentation")
@@ -94,11 +94,7 @@ def seconds_a_step(program: Program) -> float:
 
 def network_name(program: Program) -> str:
     """Return a name for network and data."""
-    network = program.network
-    family = {"resnet": "ResNet", "densenet": "DenseNet"}.get(network.family, network.family)
-    norm = "BatchNorm" if getattr(network, "batch_norm", False) else "no BatchNorm"
-    norm = "SkipInit" if getattr(network, "skip_init", False) else norm
-    return f"{family}-{network.depth}, {norm}, {program.images.dataset}"
+    return f"{program.network.title}, {program.images.dataset}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -147,13 +147,11 @@ class Protocol:
     def trained_on(self, network: Network) -> str:
         """Return network and data in a few words, for a caption."""
         run = TrainingRun.of(**{**self.training, **network.options})
-        images, family, depth = run.images, run.network.family, run.network.depth
-        name = {"resnet": "ResNet", "densenet": "DenseNet"}.get(family, family)
-        norm = "with" if run.config()["batch_norm"] else "without"
+        images = run.images
         size = f"{images.train_size:,}" if images.train_size else "all"
         count = f"{size} images of {images.dataset}"
         pooled = f", pooled to {images.image_size}×{images.image_size}" if images.image_size else ""
-        return f"{name}-{depth} {norm} BatchNorm on {count}{pooled}"
+        return f"{run.network.title} on {count}{pooled}"
 
     def weight_decays_of(self, optimizer: str, multiplier: float = 1.0) -> tuple[float, ...]:
         """Return the values of λ of a grid; Adam-ℓ2's has its extension at multipliers up to this one."""

@@ -197,7 +197,7 @@ def test_the_cost_of_a_paper_is_its_cells_times_their_steps():
     assert row.cells == 2 and row.days == sum(map(paper_cost.steps, cells))
     *_, whole = paper_cost.lines([row], (1, 8))
     assert float(whole[-2]) == pytest.approx(8 * float(whole[-1]), rel=0.01)
-    assert paper_cost.network_name(row.program) == "ResNet-20, no BatchNorm, digits"
+    assert paper_cost.network_name(row.program) == "ResNet-20 without BatchNorm, digits"
 
 
 def test_the_published_cost_follows_from_its_step_times():

@@ -127,6 +127,19 @@ def test_options_that_nothing_uses_are_refused_in_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "title"),
+    [
+        ({"depth": 110, "batch_norm": True}, "ResNet-110 with BatchNorm"),
+        ({"batch_norm": True, "skip_init": True}, "ResNet-20 with BatchNorm, SkipInit"),
+        ({"network": "densenet", "depth": 40}, "DenseNet-40 without BatchNorm"),
+        ({"network": "mlp", "depth": 3}, "MLP-3 without BatchNorm"),
+    ],
+)
+def test_a_network_has_one_title(options, title):
+    assert TrainingRun.of(**options).network.title == title
+
+
 def test_flat_options_and_specs_make_equal_runs():
     flat = TrainingRun.of(network="mlp", depth=3, width=16, train_size=8, epochs=4, seed=2)
     nested = TrainingRun(

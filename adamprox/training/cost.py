@@ -49,7 +49,7 @@ def at_once(runs: Sequence[Run], folder: pathlib.Path) -> list[str]:
         if rates := throughput.rates_of(program, folder):
             best = max(rates, key=lambda count: rates[count])
             dtype = getattr(program.network, "compute_dtype", "float32")
-            name = f"{program.network.family}-{program.network.depth}, {dtype}"
+            name = f"{program.network.title}, {dtype}"
             lines.append(
                 f"{name}: {best} runs at once, {rates[best]:,.0f} images/s "
                 f"({rates.get(1, math.nan):,.0f} by one run)"

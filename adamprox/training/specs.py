@@ -98,6 +98,11 @@ class NetworkSpec(Spec):
 
     depth: int = option(20, whole(1))
 
+    @property
+    def title(self) -> str:
+        """Name of the network in tables and captions."""
+        return f"{type(self).module.__name__}-{self.depth}"
+
     def build(self, num_classes: int) -> nn.Module:
         """Return the Flax module."""
         return type(self).module(**self.arguments(), num_classes=num_classes)
@@ -128,6 +133,11 @@ class NormalizedSpec(NetworkSpec):
         groups = self.statistics_groups
         check("statistics_groups", groups, groups == 1 or self.batch_norm, "1 without BatchNorm")
 
+    @property
+    def title(self) -> str:
+        """Name of the network in tables and captions, as in "ResNet-110 with BatchNorm"."""
+        return f"{super().title} {'with' if self.batch_norm else 'without'} BatchNorm"
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the module: every option, the dtype as one of JAX's."""
         options = super().arguments()
@@ -151,6 +161,11 @@ class ResNetSpec(NormalizedSpec):
         """Refuse depths that no ResNet has."""
         super().__post_init__()
         check_depth(self.depth)
+
+    @property
+    def title(self) -> str:
+        """Name of the network in tables and captions."""
+        return f"{super().title}{', SkipInit' if self.skip_init else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
