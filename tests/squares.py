@@ -9,26 +9,22 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 
-from adamprox.sweep import OutOfTimeError
+from adamprox.sweep import OutOfTimeError, PlainRun
 
 QUIET = Console(quiet=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class Square:
+class Square(PlainRun):
     """A cell that costs nothing, or ``seconds``."""
 
     kind: ClassVar[str] = "square"
-    version: ClassVar[int] = 1
     number: float
     seconds: float = 0.0
 
     @property
     def program(self):
         return int(self.number) % 2
-
-    def config(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
     def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
         time.sleep(self.seconds)

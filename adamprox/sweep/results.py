@@ -13,7 +13,7 @@ from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.sweep.lock import is_locked, locked
 from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
 from adamprox.sweep.record import Record
-from adamprox.sweep.runs import Run, defaults, describe, run_key
+from adamprox.sweep.runs import Run, describe, run_key
 
 Columns = dict[str, Any]
 """Columns of a record by name: numbers, texts, booleans, None, and lists and dictionaries of them."""
@@ -91,13 +91,12 @@ class Results:
         found = _load(self.path(run))
         if found is None:
             return None
-        address, known = self._address(run), defaults(run)
+        address, known = self._address(run), run.defaults()
         # A record from before an option existed has the default of that option.
         record = Record({name: known.get(name) for name in address} | found)
         ours = all(_same(record[name], value) for name, value in address.items())
         ours = ours and isinstance(record.get("provenance"), str)
-        accepts = getattr(run, "accepts", None)
-        return record if ours and (accepts is None or accepts(record)) else None
+        return record if ours and run.accepts(record) else None
 
     def scratch(self, run: Run) -> pathlib.Path:
         """Return the absolute path of the folder for the state of ``run`` while it is unfinished."""

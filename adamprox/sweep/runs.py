@@ -11,11 +11,6 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 class Run(Protocol):
     """A unit of work: hashable, picklable, and a function of its configuration alone.
 
-    A run may have three more methods. ``accepts(record) -> bool`` refuses records without the columns
-    that figures and claims read; see `adamprox.checks.fits`. ``check()`` reads the data of the run, and
-    raises ValueError where they do not allow it. ``defaults()`` returns the defaults of the
-    configuration by name; without it the class attributes count.
-
     Attributes:
       kind: Name of the table of its records.
       version: Version of the computation; raise it when a change of the code changes the result.
@@ -41,6 +36,17 @@ class Run(Protocol):
             the writer of the record removes it.
         """
         ...
+
+    def defaults(self) -> Mapping[str, Any]:
+        """Return the defaults of options by name; a new option with a default keeps old keys."""
+        ...
+
+    def check(self) -> None:
+        """Read the data of the run, and raise ValueError where they do not allow it."""
+
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Return True if a record has the columns that figures and claims read."""
+        return True
 
 
 @runtime_checkable
@@ -83,10 +89,9 @@ class Batchable(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class PlainRun:
+class PlainRun(Run):
     """Base of a run whose fields are JSON types or tuples, and which has a compilation of its own."""
 
-    kind: ClassVar[str]
     version: ClassVar[int] = 1
 
     @property
@@ -97,6 +102,11 @@ class PlainRun:
     def config(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the defaults of the fields."""
+        known = (f for f in dataclasses.fields(self) if f.default is not dataclasses.MISSING)
+        return {field.name: field.default for field in known}
 
 
 def run_key(run: Run) -> str:
@@ -127,18 +137,9 @@ def describe(run: Run) -> str:
 
 
 def non_default(run: Run) -> dict[str, Any]:
-    """Return the non-default options; a new option with a default does not change old keys."""
-    known = defaults(run)
+    """Return the non-default options."""
+    known = run.defaults()
     return {k: v for k, v in run.config().items() if k not in known or v != known[k]}
-
-
-def defaults(run: Run) -> Mapping[str, Any]:
-    """Return the defaults of the options that have one."""
-    own = getattr(run, "defaults", None)
-    if own is not None:
-        return own()
-    names = [name for name in run.config() if hasattr(type(run), name)]
-    return {name: getattr(type(run), name) for name in names}
 
 
 def check_data(runs: Iterable[Run]) -> None:
@@ -148,5 +149,4 @@ def check_data(runs: Iterable[Run]) -> None:
       ValueError: A data set is missing, or too small for a run.
     """
     for run in runs:
-        if check := getattr(run, "check", None):
-            check()
+        run.check()
