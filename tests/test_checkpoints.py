@@ -91,6 +91,17 @@ def test_nothing_is_written_before_it_is_time(tmp_path):
     assert Checkpoints(tmp_path / "c", "this cell").restore(STATE) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_epoch_is_saved_once(tmp_path):
+    """An epoch that is due is saved; at a deadline right after it, with force, nothing is left to do."""
+    checkpoints = Checkpoints(tmp_path / "c", "this cell", every=0)
+    checkpoints.save(1, STATE, [])
+    checkpoints.save(1, STATE, [], force=True)
+    again = Checkpoints(tmp_path / "c", "this cell")
+    assert again.restore(STATE) is not None
+    again.save(1, STATE, [], force=True)
+
+
 def test_no_more_than_two_are_kept(tmp_path):
     save(tmp_path / "c", (1, 2, 3, 4))
     assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["3", "4"]

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from adamprox import files
 from adamprox.files import NotAFileError, read_file, write_atomically
-from adamprox.sweep import Results, run_sweep
+from adamprox.sweep import ENGINES, Results, run_sweep
 from adamprox.sweep import results as results_module
+from adamprox.sweep.local import run_local
 from adamprox.sweep.parquet import LARGEST, NotARowError, decode, encode
 from adamprox.training import TrainingRun
 from experiments.__main__ import main
@@ -67,7 +68,12 @@ def test_a_record_that_does_not_read_back_ends_the_command(tmp_path, monkeypatch
 
 
 def test_records_that_vanish_end_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("experiments.__main__.run_sweep", lambda cells, results, **_: [])
+    def engine(runs, results, *_):
+        for record in run_local(runs, results, 0):
+            results.path(runs[0]).unlink()
+            yield record
+
+    monkeypatch.setitem(ENGINES, "local", engine)
     assert main(["fig01", "--preset", "smoke", "--out", str(tmp_path)]) == 1
     assert "1 records of" in capsys.readouterr().err
 

@@ -13,6 +13,7 @@ from adamprox.training.cost import at_once, estimate, in_words
 
 AnyRun = TypeVar("AnyRun", bound=Run)
 _AXES = ("learning_rate", "weight_decay", "seed")
+_UNNAMED = ("optimizer", "data_fingerprint")  # named first, and named by the data set
 
 
 def plan_table(
@@ -74,7 +75,7 @@ def by_grid(runs: Iterable[AnyRun]) -> list[list[AnyRun]]:
 def differing(grids: Iterable[Sequence[Run]]) -> list[str]:
     """Return the names of options, except the optimizer, in which grids of networks differ."""
     fixed = [_fixed(grid[0]) for grid in grids if isinstance(grid[0], TrainingRun)]
-    names = dict.fromkeys(name for grid in fixed for name in grid if name != "optimizer")
+    names = dict.fromkeys(name for grid in fixed for name in grid if name not in _UNNAMED)
     return [name for name in names if len({grid.get(name) for grid in fixed}) > 1]
 
 

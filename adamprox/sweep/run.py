@@ -68,7 +68,8 @@ def run_sweep(
         another call continues the rest.
       LostRunsError: A run raised an exception, or its workers died at every attempt; all other runs
         are done.
-      OSError: A file could not be written, for example on a full disk; the sweep ended at once.
+      OSError: A file could not be written, for example on a full disk, and the sweep ended at once;
+        or records have disappeared.
       KeyboardInterrupt: Ctrl-C arrived; the workers are stopped.
 
     Example:
@@ -105,6 +106,8 @@ def run_sweep(
                     progress.above = view(wanted, [*done.values()])
                 progress.advance(task)
         retract(results, started)
+    if gone := sum(not results.path(run).exists() for run in wanted):
+        raise FileNotFoundError(f"{gone} records of {results.directory} are gone")
     return [done[run_key(run)] for run in wanted]
 
 

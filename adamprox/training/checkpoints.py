@@ -47,6 +47,7 @@ class Checkpoints:
         self.every = every
         self._start = self._last = time.monotonic()
         self._before = 0.0
+        self._saved = 0
 
     @property
     def seconds(self) -> float:
@@ -59,7 +60,7 @@ class Checkpoints:
         A checkpoint is written as a whole or not at all. If saving fails, for example on a full
         disk, the method warns and training continues; the next checkpoint may succeed.
         """
-        if not (self._due() or force):
+        if number == self._saved or not (self._due() or force):
             return
         note = {
             "identity": self.identity,
@@ -73,6 +74,7 @@ class Checkpoints:
             self._try_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
             with self._manager() as manager:
                 manager.save(number, args=items, force=True)
+            self._saved = number
         except Exception as error:  # errors of Orbax and its storage have no common base
             if was_interrupted(error):
                 raise
@@ -111,6 +113,7 @@ class Checkpoints:
                 path = self.directory / str(number)
                 found = self._read(manager, number, like) if _is_plain(path, like) else None
                 if found is not None:
+                    self._saved = number
                     return found
                 warnings.warn(f"{path} is damaged or of another run: skipped", stacklevel=2)
                 # Remove it to free its number for the next checkpoint.
