@@ -56,7 +56,7 @@ PERFORMANCE = ROOT / "docs" / "performance.md"
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Committed:
     """A run directory in results/ that the documentation shows.
 
     Attributes:
@@ -99,7 +99,7 @@ class Run:
         return (read_claims(self.directory) or {"claims": []})["claims"]
 
 
-REDUCED = Run(
+REDUCED = Committed(
     "reduced",
     "reduced",
     {},
@@ -119,7 +119,7 @@ REDUCED = Run(
         "spread_and_lead.png": "spread_and_lead.png",
     },  # docs/figures also has the demo's Fig. 4
 )
-PAPER = Run(
+PAPER = Committed(
     "paper",
     "paper",
     {"depth": 20, "epochs": 100},
@@ -129,7 +129,7 @@ PAPER = Run(
         "published_runs_resnet_20_histograms.png": "published_resnet_20_histograms.png",
     },
 )
-PAPER_110 = Run(
+PAPER_110 = Committed(
     "paper_resnet_110",
     "paper",
     {"epochs": 100, "evaluate_every": 5, "evaluate_train": False, "compute_dtype": "bfloat16"},

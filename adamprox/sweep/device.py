@@ -14,13 +14,13 @@ import jax
 
 from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.interruption import OutOfTimeError, was_interrupted
-from adamprox.sweep.crew import waiting_for
 from adamprox.sweep.failures import Failures, out_of_memory
 from adamprox.sweep.grouping import Composition, composition, next_group
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
 from adamprox.sweep.runs import Batchable, Run, run_key
+from adamprox.sweep.scheduler import waiting_for
 
 _PATIENCE = 0.2  # seconds between two checks for records of another sweep
 _LARGEST = 2**20  # bytes of the list of a group

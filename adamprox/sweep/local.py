@@ -21,13 +21,13 @@ from typing import Any
 
 import jax
 
-from adamprox.sweep.crew import CANNOT_START, WorkerDiedError, compute, dispatch
 from adamprox.sweep.device import run_on_device
 from adamprox.sweep.failures import LostRunsError
 from adamprox.sweep.lock import locked
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
 from adamprox.sweep.runs import Run
+from adamprox.sweep.scheduler import CANNOT_START, WorkerDiedError, compute, dispatch
 
 _log = logging.getLogger(__name__)
 

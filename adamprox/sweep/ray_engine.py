@@ -10,12 +10,12 @@ import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from adamprox.sweep.crew import WorkerDiedError, compute, dispatch
 from adamprox.sweep.local import use_one_thread
 from adamprox.sweep.ray_cluster import connected, load
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Columns, Results
 from adamprox.sweep.runs import Run, run_key
+from adamprox.sweep.scheduler import WorkerDiedError, compute, dispatch
 
 
 def run_ray(
