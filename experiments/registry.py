@@ -7,9 +7,9 @@ from rich.table import Table
 
 from adamprox.checks import did_you_mean
 from adamprox.data import MissingDataError
+from adamprox.report.cost import estimate, in_words
 from adamprox.report.planned import grid_lines, plan_table
 from adamprox.sweep import Results, Run, check_data, run_key
-from adamprox.training.cost import estimate, in_words
 from experiments.alternatives import (
     data_size,
     factorial,

@@ -16,11 +16,11 @@ from rich.console import Console
 
 from adamprox.report import Claim
 from adamprox.report.claims import Verdict
+from adamprox.report.cost import _forward_flops
 from adamprox.report.overview import write_overview
 from adamprox.report.tables import read_claims, write_claims
 from adamprox.sweep import LostRunsError, Record, Results, run_key
 from adamprox.training import TrainingRun
-from adamprox.training.cost import _forward_flops
 from adamprox.training.sharded_run import ShardedRun
 from experiments import __main__ as command
 from experiments.__main__ import main

@@ -9,10 +9,10 @@ import math
 import numpy as np
 import pytest
 
-from adamprox.report.budget import expected_best
 from adamprox.report.claims import Verdict, percent
 from adamprox.sweep import Record, run_key
 from adamprox.training import TrainingRun
+from experiments.alternatives.tuning_budget import expected_best
 from experiments.claims import no_higher
 from experiments.claims.spread import rank_correlation
 from experiments.grid import Grid

@@ -8,11 +8,11 @@ import numpy as np
 
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, percent
+from adamprox.report.cost import estimate as estimate_cost
+from adamprox.report.cost import in_words, reckoned
 from adamprox.sweep import Record, Run, run_key
 from adamprox.sweep.provenance import origin
 from adamprox.training import TrainingRun
-from adamprox.training.cost import estimate as estimate_cost
-from adamprox.training.cost import in_words, reckoned
 from experiments.protocol import Records, Study
 from experiments.registry import EXPERIMENTS
 

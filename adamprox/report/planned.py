@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from rich.table import Table
 
 from adamprox.report.claims import compact
+from adamprox.report.cost import at_once, estimate, in_words
 from adamprox.sweep import Record, Run, run_key
 from adamprox.training import TrainingRun
-from adamprox.training.cost import at_once, estimate, in_words
 
 AnyRun = TypeVar("AnyRun", bound=Run)
 _AXES = ("learning_rate", "weight_decay", "seed")

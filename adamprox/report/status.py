@@ -3,10 +3,10 @@
 import datetime
 import pathlib
 
+from adamprox.report.cost import estimate, in_words
 from adamprox.sweep import Record, Results
 from adamprox.sweep.progress import Progress, as_time, progress
 from adamprox.training import TrainingRun
-from adamprox.training.cost import estimate, in_words
 
 
 def status_lines(root: pathlib.Path) -> list[str]:
