@@ -11,6 +11,7 @@ import pytest
 import adamprox
 from adamprox.sweep import run_key
 from adamprox.training import TrainingRun
+from adamprox.training.compiled_network import compile_network
 from adamprox.training.forgetting import restart_once
 from adamprox.training.loop import classic_random, train
 from adamprox.training.program import compile_program
@@ -30,6 +31,14 @@ PROGRAM = Program(IMAGES, MLPSpec(depth=3))
 
 def results(hp=HP, *, program=PROGRAM, seed=0, init_seed=0, epochs=2, **options):
     return train(program, hp, Schedule(epochs, **options), seed=seed, init_seed=init_seed).history
+
+
+def test_networks_on_the_same_images_share_them_on_the_device():
+    pools = [
+        compile_network(run.program.images, run.program.network).pool
+        for run in (TrainingRun.of(network="mlp", depth=depth) for depth in (2, 3))
+    ]
+    assert pools[0] is pools[1]
 
 
 OURS = [name for name in RECIPES if name.startswith("adam") and hasattr(adamprox, name)]

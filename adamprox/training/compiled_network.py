@@ -57,11 +57,9 @@ def compile_network(
 
 @functools.cache
 def _network(images: ImageSpec, network: NetworkSpec, mesh: Mesh | None) -> CompiledNetwork:
-    data = images.load()
-    model = network.build(data.num_classes)
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    pool, ranges = _pool({name: split for name, split in splits.items() if split is not None})
-    shape = jax.ShapeDtypeStruct((1, *data.train.images.shape[1:]), jnp.float32)
+    classes, pool, ranges, mean, std = _images(images, mesh)
+    model = network.build(classes)
+    shape = jax.ShapeDtypeStruct((1, *pool.images.shape[1:]), jnp.float32)
 
     @functools.lru_cache(maxsize=_INITIALIZATIONS)
     def init(seed):
@@ -70,7 +68,16 @@ def _network(images: ImageSpec, network: NetworkSpec, mesh: Mesh | None) -> Comp
         key = jax.random.key(seed)
         return classic_random(lambda: model.lazy_init(key, shape, train=False))  # pyright: ignore
 
-    return CompiledNetwork(model, replicate(pool, mesh), ranges, data.mean, data.std, init)
+    return CompiledNetwork(model, pool, ranges, mean, std, init)
+
+
+@functools.cache
+def _images(images: ImageSpec, mesh: Mesh | None) -> tuple:
+    """Return number of classes, pool, ranges, mean and deviation; networks share one pool."""
+    data = images.load()
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    pool, ranges = _pool({name: split for name, split in splits.items() if split is not None})
+    return data.num_classes, replicate(pool, mesh), ranges, data.mean, data.std
 
 
 def _pool(splits) -> tuple[Pool, dict[str, tuple[int, int]]]:
