@@ -122,6 +122,43 @@ def _without_decay(method: Tuned) -> float | None:
     return next((r.error for r in found if r.learning_rate == method.best.learning_rate), None)
 
 
+def staleness_table(pairs: Iterable[tuple[Tuned, Tuned]], networks: Iterable[Changed]) -> str:
+    """Return a Markdown table of the median size of updates, of Adam-ℓ2 and AdamW, through training.
+
+    A size is log2(|update|/α), the median over coordinates and seeds, linear within a bin. Both ends of
+    the histograms are clipped.
+
+    Args:
+      pairs: Adam-ℓ2 and AdamW on each network. Pairs with missing runs are left out.
+      networks: Networks under changes of both. Changes with missing runs are left out.
+    """
+    shares = (1 / 6, 1 / 3, 2 / 3, 1)
+    lines = [
+        "| ResNet | images | change | α | a sixth of the epochs | a third | two thirds | the end |",
+        "| --- | --- | --- | --- | --: | --: | --: | --: |",
+    ]
+    rows = [(PUBLISHED, pair) for pair in pairs]
+    rows += [(change, pair) for its in networks for change, pair in its.rows.items()]
+    for change, pair in rows:
+        if any(method.missing or not method.finished for method in pair):
+            continue
+        first = pair[1].seeds[0]
+        at = [max(1, round(share * first["epochs"])) - 1 for share in shares]
+        sizes = [[_median_size(method.finished, epoch) for method in pair] for epoch in at]
+        rates = dict.fromkeys(compact(method.seeds[0].learning_rate) for method in pair)
+        side = first["image_size"] or 32
+        cells = (", ".join(f"{size:.0f}".replace("-", "−") for size in both) for both in sizes)
+        row = (str(first["depth"]), f"{side}×{side}", change, ", ".join(rates), *cells)
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _median_size(runs: Sequence[Record], epoch: int) -> float:
+    shares = np.sum([run["update_histogram"][epoch] for run in runs], 0, dtype=float)
+    below = np.concatenate([[0.0], np.cumsum(shares / shares.sum())])
+    return float(np.interp(0.5, below, np.arange(len(below)))) - len(shares)
+
+
 def rotation_table(reduced: Sequence[Record]) -> str:
     """Return a Markdown table of angular updates, at each optimizer's best grid point.
 

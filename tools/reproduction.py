@@ -34,6 +34,7 @@ from tools.evidence import (
     factorial_table,
     headline_table,
     rotation_table,
+    staleness_table,
     statistics_table,
 )
 from tools.tables import (
@@ -156,6 +157,7 @@ def tables() -> dict[str, str]:
         "first_gradients": first_gradients.table(json.loads(first_gradients.FILE.read_text())),
         "factorial": factorial_table(Factorial(*reduced).rows),
         "changes": changes_table(changed),
+        "staleness": staleness_table([*_published(), *pairs], changed),
         "activations": activations_table(REDUCED.records),
         "rotation": rotation_table(REDUCED.records),
         "statistics": statistics_table(pairs),
