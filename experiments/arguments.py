@@ -191,9 +191,10 @@ def selected(
     arguments: argparse.Namespace, experiments: Sequence[Experiment], chosen: Protocol
 ) -> Callable[[Run], bool] | None:
     """Return the condition on the runs to train, None for all of them."""
-    if arguments.command == "compare":
+    given = (getattr(arguments, name, None) for name in ("optimizer", "grid_point", "network"))
+    optimizers, points, names = (value or () for value in given)
+    if arguments.command == "compare" or not (optimizers or points or names):
         return None
-    networks = {name: chosen.network(name).options for name in arguments.network or ()}
-    given = arguments.optimizer or (), arguments.grid_point or (), networks
+    networks = {name: chosen.network(name).options for name in names}
     runs = runs_of(experiments, chosen).values()
-    return selection(arguments.experiment, runs, *given) if any(given) else None
+    return selection(arguments.experiment, runs, optimizers, points, networks)

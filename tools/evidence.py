@@ -28,9 +28,7 @@ def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
         "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | Adam-ℓ2 train, % | AdamW train, % | seeds | verdict |",
         "| --- | --- | --: | --: | --: | --: | --: | --: | --- |",
     ]
-    for l2, adamw in pairs:
-        if l2.missing or adamw.missing:
-            continue
+    for l2, adamw in filter(_complete, pairs):
         first, own = adamw.seeds[0], lead(adamw, l2)
         side, images = first["image_size"] or 32, first["train_size"] or 50_000
         seeds = min(len(method.finished) for method in (l2, adamw))
@@ -45,6 +43,11 @@ def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
         )
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
+
+
+def _complete(methods: Sequence[Tuned]) -> bool:
+    """Return True if no method lacks a run, and each has one that did not diverge."""
+    return all(method.finished and not method.missing for method in methods)
 
 
 def _training_error(runs: Sequence[Record]) -> float:
@@ -90,11 +93,7 @@ def changes_table(networks: Iterable[Changed]) -> str:
         "| --- | --- | --: | --: | --: | --: | --: | --: | --- | --: |",
     ]
     for its in networks:
-        finished = {
-            change: row
-            for change, row in its.rows.items()
-            if all(method.finished and not method.missing for method in row)
-        }
+        finished = {change: row for change, row in its.rows.items() if _complete(row)}
         if PUBLISHED not in finished:
             continue
         for change, (l2, adamw) in finished.items():
@@ -140,7 +139,7 @@ def staleness_table(pairs: Iterable[tuple[Tuned, Tuned]], networks: Iterable[Cha
     rows = [(PUBLISHED, pair) for pair in pairs]
     rows += [(change, pair) for its in networks for change, pair in its.rows.items()]
     for change, pair in rows:
-        if any(method.missing or not method.finished for method in pair):
+        if not _complete(pair):
             continue
         first = pair[1].seeds[0]
         at = [max(1, round(share * first["epochs"])) - 1 for share in shares]
@@ -194,10 +193,13 @@ def statistics_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
       pairs: Adam-ℓ2 and AdamW on each network. Pairs with missing runs are left out.
     """
     found = {
-        l2.seeds[0]["depth"]: np.array([[r.error for r in method.seeds] for method in (l2, adamw)])
-        for l2, adamw in pairs
-        if not (l2.missing or adamw.missing)
-    }
+        l2.seeds[0]["depth"]: np.array([
+            (one.error, other.error)
+            for one, other in zip(l2.seeds, adamw.seeds, strict=True)
+            if None not in (one.error, other.error)
+        ]).T
+        for l2, adamw in filter(_complete, pairs)
+    }  # fmt: skip
     tests: list[Any] = [stats.ttest_ind(*errors, equal_var=False) for errors in found.values()]
     welch = [test.pvalue for test in tests]
     rows = [

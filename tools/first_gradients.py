@@ -33,7 +33,6 @@ MEASURED = (
     ("paper", 110, (0,)),
 )
 """Preset, depth, and numbers of epochs after which to measure."""
-_SIDES = {"reduced": 8, "paper": 32}
 _DECAYS = (0.999, 0.99, 0.95)
 
 
@@ -102,7 +101,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         later = found.get((preset, depth, 5), found["reduced", depth, 5])["median"]
         counts = [f"{steps_to_forget(first['median'], later, b2):,.0f}" for b2 in _DECAYS]
         kernels = [_two_digits(first[name]) for name in ("smallest", "median", "largest")]
-        side = _SIDES[preset]
+        side = protocol(preset).training.get("image_size", 32)
         row = (str(depth), f"{side}×{side}", *kernels, *medians, *counts)
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)

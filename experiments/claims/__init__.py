@@ -115,8 +115,14 @@ def by_margin(difference: float, margin: float) -> Verdict:
     return met(difference > 0)
 
 
+TOLERANCE = 0.03
+"""Difference of two errors, margin of error included, below which they count as equal."""
+TOGETHER = f"together less than {100 * TOLERANCE:.0f} points"
+"""Part of a criterion that `no_higher` judges."""
+
+
 def no_higher(difference: float, margin: float) -> Verdict:
-    """Return the verdict on an error that should not be higher: its interval ends below 3 points."""
+    """Return the verdict on an error that should not be higher: its interval ends below `TOLERANCE`."""
     if difference > margin:
         return Verdict.NOT_REPRODUCED
-    return Verdict.REPRODUCED if difference + margin < 0.03 else Verdict.INCONCLUSIVE
+    return Verdict.REPRODUCED if difference + margin < TOLERANCE else Verdict.INCONCLUSIVE

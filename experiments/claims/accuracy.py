@@ -10,6 +10,7 @@ from scipy import stats
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, compact, estimate, gap, percent, points
 from experiments.claims import (
+    TOGETHER,
     Finding,
     NotTested,
     by_margin,
@@ -49,7 +50,7 @@ def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
 
     first, second, both = _names(new, old)
     statement = f"{first}'s test error is not higher than {second}'s{both}."
-    criterion = "not higher by more than the margin of error (95 %); together less than 3 points"
+    criterion = f"not higher by more than the margin of error (95 %); {TOGETHER}"
     return _compare(new, old, section, statement, criterion, verdict)
 
 
@@ -61,7 +62,7 @@ def equal_error(first: Tuned, second: Tuned, section: str, where: str = "") -> C
 
     one, other, both = _names(first, second)
     statement = f"{where}{one} and {other} reach the same test error{both}."
-    criterion = "difference within the margin of error (95 %); together less than 3 points"
+    criterion = f"difference within the margin of error (95 %); {TOGETHER}"
     return _compare(first, second, section, statement, criterion, verdict)
 
 
@@ -95,8 +96,7 @@ def _compare(
         notes = [
             f"The second minus the first is {lead}.",
             *([_validated(one, other), *_single_rates(one, other)] if tuned else []),
-            *_edges(one),
-            *_edges(other),
+            *(warning for method in (one, other) for warning in _edges(method)),
         ]
         return Finding(measured, verdict(lead), " ".join(notes))
 

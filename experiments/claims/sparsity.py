@@ -10,6 +10,7 @@ from adamprox.sweep import Record
 from adamprox.training import TrainingRun
 from experiments.claims import (
     ONE_SEED,
+    TOGETHER,
     Finding,
     NotTested,
     claim,
@@ -98,7 +99,7 @@ def sparse(line: Line) -> Claim:
     statement = f"{LABELS[line.optimizer]} makes the {line.network} network sparse at little loss of accuracy."
     criterion = (
         f"at least {percent(zeros.share)} of the {zeros.things} exactly zero with every seed; error not "
-        "higher than at λ = 0 by more than the margin of error (95 %); together less than 3 points"
+        f"higher than at λ = 0 by more than the margin of error (95 %); {TOGETHER}"
     )
 
     def measure() -> Finding:
