@@ -60,7 +60,10 @@ REDUCED = Protocol(
             for name in ("ResNet-44", "ResNet-56")
         },
         "ResNet-110": _RESNET_110,
-        "DenseNet": Network(options={"network": "densenet", "depth": 40, "dataset": "cifar100"}),
+        "DenseNet": Network(
+            options={"network": "densenet", "depth": 40, "dataset": "cifar100"},
+            batch_norm_grids=_BATCH_NORM,
+        ),
     },
     deep=Network(
         options={"depth": 56},
