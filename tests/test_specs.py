@@ -32,15 +32,19 @@ OTHER = {
     "dataset": "cifar10", "image_size": 4, "train_size": 100, "validation_size": 50, "validation_seed": 1,
     "augment": True, "batch_size": 64, "batch_norm": True, "skip_init": True, "compute_dtype": "bfloat16",
     "growth_rate": 24, "width": 64, "optimizer": "adamprox", "learning_rate": 2e-3, "weight_decay": 0.0,
-    "loss_multiplier": 2.0, "epochs": 2, "evaluate_every": 2, "evaluate_train": True,
+    "loss_multiplier": 2.0, "init_scale": 0.5, "epochs": 2, "evaluate_every": 2, "evaluate_train": True,
 }  # fmt: skip
 DEPTHS = {"resnet": 8, "densenet": 10, "mlp": 3}
 
 
+def built(cell):
+    """The module of a run, and the scale of its initial parameters."""
+    return cell.network.build(10), cell.network.init_scale
+
+
 def used(cell):
     """All that training is given of a run."""
-    module = cell.network.build(10)
-    return module, cell.program, cell.hyperparameters, cell.schedule, cell.seed, cell.init_seed
+    return built(cell), cell.program, cell.hyperparameters, cell.schedule, cell.seed, cell.init_seed
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -55,7 +59,7 @@ def test_every_option_changes_the_key_and_reaches_training(family):
             assert used(other) != used(cell), field.name
             assert run_key(other) != run_key(cell), field.name
             if spec is FAMILIES[family]:
-                assert other.network.build(10) != cell.network.build(10), field.name
+                assert built(other) != built(cell), field.name
     for name in ("seed", "init_seed"):
         other = dataclasses.replace(cell, **{name: 1})
         assert used(other) != used(cell) and run_key(other) != run_key(cell)
@@ -134,6 +138,10 @@ def test_options_that_nothing_uses_are_refused_in_one_line(options, message):
         ({"batch_norm": True, "skip_init": True}, "ResNet-20 with BatchNorm, SkipInit"),
         ({"network": "densenet", "depth": 40}, "DenseNet-40 without BatchNorm"),
         ({"network": "mlp", "depth": 3}, "MLP-3 without BatchNorm"),
+        (
+            {"skip_init": True, "init_scale": 0.3},
+            "ResNet-20 without BatchNorm, SkipInit, initial weights × 0.3",
+        ),
     ],
 )
 def test_a_network_has_one_title(options, title):

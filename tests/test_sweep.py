@@ -64,7 +64,7 @@ def test_any_change_of_configuration_is_another_cell():
     changes = {
         "image_size": 4, "train_size": 100, "validation_size": 50, "validation_seed": 1, "augment": True,
         "depth": 8, "batch_norm": True, "skip_init": True, "compute_dtype": "bfloat16",
-        "optimizer": "adamprox", "learning_rate": 2e-3, "weight_decay": 0.0, "loss_multiplier": 2.0,
+        "init_scale": 0.5, "optimizer": "adamprox", "learning_rate": 2e-3, "weight_decay": 0.0, "loss_multiplier": 2.0,
         "seed": 1, "init_seed": 1, "epochs": 2, "batch_size": 64, "evaluate_every": 2,
         "evaluate_train": True,
     }  # fmt: skip

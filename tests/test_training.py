@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ import optax
 import pytest
 
 import adamprox
+from adamprox.models import ResNet
 from adamprox.sweep import run_key
 from adamprox.training import TrainingRun
 from adamprox.training.compiled_network import compile_network
@@ -17,7 +19,7 @@ from adamprox.training.loop import classic_random, train
 from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
 from adamprox.training.rotation import angular_updates, balance_rotation, percentiles
-from adamprox.training.specs import ImageSpec, MLPSpec, Program, Schedule
+from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -176,6 +178,22 @@ def test_sets_are_visited_every_other_epoch_and_at_the_end_and_only_if_asked_for
 def test_seeds_matter_and_repeat():
     a, b, c, d = results(), results(), results(seed=1), results(init_seed=1)
     assert a == b and a != c and a != d and c != d
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_scale_multiplies_every_initial_parameter_and_nothing_else(batch_norm):
+    whole, scaled = (
+        compile_network(IMAGES, ResNetSpec(depth=8, batch_norm=batch_norm, init_scale=scale)).init(
+            0
+        )
+        for scale in (1.0, 0.3)
+    )
+    chex.assert_trees_all_equal(
+        scaled, {**whole, "params": jax.tree.map(lambda x: np.float32(0.3) * x, whole["params"])}
+    )
+    shape = jnp.zeros((1, 8, 8, 1))
+    drawn = classic_random(ResNet(8, batch_norm=batch_norm).init, jax.random.key(0), shape)
+    chex.assert_trees_all_close(whole, drawn)
 
 
 def test_augmentation_is_of_the_seed_and_changes_the_images():

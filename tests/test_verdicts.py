@@ -121,6 +121,23 @@ def test_best_cells_may_spread_less_where_equal_cells_do_not():
     assert verdicts("fig07", error, histogram=histogram) == [Verdict.INCONCLUSIVE]
 
 
+def test_spreads_are_also_compared_where_the_coordinates_move():
+    """At the smallest λ > 0, 44 % of Adam-ℓ2's coordinates stand still."""
+    moving, still = [0] * 12 + [4] * 16, min(filter(None, DEMO.weight_decays))
+
+    def histogram(cell):
+        if cell.optimizer == "adamw":
+            return NARROW
+        return WIDE if cell.weight_decay == still else moving
+
+    (equal,) = claims("fig07", DEMO, finished("fig07", bowl, histogram=histogram))
+    assert "smaller at 9 of 9" in equal.measured and "2⁻¹⁶ α: smaller at 6 of 6." in equal.note
+    for decay, found in ((3e-3, True), (still, False)):
+        error = functools.partial(bowl, decay=decay)
+        judged = claims("fig03", DEMO, finished("fig03", error, histogram=histogram))[1]
+        assert ("Both are below 10 % in 2 epochs: 0.82 vs 12.80" in judged.note) is found
+
+
 @pytest.mark.parametrize(
     ("leads", "verdict"),
     [

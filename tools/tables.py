@@ -76,11 +76,7 @@ def waiting_table(studies: Mapping[str, Study], records: Records) -> str:
 
 
 def _network(run: Run) -> str:
-    if not isinstance(run, TrainingRun):
-        return "on several devices"
-    options = run.config()
-    norm = "with" if options["batch_norm"] else "without"
-    return f"{options['network']}-{options['depth']} {norm} BatchNorm"
+    return run.network.title if isinstance(run, TrainingRun) else "on several devices"
 
 
 def trained_table(records: Sequence[Record]) -> str:
@@ -91,9 +87,7 @@ def trained_table(records: Sequence[Record]) -> str:
     rows = ["| network | optimizer | runs | diverged | best (α, λ) | time |", "| --- " * 6 + "|"]
     kinds: dict[tuple[str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: (r["depth"], r["batch_norm"], r["optimizer"])):
-        norm = "with" if record["batch_norm"] else "without"
-        network = f"{record['network']}-{record['depth']} {norm} BatchNorm"
-        network += ", SkipInit" if record["skip_init"] else ""
+        network = TrainingRun.from_columns(record).network.title
         network += f", {record['train_size']:,} images of {record['dataset']}"
         network += ", flipped and shifted" if record["augment"] else ""
         network += f", {record['epochs']} epochs"

@@ -66,7 +66,9 @@ def _network(images: ImageSpec, network: NetworkSpec, mesh: Mesh | None) -> Comp
         # Initialize layer by layer, without jit: layers share a few shapes. One program with a
         # hundred random draws would take longer to compile than all layers take to run.
         key = jax.random.key(seed)
-        return classic_random(lambda: model.lazy_init(key, shape, train=False))  # pyright: ignore
+        variables = classic_random(lambda: model.lazy_init(key, shape, train=False))  # pyright: ignore
+        scaled = jax.tree.map(lambda x: network.init_scale * x, variables["params"])
+        return {**variables, "params": scaled}
 
     return CompiledNetwork(model, pool, ranges, mean, std, init)
 

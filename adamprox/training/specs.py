@@ -91,25 +91,33 @@ class NetworkSpec(Spec):
       family: Name of the family.
       module: Flax module of the family; its arguments are called as the options are.
       depth: Number of layers.
+      init_scale: Factor of all initial parameters, > 0.
     """
 
     family: ClassVar[str]
     module: ClassVar[type[nn.Module]]
 
     depth: int = option(20, whole(1))
+    init_scale: float = option(1.0, number("1e6", positive=True))
 
     @property
     def title(self) -> str:
-        """Name of the network in tables and captions."""
-        return f"{type(self).module.__name__}-{self.depth}"
+        """Name of the network in tables and captions, as in "ResNet-110 with BatchNorm"."""
+        scaled = "" if self.init_scale == 1 else f", initial weights × {self.init_scale:g}"
+        return f"{type(self).module.__name__}-{self.depth}{self.variant}{scaled}"
+
+    @property
+    def variant(self) -> str:
+        """Part of the title that tells networks of one family and depth apart."""
+        return ""
 
     def build(self, num_classes: int) -> nn.Module:
         """Return the Flax module."""
         return type(self).module(**self.arguments(), num_classes=num_classes)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the module: every option."""
-        return dict(vars(self))
+        """Return the arguments of the module: every option but the scale, which is not its own."""
+        return {name: value for name, value in vars(self).items() if name != "init_scale"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +142,9 @@ class NormalizedSpec(NetworkSpec):
         check("statistics_groups", groups, groups == 1 or self.batch_norm, "1 without BatchNorm")
 
     @property
-    def title(self) -> str:
-        """Name of the network in tables and captions, as in "ResNet-110 with BatchNorm"."""
-        return f"{super().title} {'with' if self.batch_norm else 'without'} BatchNorm"
+    def variant(self) -> str:
+        """Part of the title that tells networks of one family and depth apart."""
+        return f" {'with' if self.batch_norm else 'without'} BatchNorm"
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the module: every option, the dtype as one of JAX's."""
@@ -163,9 +171,9 @@ class ResNetSpec(NormalizedSpec):
         check_depth(self.depth)
 
     @property
-    def title(self) -> str:
-        """Name of the network in tables and captions."""
-        return f"{super().title}{', SkipInit' if self.skip_init else ''}"
+    def variant(self) -> str:
+        """Part of the title that tells networks of one family and depth apart."""
+        return f"{super().variant}{', SkipInit' if self.skip_init else ''}"
 
 
 @dataclasses.dataclass(frozen=True)

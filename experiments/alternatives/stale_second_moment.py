@@ -10,6 +10,7 @@ Expect: a lead that stays if scale-freeness is the reason, and vanishes if the s
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -39,10 +40,11 @@ ONE_BY_ONE: Mapping[str, tuple[str, Options]] = {
     "β₁ = β₂ = 0.95": ("_equal_betas_0.95", {}),
     "β₁ = β₂ = 0.9": ("_equal_betas_0.9", {}),
     **{change: value for change, value in CHANGES.items() if change not in DEEPER},
+    "initial weights × 0.3": ("", {"init_scale": 0.3}),
     "rotation balanced": ("_balanced", {}),
     "rotation balanced at the median": ("_balanced_median", {}),
 }
-"""More changes on these networks, each judged alone."""
+"""More changes on these networks, each judged alone. Decay alone shrinks AdamW's weights to 0.3 of their size."""
 
 Methods = tuple[str, Network, Mapping[str, list[Method]]]
 """Prefix of claims, network, and change to Adam-ℓ2 and AdamW under it."""
@@ -91,7 +93,7 @@ class StaleSecondMoment(Study):
         )
         drawn = []
         for its in self.changed:
-            file = f"{self.name} {its.where}".rstrip(": ").lower().translate(_UNDERSCORES)
+            file = re.sub("[ -]", "_", f"{self.name} {its.where}".rstrip(": ").lower())
             title = f"Second moments that decay faster: {self.protocol.trained_on(its.network)}."
             drawn += figures.heatmaps(list(its.rows.values()), file, title, caption)
         return drawn
@@ -116,9 +118,6 @@ class ChangesAtDepth(StaleSecondMoment):
             for its in self.changed
             for change in ONE_BY_ONE
         ]
-
-
-_UNDERSCORES = str.maketrans(" -", "__")
 
 
 def _at_depth(changes: Mapping[str, tuple[str, Options]], protocol: Protocol) -> list[Methods]:

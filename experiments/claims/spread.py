@@ -50,10 +50,14 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
         measured = (
             f"{means} powers of two; smaller in {100 * share:.0f} % of the epochs (first seed)"
         )
+        still = np.array([_still(record)[epochs // 2 : epochs] for record in pair])
         note = (
-            f"At the end {' vs '.join(percent(_still(r)) for r in pair)} of the coordinates move by less "
-            "than 2⁻¹⁶ α. Where these are 10 % or more, the 10th percentile is one of them."
+            f"At the end {' vs '.join(map(percent, still[:, -1]))} of the coordinates move by less than "
+            "2⁻¹⁶ α. Where these are 10 % or more, the 10th percentile is one of them."
         )
+        if (moving := still.max(axis=0) < 0.1).any():
+            means = f"{first[moving].mean():.2f} vs {second[moving].mean():.2f}"
+            note += f" Both are below 10 % in {moving.sum()} epochs: {means} (first seed)."
         return Finding(measured, met(share >= 0.9), note)
 
     return claim(section, statement, criterion, measure)
@@ -85,7 +89,11 @@ def smaller_spread_at_equal_points(
         ratio = np.array([mean_spread(one) / mean_spread(other) for one, other in pairs])
         share, verdict = most(ratio < 1, "grid points")
         measured = f"smaller at {share}; median ratio of spreads {np.median(ratio):.2f}"
-        note = f"A grid point counts if each network {LEARNED}. {ONE_SEED}"
+        moving = [max(_still(r)[len(r.epochs) // 2 :].mean() for r in pair) < 0.1 for pair in pairs]
+        note = (
+            f"A grid point counts if each network {LEARNED}. Where fewer than 10 % of the coordinates move "
+            f"by less than 2⁻¹⁶ α: smaller at {np.sum(ratio[moving] < 1)} of {sum(moving)}. {ONE_SEED}"
+        )
         return Finding(measured, verdict, note)
 
     return claim(section, statement, criterion, measure)
@@ -181,7 +189,7 @@ def _over_seeds(runs: Sequence[Record], epochs: int) -> str:
     return f"{np.mean(means):.2f} ± {half:.2f} ({len(means)} seeds)"
 
 
-def _still(record: Record) -> float:
-    """Return the share of coordinates whose last recorded update is below 2⁻¹⁶ α."""
-    counts = np.asarray(record["update_histogram"][-1])
-    return float(counts[: -16 - LOWEST_LOG2].sum() / counts.sum())
+def _still(record: Record) -> np.ndarray:
+    """Return the share of coordinates that move by less than 2⁻¹⁶ α, float[epochs]."""
+    counts = np.asarray(record["update_histogram"])
+    return counts[:, : -16 - LOWEST_LOG2].sum(axis=1) / counts.sum(axis=1)

@@ -20,6 +20,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "batch_norm": ("no", 1, None),
     "augment": ("yes", 0, None),
     "skip_init": ("yes", 0, None),
+    "init_scale": (*_FLOAT, 0.0),
     "evaluate_train": ("yes", 0, None),
     "learning_rate": (*_FLOAT, 0.0),
     "weight_decay": _FLOAT,
