@@ -46,7 +46,7 @@ def cautious_decay(
     the transform after the learning rate. The signs decide, so a product that underflows counts.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A number ≥ 0.1 warns.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1 warns.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 
@@ -92,8 +92,8 @@ def corrected_decay(
     them by ``mask``.
 
     Args:
-      weight_decay: λ ≥ 0 per step at η = 1, a number, traced scalar or schedule. A number ≥ 0.1
-        warns.
+      weight_decay: λ ≥ 0 per step at η = 1, a number, traced scalar or schedule. A plain
+        number λη ≥ 0.1 warns.
       schedule: Multiplier η_t ≥ 0 of the learning rate, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
       peak: η_max > 0, the largest value of ``schedule``.
@@ -175,7 +175,7 @@ def decay_to_init(
     This is the decoupled form of L2-SP, for fine-tuning. The state has a copy of x₀.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A number ≥ 0.1 warns.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1 warns.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 

@@ -177,7 +177,7 @@ def adamw(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate (optax's ``weight_decay`` is λ/α). A number λ ≥ 0.1 warns.
+        learning rate (optax's ``weight_decay`` is λ/α). A plain number λη ≥ 0.1 warns.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
@@ -243,7 +243,7 @@ def adamprox(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate (optax's ``weight_decay`` is λ/α). A number λ ≥ 0.1 warns.
+        learning rate (optax's ``weight_decay`` is λ/α). A plain number λη ≥ 0.1 warns.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the

@@ -165,7 +165,7 @@ def decay_weights(
     """Decay the parameters from which the step started: u ← u − λ η_t x.
 
     Place it *after* the learning rate. λ is per step: ``optax.adamw(lr, weight_decay=wd)`` has
-    λ = lr · wd. A number λ ≥ 0.1 warns.
+    λ = lr · wd. A plain number λη ≥ 0.1 warns.
 
     Args:
       weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule.

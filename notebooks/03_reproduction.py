@@ -52,7 +52,7 @@ plt.rcParams.update(
 #
 # This is the usual command, at the smallest preset and with a slightly larger grid. It trains ResNet-8 without
 # BatchNorm on 64 handwritten digits. The preset is fast, but too small for meaningful results. `--preset demo` takes
-# about five minutes and gives better ones.
+# about two minutes and gives better ones.
 
 # %%
 OUT = pathlib.Path(tempfile.mkdtemp())
@@ -153,18 +153,18 @@ _ = ax.legend()
 # key.
 
 # %%
-cell = TrainingRun.of(
+run = TrainingRun.of(
     depth=8, train_size=64, batch_size=32, epochs=15, optimizer="adamprox", weight_decay=1e-2
 )
-print(run_key(cell), cell.hyperparameters)
-record = cell.run()
+print(run_key(run), run.hyperparameters)
+record = run.run()
 print(f"test error {record['test_error'][-1]:.3f} after {record['epoch'][-1]} epochs")
 
 # %%
 _, axes = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
 axes[0].semilogy(record["epoch"], record["train_loss"], color=COLORS["adamprox"])
 axes[0].set(xlabel="epoch", title="training loss")
-histogram(axes[1], {**record, **cell.config()})
+histogram(axes[1], {**record, **run.config()})
 
 # %% [markdown]
 # **Try:** set `loss_multiplier=100.0` with `optimizer="adam_l2"` and with `"adamw"`, and compare the training errors.

@@ -10,7 +10,7 @@ from scipy import stats
 from adamprox.report.claims import best, compact, contrast, estimate, gap, select
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
-from experiments.alternatives.stale_second_moment import PUBLISHED, Changed
+from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
 from experiments.claims import by_margin
 from experiments.claims.accuracy import lead
 from experiments.claims.second_moment import best_decays, fall
@@ -43,6 +43,32 @@ def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
         )
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
+
+
+def progress_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
+    """Return a Markdown table of test errors through training, the means over seeds.
+
+    Args:
+      pairs: Adam-ℓ2 and AdamW on each network. Pairs with missing runs, or one seed, are left out.
+    """
+    lines = [
+        "| ResNet | epoch | Adam-ℓ2, % | AdamW, % | AdamW's lead, points |",
+        "| --- | --: | --: | --: | --: |",
+    ]
+    for pair in filter(_complete, pairs):
+        runs = [method.finished for method in pair]
+        if min(map(len, runs)) < 2:
+            continue
+        epochs, depth = runs[0][0]["epochs"], runs[0][0]["depth"]
+        for tenths in range(1, 11):
+            at = epochs * tenths // 10 - 1
+            errors = [[run["test_error"][at] for run in method] for method in runs]
+            if None in (*errors[0], *errors[1]):
+                continue
+            means = (f"{100 * fmean(own):.1f}" for own in errors)
+            own = str(contrast(errors, (1.0, -1.0))).removesuffix(" points")
+            lines.append(f"| {' | '.join([str(depth), str(at + 1), *means, own])} |")
+    return "\n".join(lines)
 
 
 def _complete(methods: Sequence[Tuned]) -> bool:
@@ -82,7 +108,7 @@ def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
 
 
 def changes_table(networks: Iterable[Changed]) -> str:
-    """Return a Markdown table of AdamW's lead as published and under changes of both optimizers.
+    """Return a Markdown table of AdamW's lead without a change and under changes of both optimizers.
 
     Args:
       networks: Networks under the changes; one may occur twice. Changes with missing
@@ -94,17 +120,17 @@ def changes_table(networks: Iterable[Changed]) -> str:
     ]
     for its in networks:
         finished = {change: row for change, row in its.rows.items() if _complete(row)}
-        if PUBLISHED not in finished:
+        if UNCHANGED not in finished:
             continue
         for change, (l2, adamw) in finished.items():
             own = lead(adamw, l2)
-            by = fall(lead(*reversed(finished[PUBLISHED])), own)
+            by = fall(lead(*reversed(finished[UNCHANGED])), own)
             row = (
                 f"ResNet-{l2.seeds[0]['depth']}",
                 change,
                 *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
                 str(own).partition(" points")[0],
-                "" if change == PUBLISHED else str(by).partition(" points")[0],
+                "" if change == UNCHANGED else str(by).partition(" points")[0],
                 _both([_training_error(method.finished) for method in (l2, adamw)]),
                 _both([_without_decay(method) for method in (l2, adamw)]),
                 ", ".join(map(compact, best_decays(l2.tried))),
@@ -136,7 +162,7 @@ def staleness_table(pairs: Iterable[tuple[Tuned, Tuned]], networks: Iterable[Cha
         "| ResNet | images | change | α | a sixth of the epochs | a third | two thirds | the end |",
         "| --- | --- | --- | --- | --: | --: | --: | --: |",
     ]
-    rows = [(PUBLISHED, pair) for pair in pairs]
+    rows = [(UNCHANGED, pair) for pair in pairs]
     rows += [(change, pair) for its in networks for change, pair in its.rows.items()]
     for change, pair in rows:
         if not _complete(pair):

@@ -13,7 +13,7 @@ zero. An entry that is NaN stays NaN, and a norm passes it on to all entries of 
 
 Under ``jit``, a norm or an order is that of the whole arrays for any sharding. Inside ``shard_map``
 and ``pmap`` an operator sees one device's part. There `l2`, `l2_ball`, `sparse_group` and
-`size_weighted` need ``axis_name``, and cost two more all-reduces of a scalar. With
+`size_weighted` need ``axis_name``; the first three cost two more all-reduces of a scalar. With
 ``check_vma=True``, its default, ``shard_map`` knows the replicated leaves, which count once. With
 ``check_vma=False`` every leaf counts as a part. Inside ``shard_map``, `adamprox.adamprox_l2` is a
 chain of `adamprox.adam_direction` and `adamprox.proximal` with ``partial(prox.l2,
@@ -25,7 +25,7 @@ Operators that sort entries (`simplex`, `l1_ball`, `slope`, `top_k`, `top_share`
 | module | contents |
 |---|---|
 | `penalties` | convex penalties: `l1`, `l2`, `squared_l2`, `elastic_net`, `sparse_group`, `huber` |
-| `constraints` | projections: `nonnegative`, `nonnegative_l1`, `box`, `l2_ball` |
+| `constraints` | projections: `nonnegative`, `box`, `l2_ball`; and `nonnegative_l1` |
 | `projections` | more of them: `simplex`, `l1_ball`, `linf_ball` |
 | `ordered` | convex penalties of ranks and of neighbors: `slope`, `total_variation` |
 | `sparsity` | the largest magnitudes: `top_k`, `top_share`, `n_m` |

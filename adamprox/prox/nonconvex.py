@@ -1,6 +1,6 @@
-"""Nonconvex penalties, which do not shrink large entries; their operators are discontinuous.
+"""Nonconvex penalties, which shrink large entries less than ℓ1 does, or not at all.
 
-If two points minimize the objective, the operator returns the smaller one, which is zero.
+For large t the operators jump. At a jump two points minimize the objective, and the operator returns the smaller one.
 """
 
 import math

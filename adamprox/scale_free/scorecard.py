@@ -20,8 +20,8 @@ COLUMNS = (
 HEADER = """\
 # Which optimizers are scale-free?
 
-`python -m adamprox.scale_free` wrote this page for optax {version}. It tests every public optimizer of `optax` and
-`optax.contrib`, and the optimizers of `adamprox`. The learning rate is 0.01 unless the arguments name another.
+`python -m adamprox.scale_free` wrote this page for optax {version}. It lists every public optimizer of `optax` and
+`optax.contrib`, and the paper's five optimizers in `adamprox`. The learning rate is 0.01 unless the arguments name another.
 
 * **scale-free**: each gradient coordinate is multiplied by its own positive constant, from 2⁻¹⁰ to 2¹⁰.
   * *exact*: powers of two change no bit of the parameters, at any gradient scale from 2⁻⁴⁰ to 2³⁰.

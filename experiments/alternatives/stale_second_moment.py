@@ -23,7 +23,7 @@ from experiments.protocol import Experiment, Network, Options, Protocol, Records
 from experiments.tuning import Method, Tuned, wanted
 
 CHANGES: Mapping[str, tuple[str, Options]] = {
-    "as published": ("", {}),
+    "unchanged": ("", {}),
     "β₂ = 0.99": ("_short_memory", {}),
     "moments restarted": ("_restarted", {}),
     "gradients clipped": ("_clipped", {}),
@@ -32,8 +32,8 @@ CHANGES: Mapping[str, tuple[str, Options]] = {
 """Change to a suffix of the recipe's name and to options of the runs."""
 
 OPTIMIZERS = ("adam_l2", "adamw")
-PUBLISHED = "as published"
-DEEPER = {change: CHANGES[change] for change in (PUBLISHED, "β₂ = 0.99")}
+UNCHANGED = "unchanged"
+DEEPER = {change: CHANGES[change] for change in (UNCHANGED, "β₂ = 0.99")}
 """Changes on networks that are deeper than the deep network; a run takes minutes there."""
 
 ONE_BY_ONE: Mapping[str, tuple[str, Options]] = {
@@ -99,7 +99,7 @@ class StaleSecondMoment(Study):
         return drawn
 
     def claims(self) -> list[Claim]:
-        """Judge the lead as published and under every change, and Adam-ℓ2's best λ."""
+        """Judge the lead without a change and under every change, and Adam-ℓ2's best λ."""
         return [judged for its in self.changed for judged in _claims(its)]
 
 
@@ -109,12 +109,12 @@ class ChangesAtDepth(StaleSecondMoment):
     name = "changes_at_depth"
 
     def _methods(self, protocol: Protocol) -> list[Methods]:
-        return _at_depth({PUBLISHED: CHANGES[PUBLISHED], **ONE_BY_ONE}, protocol)
+        return _at_depth({UNCHANGED: CHANGES[UNCHANGED], **ONE_BY_ONE}, protocol)
 
     def claims(self) -> list[Claim]:
         """Judge how much of AdamW's lead each change removes."""
         return [
-            second_moment.removes(its.where, change, its.rows[PUBLISHED], its.rows[change])
+            second_moment.removes(its.where, change, its.rows[UNCHANGED], its.rows[change])
             for its in self.changed
             for change in ONE_BY_ONE
         ]

@@ -32,7 +32,7 @@ def _leads(pairs: Pairs) -> list[Gap]:
 
 
 def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
-    """Return the claim that AdamW leads as published, and under no change."""
+    """Return the claim that AdamW leads without a change, and under none."""
 
     def measure() -> Finding:
         leads = _leads(pairs)
@@ -41,7 +41,7 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
         )
         beyond = [one.difference > one.margin for one in leads]
         if not beyond[0]:
-            note = "As published, the lead is within its margin of error."
+            note = "Without a change, the lead is within its margin of error."
             return Finding(measured, Verdict.INCONCLUSIVE, note)
         largest = max(one.difference + one.margin for one in leads[1:])
         verdict = Verdict.REPRODUCED if largest < leads[0].difference else Verdict.INCONCLUSIVE
@@ -49,22 +49,22 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
 
     statement = f"{where}AdamW leads because Adam-ℓ2's second moment keeps the first gradients."
     criterion = (
-        "a lead as published; under every change none, with a margin of error (95 %) that excludes the "
-        "published lead"
+        "a lead without a change; under every change none, with a margin of error (95 %) that excludes the "
+        "unchanged lead"
     )
     return claim(SECTION, statement, criterion, measure)
 
 
 def shrinks(where: str, pairs: Pairs) -> Claim:
-    """Return the claim that the mean lead under the changes is smaller than as published."""
+    """Return the claim that the mean lead under the changes is smaller than without one."""
     what = "when the second moment decays faster (mean over the changes)"
     return _smaller(SECTION, f"{where}AdamW's lead is smaller {what}.", lambda: _leads(pairs))
 
 
-def removes(where: str, change: str, published: Sequence[Tuned], changed: Sequence[Tuned]) -> Claim:
+def removes(where: str, change: str, unchanged: Sequence[Tuned], changed: Sequence[Tuned]) -> Claim:
     """Return the claim that AdamW's lead is smaller under one change; rows are Adam-ℓ2 and AdamW."""
     statement = f"{where}AdamW's lead is smaller with one change: {change}."
-    leads = lambda: [accuracy.lead(adamw, l2) for l2, adamw in (published, changed)]  # noqa: E731
+    leads = lambda: [accuracy.lead(adamw, l2) for l2, adamw in (unchanged, changed)]  # noqa: E731
     lost = [
         f"{method.optimizer} diverged at {count} of {len(method.tried)} grid points."
         for method in changed
@@ -77,48 +77,48 @@ def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]], note:
     """Return the claim that the mean of all leads but the first is smaller than the first."""
 
     def measure() -> Finding:
-        published, *others = leads()
-        by = fall(published, *others)
-        left = published.difference - by.difference
-        measured = f"smaller by {by}: {points(left)} vs {points(published.difference)}"
+        unchanged, *others = leads()
+        by = fall(unchanged, *others)
+        left = unchanged.difference - by.difference
+        measured = f"smaller by {by}: {points(left)} vs {points(unchanged.difference)}"
         return Finding(measured, by_margin(by.difference, by.margin), note)
 
     criterion = "smaller by more than the margin of error (95 %)"
     return claim(section, statement, criterion, measure)
 
 
-def fall(published: Gap, *others: Gap) -> Gap:
-    """Return by how much the mean of the other leads is smaller than the one as published."""
+def fall(unchanged: Gap, *others: Gap) -> Gap:
+    """Return by how much the mean of the other leads is smaller than the one without a change."""
     mean = sum(one.difference for one in others) / len(others)
     margin = math.hypot(*(one.margin for one in others)) / len(others)
-    single = any(one.one_seed for one in (published, *others))
-    return Gap(published.difference - mean, math.hypot(published.margin, margin), single)
+    single = any(one.one_seed for one in (unchanged, *others))
+    return Gap(unchanged.difference - mean, math.hypot(unchanged.margin, margin), single)
 
 
 def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:
-    """Return the claim that Adam-ℓ2's best λ is lower under every change than as published."""
+    """Return the claim that Adam-ℓ2's best λ is lower under every change than without one."""
 
     def measure() -> Finding:
         try:
             need_runs(*methods)
         except NotRun as reason:
             raise NotTested(str(reason)) from None
-        published, *others = ranges = [best_decays(method.tried) for method in methods]
+        unchanged, *others = ranges = [best_decays(method.tried) for method in methods]
         need_judged(methods[0].protocol, *ranges)
         measured = ", ".join(
             f"{' or '.join(map(compact, found))} ({change})"
             for change, found in zip(changes, ranges, strict=True)
         )
-        lower = all(max(other) < min(published) for other in others)
+        lower = all(max(other) < min(unchanged) for other in others)
         verdict = Verdict.REPRODUCED if lower else Verdict.INCONCLUSIVE
-        if any(min(other) >= max(published) for other in others):
+        if any(min(other) >= max(unchanged) for other in others):
             verdict = Verdict.NOT_REPRODUCED
         return Finding(measured, verdict, ONE_SEED)
 
     statement = f"{where}Adam-ℓ2's best λ is lower when its second moment decays faster."
     criterion = (
         "under every change, each λ whose error is within the margin of the lowest is below each such λ "
-        "as published"
+        "without a change"
     )
     return claim(SECTION, statement, criterion, measure)
 
