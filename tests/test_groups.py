@@ -1,10 +1,12 @@
 """Runs at once: as each alone, whatever their optimizers, seeds and fates; resumed bit for bit."""
 
 import collections
+import contextlib
 import dataclasses
 import json
 import pathlib
 import re
+import time
 import types
 
 import jax
@@ -14,6 +16,7 @@ import optax
 import pytest
 
 from adamprox.sweep import OutOfTimeError, Results, run_key, run_sweep
+from adamprox.sweep.device import _Files, _Groups, run_on_device
 from adamprox.sweep.grouping import composition, next_group
 from adamprox.sweep.local import run_local
 from adamprox.training import TrainingRun, throughput
@@ -349,6 +352,37 @@ def _noted(found, *args, **options):
     for training in epochs(*args, **options):
         found.append(training.epoch)
         yield training
+
+
+def test_a_group_with_other_optimizers_on_each_device_is_not_continued(tmp_path, monkeypatch):
+    """A sweep on one device leaves it, and the next sweep has two."""
+    mixed, results = members(adamw=2, adam_l2=2), Results(tmp_path)
+    _Files(results, mixed).begin()
+    groups = _Groups(results, at_once=4)
+    assert groups.next(mixed) == mixed
+    groups.devices = 2
+    assert [c.optimizer for c in groups.next(mixed)] == ["adamw"] * 2
+    monkeypatch.setattr(jax, "local_devices", lambda: [None, None])
+    with pytest.raises(
+        ValueError, match=r"same optimizers on each of 2 devices, got adamw, adamw, "
+    ):
+        next(TrainingRun.run_together(mixed))
+
+
+def test_runs_that_another_sweep_executes_do_not_hold_up_the_free_ones(tmp_path, monkeypatch):
+    cells, results, waits = GRID[:6], Results(tmp_path), []
+    with contextlib.ExitStack() as others:
+        assert all(others.enter_context(results.claim(cell)) for cell in cells[:4])
+
+        def sleep(seconds):  # the free runs are done; the other sweep now gives up
+            waits.append([cell in cells[4:] for cell in cells if results.read(cell)])
+            others.close()
+
+        monkeypatch.setattr("adamprox.sweep.device.time.sleep", sleep)
+        in_two_minutes = time.monotonic() + 120
+        found = list(run_on_device(cells, results, deadline=in_two_minutes, at_once=4))
+    assert waits == [[True, True]]
+    assert {r["key"] for r in found} == {run_key(c) for c in cells}
 
 
 def test_a_list_of_cells_that_is_no_list_is_passed_over(tmp_path, by_eights):

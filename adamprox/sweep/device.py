@@ -15,7 +15,7 @@ import jax
 from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.interruption import OutOfTimeError, was_interrupted
 from adamprox.sweep.failures import Failures, out_of_memory
-from adamprox.sweep.grouping import Composition, composition, next_group
+from adamprox.sweep.grouping import Composition, composition, fits_devices, next_group
 from adamprox.sweep.provenance import provenance
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
@@ -49,10 +49,17 @@ def run_on_device(
         checkpoints.
       LostRunsError: A run raised an exception; all other runs are done.
     """
-    waiting, has_waited, groups = list(runs), False, _Groups(results, at_once)
-    while waiting:
+    waiting, elsewhere, groups = list(runs), list[Run](), _Groups(results, at_once)
+    has_waited = False
+    while waiting or elsewhere:
         if deadline is not None and time.monotonic() > deadline:
             raise OutOfTimeError
+        if not waiting:  # another sweep executes all remaining runs
+            if not has_waited:
+                _log.warning(waiting_for(len(elsewhere), results))
+            has_waited = True
+            time.sleep(_PATIENCE)
+            waiting, elsewhere = elsewhere, []
         group = groups.next(waiting)
         keys = {run_key(run) for run in group}
         asked = [run for run in waiting if run_key(run) in keys]
@@ -64,15 +71,10 @@ def run_on_device(
                 waiting = [*(yield from groups.run(group, deadline)), *waiting]
                 continue
         yield from found
-        if not (ours or waiting):  # the other sweep executes all remaining runs
-            if not has_waited:
-                _log.warning(waiting_for(len(group), results))
-            has_waited = True
-            time.sleep(_PATIENCE)
         # The rest forms a new group, because the program depends on the size of the group.
         done = {record.key for record in found}
-        mine = [run for run in ours if run_key(run) not in done]
-        waiting = [*mine, *waiting, *_without(asked, ours)]
+        waiting = [*(run for run in ours if run_key(run) not in done), *waiting]
+        elsewhere += _without(asked, ours)
     groups.failures.end()
 
 
@@ -103,9 +105,7 @@ class _Groups:
         fitting = [c for c in waiting if type(c) is type(first) and first.fits(c)]
         fitting = [c for c in fitting if run_key(c) not in self.alone]
         known = [composition for run, composition in self.compiled if run.fits(first)]
-        group = next_group(fitting, self._size(first), self.devices, known)
-        self.compiled.append((first, composition(group)))
-        return group
+        return next_group(fitting, self._size(first), self.devices, known)
 
     def _size(self, run: Any) -> int:
         limits = [size for other, size in self.most if other.fits(run)]
@@ -117,6 +117,8 @@ class _Groups:
         self, group: Sequence[Any], deadline: float | None
     ) -> Generator[Record, None, list[Run]]:
         """Execute a group and yield records; return runs that smaller groups must execute."""
+        if isinstance(group[0], Batchable):
+            self.compiled.append((group[0], composition(group)))
         files = _Files(self.results, group)
         computed = _compute(group, files.begin(), deadline)
         while True:
@@ -156,7 +158,7 @@ class _Groups:
         return list(left.values())
 
     def _unfinished(self, like: Any, waiting: Sequence[Run]) -> list[Any]:
-        """Return an interrupted group whose runs all wait or are done, or []."""
+        """Return an interrupted group for these devices whose runs all wait or are done, or []."""
         keys = {run_key(run): run for run in waiting}
         for path in sorted(self.results.unfinished.glob("group-*.json")):
             runs = _listed(path, like)
@@ -164,7 +166,7 @@ class _Groups:
             if runs and not missing:
                 # The process was killed right after the last record.
                 _Files(self.results, runs).end()
-            elif runs and all(run_key(run) in keys for run in missing):
+            elif fits_devices(runs, self.devices) and all(run_key(r) in keys for r in missing):
                 return runs
         return []
 

@@ -13,6 +13,12 @@ def composition(group: Sequence[Any]) -> Composition:
     return collections.Counter(run.optimizer for run in group)
 
 
+def fits_devices(group: Sequence[Any], devices: int) -> bool:
+    """Return True if a group can be divided among devices that all have the same optimizers."""
+    names = [run.optimizer for run in group]
+    return names != [] and names == names[: len(names) // devices] * devices
+
+
 def next_group(
     fitting: Sequence[Any], size: int, devices: int = 1, known: Sequence[Composition] = ()
 ) -> list[Any]:

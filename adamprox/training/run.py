@@ -12,6 +12,7 @@ import jax
 
 from adamprox.checks import fits
 from adamprox.histograms import NUM_BINS
+from adamprox.sweep.grouping import fits_devices
 from adamprox.sweep.runs import run_key
 from adamprox.training import throughput
 from adamprox.training.checkpoints import Checkpoints, digest
@@ -86,8 +87,14 @@ class TrainingRun(Configuration):
 
         Raises:
           OutOfTimeError: Some runs are not done at the deadline; ``scratch`` has their state.
+          ValueError: The devices would have different optimizers.
         """
         first, devices = runs[0], jax.local_devices() if len(runs) > 1 else [None]
+        if not fits_devices(runs, len(devices)):
+            names = ", ".join(run.optimizer for run in runs)
+            raise ValueError(
+                f"runs must have the same optimizers on each of {len(devices)} devices, got {names}"
+            )
         each = len(runs) // len(devices)
         program = first.program._replace(
             optimizers=tuple(run.method.optimizer for run in runs[:each]),
