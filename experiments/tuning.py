@@ -156,14 +156,16 @@ def at_common_seeds(one: Tuned, other: Tuned) -> tuple[Tuned, Tuned]:
     α is constant, so errors vary from one epoch to the next; the last `LAST_EPOCHS` count.
     """
     seeds = {record.seed for record in one.seeds} & {record.seed for record in other.seeds}
-    return _restricted(one, seeds), _restricted(other, seeds)
+    ended = {record.seed for record in one.finished} & {record.seed for record in other.finished}
+    first = min(ended, default=None)
+    return _restricted(one, seeds, first), _restricted(other, seeds, first)
 
 
-def _restricted(method: Tuned, seeds: set[int]) -> Tuned:
+def _restricted(method: Tuned, seeds: set[int], first: int | None) -> Tuned:
     result = copy.copy(method)
     result.seeds = [late(record) for record in method.seeds if record.seed in seeds]
     result.missing = method.missing if not seeds else 0
-    result.best = best(result.seeds[:1])  # the first seed, as in a grid
+    result.best = next((record for record in result.seeds if record.seed == first), None)
     return result
 
 

@@ -204,7 +204,7 @@ def test_a_selection_by_network_includes_every_run_on_it():
         ("resnet", 44),
         ("densenet", 40),
     }
-    assert len(chosen) == 14 + 42  # ResNet-44 has a grid of its own
+    assert len(chosen) == 14 + 14
     with pytest.raises(ValueError, match="network must be one that fig01 trains, got 'ResNet-44'"):
         selection("fig01", [], networks=networks)
 

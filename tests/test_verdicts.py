@@ -512,6 +512,46 @@ def test_published_runs_use_the_seeds_that_both_have():
     first = claims("published_resnet_20", protocol, less)[0]
     assert first.measured.count("(1 seed)") == 2
 
+    lost = [r | {"final_test_error": None} if r["seed"] == 0 else r for r in records]
+    error, spread, _ = claims("published_resnet_20", protocol, lost)
+    assert "1 of 2 seeds of AdamW diverged." in error.note
+    assert spread.verdict not in (Verdict.NOT_TESTED, Verdict.NOT_RUN)  # of the next seed
+
+
+@pytest.mark.parametrize(
+    ("unstable", "verdict"), [("adamw", Verdict.INCONCLUSIVE), ("adam_l2", Verdict.REPRODUCED)]
+)
+def test_a_method_is_not_ahead_by_leaving_out_diverged_seeds(unstable, verdict):
+    def error(cell):
+        lost = cell.optimizer == unstable and cell.seed == 1
+        return None if lost else worse(["adam_l2"], 0.2)(cell)
+
+    protocol = dataclasses.replace(DEMO, seeds=3)
+    claim = claims("fig03", protocol, finished("fig03", error, protocol))[0]
+    assert claim.verdict is verdict and "1 of 3 seeds of" in claim.note
+
+
+def test_a_grid_of_which_all_runs_diverged_is_behind():
+    error = lambda cell: None if cell.optimizer == "adam_l2" else bowl(cell)  # noqa: E731
+    claim = claims("fig03", DEMO, finished("fig03", error))[0]
+    assert (claim.verdict, claim.measured) == (Verdict.REPRODUCED, "Adam-ℓ2 diverged")
+
+
+@pytest.mark.parametrize("name", ["stale_second_moment", "reparametrization"])
+def test_claims_without_records_are_not_run(name):
+    assert {claim.verdict for claim in claims(name, DEMO, [])} == {Verdict.NOT_RUN}
+    records = finished(name, bowl)
+    repeated = [r for r in records if r["optimizer"] == "adamprox"]
+    left = [r for r in records if r not in (repeated or records)[-1:]]
+    assert Verdict.NOT_RUN in {claim.verdict for claim in claims(name, DEMO, left)}
+
+
+@pytest.mark.parametrize("name", ["initialization", "reparametrization"])
+def test_the_best_of_an_incomplete_grid_is_not_repeated(name):
+    grid = runs(name, DEMO)
+    first = [r for r in finished(name, bowl) if r["key"] in set(map(run_key, grid[:3]))]
+    assert len(first) == 3 and runs(name, DEMO, first) == grid
+
 
 def test_rank_correlation():
     """Fisher's interval of Spearman's correlation, by hand: n = 12, ρ = 0.5."""

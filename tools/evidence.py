@@ -185,7 +185,7 @@ def _median_size(runs: Sequence[Record], epoch: int) -> float:
 
 
 def rotation_table(reduced: Sequence[Record]) -> str:
-    """Return a Markdown table of angular updates, at each optimizer's best grid point.
+    """Return a Markdown table of angular updates, at the best grid point of the runs that have them.
 
     Angles are means over the second half of the epochs, and over seeds.
 

@@ -38,7 +38,7 @@ class Initialization(Study):
         ]
 
     def _repeated(self, method: Tuned) -> list[TrainingRun]:
-        if method.best is None:
+        if method.best is None or method.untuned:
             return []
         at = method.best.learning_rate, method.best.weight_decay
         first = self.protocol.run(method.optimizer, *at, **method.method.options)

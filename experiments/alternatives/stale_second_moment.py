@@ -89,12 +89,12 @@ class StaleSecondMoment(Study):
         """Draw one figure per network, with one row of heatmaps per change."""
         caption = (
             "Final test error in percent; a ring marks the best run of each grid. The first row is the paper's "
-            "comparison. In the other rows the first gradients decay faster, or are smaller."
+            "comparison. Each other row has one change of both optimizers or of the network."
         )
         drawn = []
         for its in self.changed:
             file = re.sub("[ -]", "_", f"{self.name} {its.where}".rstrip(": ").lower())
-            title = f"Second moments that decay faster: {self.protocol.trained_on(its.network)}."
+            title = f"One change at a time: {self.protocol.trained_on(its.network)}."
             drawn += figures.heatmaps(list(its.rows.values()), file, title, caption)
         return drawn
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from adamprox.data.layout import LAYOUTS
 from adamprox.report import Claim, Verdict
+from adamprox.report.claims import compact
 from adamprox.sweep import Record, Run
 from experiments.protocol import Protocol, Records
 from experiments.tuning import Tuned
@@ -93,6 +94,30 @@ def need_judged(protocol: Protocol, *needed: object) -> None:
         raise NotTested(f"Runs of the preset {protocol.preset} are too short to judge.")
     if not all(needed):
         raise NotTested("One of the methods has no run that finished without diverging.")
+
+
+def lost_seeds(*methods: Tuned) -> list[str]:
+    """Return a note on every method of which some repetitions diverged; its mean leaves them out."""
+    return [
+        f"{lost} of {len(method.seeds)} seeds of {method.name} diverged."
+        for method in methods
+        if (lost := len(method.seeds) - len(method.finished))
+    ]
+
+
+def on_edges(method: Tuned) -> list[str]:
+    """Return a warning for every axis with the best run on an edge."""
+    if method.best is None:
+        return []
+    found = (
+        ("α", method.grid.learning_rates, method.best.learning_rate),
+        ("λ", method.grid.weight_decays, method.best.weight_decay),
+    )
+    return [
+        f"{method.name.partition(' (')[0]}'s best {symbol} = {compact(at)} is at the edge of its grid."
+        for symbol, values, at in found
+        if len(values) > 1 and at in (values[0], values[-1]) and at > 0
+    ]
 
 
 def learned(record: Record) -> bool:

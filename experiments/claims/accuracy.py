@@ -12,12 +12,15 @@ from adamprox.report.claims import Gap, compact, estimate, gap, percent, points
 from experiments.claims import (
     TOGETHER,
     Finding,
+    NotRun,
     NotTested,
     by_margin,
     claim,
+    lost_seeds,
     need_judged,
     need_runs,
     no_higher,
+    on_edges,
 )
 from experiments.tuning import Tuned
 
@@ -86,7 +89,7 @@ def _compare(
 
     def measure() -> Finding:
         need_runs(one, other)
-        need_judged(one.protocol, one.seeds, other.seeds, one.finished or other.finished)
+        need_judged(one.protocol, one.tried, other.tried, one.finished or other.finished)
         if not (one.finished and other.finished):
             ahead, lost = (1.0, other.name) if one.finished else (-1.0, one.name)
             return Finding(f"{lost} diverged", verdict(Gap(ahead, 0.0)))
@@ -96,9 +99,14 @@ def _compare(
         notes = [
             f"The second minus the first is {lead}.",
             *([_validated(one, other), *_single_rates(one, other)] if tuned else []),
-            *(warning for method in (one, other) for warning in _edges(method)),
+            *(warning for method in (one, other) for warning in on_edges(method)),
+            *lost_seeds(one, other),
         ]
-        return Finding(measured, verdict(lead), " ".join(notes))
+        leads, found = {one: lead.difference, other: -lead.difference}, verdict(lead)
+        not_behind = [method for method, own in leads.items() if own > -lead.margin]
+        if found is Verdict.REPRODUCED and lost_seeds(*not_behind):
+            found = Verdict.INCONCLUSIVE
+        return Finding(measured, found, " ".join(notes))
 
     return claim(section, statement, criterion, measure)
 
@@ -119,11 +127,11 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
 
     def measure() -> Finding:
         finished = [(b, w) for b, w in pairs if not (b.missing or w.missing)]
-        finished = [(b, w) for b, w in finished if b.protocol.judged and b.finished and w.finished]
         if len(finished) < 2:
-            raise NotTested(
-                f"{len(finished)} of {len(pairs)} depths have finished; two are needed."
-            )
+            few = f"{len(finished)} of {len(pairs)} depths have finished; two are needed."
+            raise NotTested(few) if len(pairs) < 2 else NotRun(few)
+        finished = [(b, w) for b, w in finished if b.finished and w.finished]
+        need_judged(pairs[0][0].protocol, finished[1:])
         leads = [lead(*pair) for pair in finished]
         measured = ", ".join(
             f"{points(one.difference)} at {better.seeds[0]['depth']} layers"
@@ -183,18 +191,3 @@ def _single_rates(*methods: Tuned) -> list[str]:
         if len(method.grid.learning_rates) == 1 or not method.method.more_rates
     ]
     return [f"Grids extended in λ only: {', '.join(fixed)}."] if fixed else []
-
-
-def _edges(method: Tuned) -> list[str]:
-    """Return a warning for every axis with the best run on an edge."""
-    if method.best is None:
-        return []
-    found = (
-        ("α", method.grid.learning_rates, method.best.learning_rate),
-        ("λ", method.grid.weight_decays, method.best.weight_decay),
-    )
-    return [
-        f"{method.name.partition(' (')[0]}'s best {symbol} = {compact(at)} is at the edge of its grid."
-        for symbol, values, at in found
-        if len(values) > 1 and at in (values[0], values[-1]) and at > 0
-    ]

@@ -9,8 +9,6 @@ from adamprox.sweep import Record
 from experiments.claims import (
     ONE_SEED,
     Finding,
-    NotRun,
-    NotTested,
     accuracy,
     by_margin,
     claim,
@@ -24,18 +22,11 @@ SECTION = "Stale second moment"
 Pairs = Sequence[tuple[Tuned, Tuned]]
 
 
-def _leads(pairs: Pairs) -> list[Gap]:
-    try:
-        return [accuracy.lead(*pair) for pair in pairs]
-    except NotRun as reason:
-        raise NotTested(str(reason)) from None
-
-
 def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
     """Return the claim that AdamW leads without a change, and under none."""
 
     def measure() -> Finding:
-        leads = _leads(pairs)
+        leads = [accuracy.lead(*pair) for pair in pairs]
         measured = ", ".join(
             f"{one} ({change})" for change, one in zip(changes, leads, strict=True)
         )
@@ -58,7 +49,11 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
 def shrinks(where: str, pairs: Pairs) -> Claim:
     """Return the claim that the mean lead under the changes is smaller than without one."""
     what = "when the second moment decays faster (mean over the changes)"
-    return _smaller(SECTION, f"{where}AdamW's lead is smaller {what}.", lambda: _leads(pairs))
+    return _smaller(
+        SECTION,
+        f"{where}AdamW's lead is smaller {what}.",
+        lambda: [accuracy.lead(*p) for p in pairs],
+    )
 
 
 def removes(where: str, change: str, unchanged: Sequence[Tuned], changed: Sequence[Tuned]) -> Claim:
@@ -99,10 +94,7 @@ def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) ->
     """Return the claim that Adam-ℓ2's best λ is lower under every change than without one."""
 
     def measure() -> Finding:
-        try:
-            need_runs(*methods)
-        except NotRun as reason:
-            raise NotTested(str(reason)) from None
+        need_runs(*methods)
         unchanged, *others = ranges = [best_decays(method.tried) for method in methods]
         need_judged(methods[0].protocol, *ranges)
         measured = ", ".join(
