@@ -150,6 +150,11 @@ class Tuned:
         return with_seeds(runs[0], count) if len(runs) == 1 else []
 
 
+def complete(methods: Iterable[Tuned]) -> bool:
+    """Return True if no run of a method is missing, and a run at each best point finished."""
+    return all(method.finished and not method.missing for method in methods)
+
+
 def at_common_seeds(one: Tuned, other: Tuned) -> tuple[Tuned, Tuned]:
     """Return both methods with the seeds that both have, each error a mean over the last epochs.
 

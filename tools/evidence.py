@@ -14,7 +14,7 @@ from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
 from experiments.claims import by_margin
 from experiments.claims.accuracy import lead
 from experiments.claims.second_moment import best_decays, fall
-from experiments.tuning import Tuned
+from experiments.tuning import Tuned, complete
 from tools.tables import grid_point
 
 
@@ -28,7 +28,7 @@ def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
         "| ResNet | images, epochs | Adam-ℓ2, % | AdamW, % | AdamW's lead, points | Adam-ℓ2 train, % | AdamW train, % | seeds | verdict |",
         "| --- | --- | --: | --: | --: | --: | --: | --: | --- |",
     ]
-    for l2, adamw in filter(_complete, pairs):
+    for l2, adamw in filter(complete, pairs):
         first, own = adamw.seeds[0], lead(adamw, l2)
         side, images = first["image_size"] or 32, first["train_size"] or 50_000
         seeds = min(len(method.finished) for method in (l2, adamw))
@@ -55,7 +55,7 @@ def progress_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
         "| ResNet | epoch | Adam-ℓ2, % | AdamW, % | AdamW's lead, points |",
         "| --- | --: | --: | --: | --: |",
     ]
-    for pair in filter(_complete, pairs):
+    for pair in filter(complete, pairs):
         runs = [method.finished for method in pair]
         if min(map(len, runs)) < 2:
             continue
@@ -69,11 +69,6 @@ def progress_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
             own = str(contrast(errors, (1.0, -1.0))).removesuffix(" points")
             lines.append(f"| {' | '.join([str(depth), str(at + 1), *means, own])} |")
     return "\n".join(lines)
-
-
-def _complete(methods: Sequence[Tuned]) -> bool:
-    """Return True if no method lacks a run, and each has one that did not diverge."""
-    return all(method.finished and not method.missing for method in methods)
 
 
 def _training_error(runs: Sequence[Record]) -> float:
@@ -119,7 +114,7 @@ def changes_table(networks: Iterable[Changed]) -> str:
         "| --- | --- | --: | --: | --: | --: | --: | --: | --- | --: |",
     ]
     for its in networks:
-        finished = {change: row for change, row in its.rows.items() if _complete(row)}
+        finished = {change: row for change, row in its.rows.items() if complete(row)}
         if UNCHANGED not in finished:
             continue
         for change, (l2, adamw) in finished.items():
@@ -165,7 +160,7 @@ def staleness_table(pairs: Iterable[tuple[Tuned, Tuned]], networks: Iterable[Cha
     rows = [(UNCHANGED, pair) for pair in pairs]
     rows += [(change, pair) for its in networks for change, pair in its.rows.items()]
     for change, pair in rows:
-        if not _complete(pair):
+        if not complete(pair):
             continue
         first = pair[1].seeds[0]
         at = [max(1, round(share * first["epochs"])) - 1 for share in shares]
@@ -224,7 +219,7 @@ def statistics_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
             for one, other in zip(l2.seeds, adamw.seeds, strict=True)
             if None not in (one.error, other.error)
         ]).T
-        for l2, adamw in filter(_complete, pairs)
+        for l2, adamw in filter(complete, pairs)
     }  # fmt: skip
     tests: list[Any] = [stats.ttest_ind(*errors, equal_var=False) for errors in found.values()]
     welch = [test.pvalue for test in tests]

@@ -76,7 +76,7 @@ def waiting_table(studies: Mapping[str, Study], records: Records) -> str:
 
 
 def _network(run: Run) -> str:
-    return run.network.title if isinstance(run, TrainingRun) else "on several devices"
+    return run.network.title if isinstance(run, TrainingRun) else run.kind
 
 
 def trained_table(records: Sequence[Record]) -> str:

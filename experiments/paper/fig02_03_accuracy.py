@@ -10,7 +10,7 @@ from adamprox.report import Claim, Figure, figures
 from adamprox.report.plots import LABELS
 from experiments.claims import accuracy, spread
 from experiments.protocol import Experiment, Protocol, Records, Study
-from experiments.tuning import Method, wanted
+from experiments.tuning import Method, complete, wanted
 
 
 class WithBatchNorm(Study):
@@ -89,8 +89,7 @@ class WithoutBatchNorm(Study):
         leads = [
             (str(accuracy.lead(adamw, l2)), name)
             for name, (l2, adamw, _) in self.rows.items()
-            if self.protocol.judged and adamw.finished and l2.finished
-            if not (adamw.missing or l2.missing)
+            if self.protocol.judged and complete((adamw, l2))
         ]
         what = "lead of AdamW over Adam-ℓ2 in test error"
         return [(lead, f"{what}, {name} without BatchNorm (± 95 %)") for lead, name in leads]
