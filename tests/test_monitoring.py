@@ -13,6 +13,7 @@ from adamprox.training import TrainingRun
 from adamprox.training.checkpoints import digest, orbax
 from adamprox.training.monitoring import outputs
 from experiments.__main__ import main
+from tests.faults.strangers import store
 
 RUN = TrainingRun.of(
     network="mlp", depth=2, train_size=64, batch_size=32, epochs=3, evaluate_every=2
@@ -115,10 +116,15 @@ def test_exported_tables_hold_what_the_records_hold(tmp_path, capsys):
     results = Results(tmp_path / "out" / "records")
     runs = [RUN, RUN.with_options(optimizer="sgd", learning_rate=1e5, weight_decay=1e5)]
     records = [results.write(run, run.run(), {"commit": "=1+1"}) for run in runs]
+    for name, row in {"00": {}, "01": {"dataset": ["digits"], "data_fingerprint": 1}}.items():
+        others = results.directory / "training" / f"{name}.parquet"
+        store(others, [{"key": name, "kind": "training", **row}])
+    assert len(list(results.each("training"))) == len(runs) + 2
     tables = tmp_path / "tables"
     assert main(["export", "--out", str(tmp_path / "out"), "--to", str(tables)]) == 0
     names = ["runs.parquet", "runs.csv", "epochs.parquet", "epochs.csv"]
     assert capsys.readouterr().out.split() == [str(tables / name) for name in names]
+    assert pq.read_table(tables / "runs.parquet").num_rows == len(runs)
     by_key = {row["key"]: row for row in pq.read_table(tables / "runs.parquet").to_pylist()}
     epochs = pq.read_table(tables / "epochs.parquet").to_pylist()
     for record in records:

@@ -246,9 +246,20 @@ def test_a_directory_of_records_stays_with_its_copy_of_the_data(monkeypatch, tmp
     assert named() == committed
     monkeypatch.setattr(copies, "stored_provenance", lambda _: {"fingerprint": prepared})
     assert named() == prepared and run.config()["data_fingerprint"] == committed
-    row = {"dataset": "cifar10", "data_fingerprint": recorded}
-    monkeypatch.setattr(Results, "each", lambda *_: iter([Record(row)]))
+    tiny = TrainingRun.of(network="mlp", depth=2, train_size=64, batch_size=32, epochs=1)
+    row = tiny.config() | tiny.run() | {"dataset": "cifar10", "data_fingerprint": recorded}
+    others: list[dict] = [
+        {},
+        {"dataset": ["cifar10"], "data_fingerprint": "c" * 16},
+        {"dataset": "cifar10", "data_fingerprint": "c" * 16},
+        row | {"data_fingerprint": "c"},
+        row | {"dataset": "digits", "data_fingerprint": "c" * 16},
+    ]
+    rows = [Record(each) for each in (*others, row)]
+    monkeypatch.setattr(Results, "each", lambda *_: iter(rows))
     assert named() == recorded
+    with copies_of([run, tiny], results):  # the digits have one copy
+        assert tiny.config()["data_fingerprint"] == COMMITTED["digits"].fingerprint
     monkeypatch.setenv(VARIABLE, f"cifar10={prepared}")
     assert named() == prepared
 

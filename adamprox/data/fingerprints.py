@@ -10,6 +10,8 @@ from adamprox.data.layout import IMAGE_SHAPE, LAYOUTS
 
 VARIABLE = "ADAMPROX_FINGERPRINTS"
 """Environment variable that names other copies, as in ``cifar10=0123456789abcdef,cifar100=…``."""
+FINGERPRINT = "[0-9a-f]{16}"
+"""Pattern of a fingerprint."""
 
 
 class Expected(NamedTuple):
@@ -87,7 +89,7 @@ def _accepted(text: str) -> dict[str, str]:
     names = "|".join(LAYOUTS)
     pairs = [pair.strip() for pair in text.split(",") if pair.strip()]
     for pair in pairs:
-        if not re.fullmatch(rf"(?:{names})=[0-9a-f]{{16}}", pair):
+        if not re.fullmatch(rf"(?:{names})={FINGERPRINT}", pair):
             raise ValueError(
                 f"{VARIABLE} must be a list such as cifar10=0123456789abcdef, got {text!r}"
             )

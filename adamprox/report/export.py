@@ -40,7 +40,8 @@ def export(out: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       ValueError: There are no records of training runs, or ``to`` is not writable.
     """
-    records = list(Results(out / "records").each(TrainingRun.kind))
+    found = Results(out / "records").each(TrainingRun.kind)
+    records = [record for record in found if TrainingRun.described(record)]
     if not records:
         raise ValueError(f"out must hold records of training runs, got {out}")
     files = [to / f"{name}.{kind}" for name in ("runs", "epochs") for kind in ("parquet", "csv")]

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 
 from adamprox.data import DamagedDataError
-from adamprox.data.fingerprints import VARIABLE, expected
+from adamprox.data.fingerprints import FINGERPRINT, VARIABLE, expected
 from adamprox.data.layout import LAYOUTS
 from adamprox.data.loading import prepared_directory
 from adamprox.data.prepared import stored_provenance
@@ -28,9 +29,9 @@ def copies_of(runs: Iterable[Run], results: Results) -> Iterator[None]:
     if VARIABLE in os.environ:
         yield
         return
-    names = {run.images.dataset for run in runs if isinstance(run, TrainingRun)}
+    names = {run.images.dataset for run in runs if isinstance(run, TrainingRun)} & LAYOUTS.keys()
     copies = _recorded(names, results)
-    for name in (names & LAYOUTS.keys()) - copies.keys():
+    for name in names - copies.keys():
         with contextlib.suppress(
             DamagedDataError, OSError
         ):  # training will name it, or there is none
@@ -44,10 +45,12 @@ def copies_of(runs: Iterable[Run], results: Results) -> Iterator[None]:
 
 
 def _recorded(names: set[str], results: Results) -> dict[str, str]:
-    """Return data set to fingerprint, from the first record of each."""
+    """Return data set to fingerprint, from the first record of each; others' files are passed over."""
     found: dict[str, str] = {}
-    for record in results.each(TrainingRun.kind):
+    for record in results.each(TrainingRun.kind) if names else ():
+        run = TrainingRun.described(record)
+        if run and re.fullmatch(FINGERPRINT, record["data_fingerprint"]):
+            found.setdefault(run.images.dataset, record["data_fingerprint"])
         if names <= found.keys():
             break
-        found.setdefault(record["dataset"], record["data_fingerprint"])
     return {name: copy for name, copy in found.items() if name in names}

@@ -41,6 +41,16 @@ class TrainingRun(Configuration):
     # Part of every key: raise it when a change of the code changes the result of a run.
     version: ClassVar[int] = 2
 
+    @classmethod
+    def described(cls, record: Mapping[str, Any]) -> "TrainingRun | None":
+        """Return the run that a record of any origin describes; None if it is not a record of one."""
+        try:
+            run = cls.from_columns(record)
+        except (ValueError, TypeError):
+            return None
+        named = isinstance(record.get("data_fingerprint"), str)
+        return run if named and run.accepts(record) else None
+
     def run(
         self, scratch: pathlib.Path | None = None, callback: Callback | None = None
     ) -> dict[str, Any]:
