@@ -75,6 +75,15 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"must be a number, got {text!r}{hint}") from None
 
 
+def grid_point(text: str) -> tuple[float, float]:
+    """Return α and λ of an option that takes grid points."""
+    try:
+        alpha, weight_decay = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be α,λ as in 1e-3,0, got {text!r}") from None
+    return alpha, weight_decay
+
+
 def duration(text: str) -> float:
     """Return the seconds of an option that takes a time, such as 90s, 12m or 3h."""
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smh])", text, re.ASCII)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from adamprox.checks import did_you_mean
-from adamprox.command_line import Parser, duration, integer, number, path
+from adamprox.command_line import Parser, duration, grid_point, integer, number, path
 from adamprox.output import check_directory
 from adamprox.sweep import ENGINES, Run
 from adamprox.training import TrainingRun
@@ -71,7 +71,9 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     _add_sweep(made["run"])
     add = made["run"].add_argument_group("only some of the runs").add_argument
     add("--optimizer", nargs="+", metavar="OPTIMIZER", help="those of these optimizers")
-    add("--grid-point", type=_point, nargs="+", metavar="α,λ", help="those at these grid points")
+    add(
+        "--grid-point", type=grid_point, nargs="+", metavar="α,λ", help="those at these grid points"
+    )
     add("--network", nargs="+", metavar="NETWORK", help="those of these networks of the preset")
     add = made["compare"].add_argument
     add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
@@ -130,15 +132,6 @@ def _add_sweep(parser: Parser) -> None:
     add("--time-limit", type=duration, metavar="12m", help=limit)
 
 
-def _point(text: str) -> tuple[float, float]:
-    """Return α and λ of an option that takes grid points."""
-    try:
-        alpha, weight_decay = map(float, text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be α,λ as in 1e-3,0, got {text!r}") from None
-    return alpha, weight_decay
-
-
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse invalid values, even of arguments that the command does not use."""
     given = vars(arguments)
@@ -167,13 +160,17 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def protocol_of(arguments: argparse.Namespace, experiments: Sequence[Experiment]) -> Protocol:
     """Return the preset's protocol with its overrides; refuse an option that changes nothing."""
-    given = {name: getattr(arguments, name) for name in OVERRIDES}
-    for name in ("learning_rates", "weight_decays"):
-        given[name] = given[name] if given[name] is None else tuple(given[name])
+    values = {name: getattr(arguments, name) for name in OVERRIDES}
+    given = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
     chosen = protocol(arguments.preset, **given)
     runs = runs_of(experiments, chosen)
     keys, names = runs.keys(), getattr(arguments, "experiment", experiments[0].name)
-    for name in OVERRIDES:
+    emptied = not runs and runs_of(experiments, PRESETS[arguments.preset])
+    for name in OVERRIDES if emptied else ():
+        if not runs_of(experiments, protocol(arguments.preset, **{name: given[name]})):
+            rule = f"must be left out of {names} at {arguments.preset}, which has no runs with it"
+            raise ValueError(f"{name} {rule}, got {getattr(arguments, name)}")
+    for name in OVERRIDES if runs else ():
         without = protocol(arguments.preset, **{**given, name: None})
         usual = PRESETS[arguments.preset].training.get(name, TrainingRun.defaults().get(name))
         changes = without == chosen or runs_of(experiments, without).keys() != keys

@@ -117,7 +117,7 @@ def selection(
       networks: Options of the runs on a network, by its name; all networks if empty.
 
     Raises:
-      ValueError: No run has an optimizer, a grid point or a network that was given.
+      ValueError: No run has an optimizer, a grid point or a network that was given, or no run has all.
     """
     trained = [run for run in runs if isinstance(run, TrainingRun)]
     names = {run.optimizer for run in trained}
@@ -132,12 +132,22 @@ def selection(
     for each, options in networks.items():
         if not any(_has(run, options) for run in trained):
             raise ValueError(f"network must be one that {name} trains, got {each!r}")
-    return lambda run: (  # without points, also those of an extension of the grid
-        isinstance(run, TrainingRun)
-        and (not optimizers or run.optimizer in optimizers)
-        and (not points or (run.learning_rate, run.weight_decay) in points)
-        and (not networks or any(_has(run, options) for options in networks.values()))
-    )
+
+    def condition(run: Run) -> bool:  # without points, also those of an extension of the grid
+        return (
+            isinstance(run, TrainingRun)
+            and (not optimizers or run.optimizer in optimizers)
+            and (not points or (run.learning_rate, run.weight_decay) in points)
+            and (not networks or any(_has(run, options) for options in networks.values()))
+        )
+
+    if not any(map(condition, trained)):
+        texts = [f"{alpha:g},{decay:g}" for alpha, decay in points]
+        given = {"optimizer": optimizers, "grid-point": texts, "network": networks}
+        options = " and ".join(option for option, values in given.items() if values)
+        values = " and ".join(" ".join(values) for values in given.values() if values)
+        raise ValueError(f"{options} must have a run of {name} in common, got {values}")
+    return condition
 
 
 def _has(run: TrainingRun, options: Mapping[str, Any]) -> bool:

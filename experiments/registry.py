@@ -185,7 +185,4 @@ def _no_runs(experiments: Sequence[Experiment], protocol: Protocol) -> str:
     others = [
         p.preset for p in PRESETS.values() if any(e.study(p, Records()).runs for e in experiments)
     ]
-    return (
-        f"preset must be one at which {names} has runs ({', '.join(others)}), got {protocol.preset!r}, "
-        "which has no network or too few images for them"
-    )
+    return f"preset must be one at which {names} has runs ({', '.join(others)}), got {protocol.preset!r}"
