@@ -474,6 +474,16 @@ def test_grids_that_are_given_replace_those_of_single_networks():
     assert own == {1e-3, 5e-3} and given == {2e-3}
 
 
+@pytest.mark.parametrize("preset", ["demo", "reduced"])
+@pytest.mark.parametrize("name", ["factorial", "distributed"])
+def test_grids_that_are_given_replace_those_of_experiments(name, preset):
+    chosen = protocol(preset, learning_rates=(1e-3, 2e-3))
+    trained = [run for run in runs(name, chosen) if isinstance(run, TrainingRun)]
+    rates = {run.learning_rate for run in trained if not getattr(run.network, "batch_norm", False)}
+    assert rates == {1e-3, 2e-3}
+    assert protocol(preset).settings == PRESETS[preset].settings
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
