@@ -39,13 +39,14 @@ class Comparison(Study):
     ):
         """Tune all on every network; ``labels`` has their names by optimizer, the new one's first."""
         self.protocol, self.name = protocol, name
-        (new, self.label), *against = labels.items()
+        (new, label), *against = labels.items()
+        self.imported = [label for optimizer, label in labels.items() if ":" in optimizer]
         self.rows = {}
         for name in networks or list(protocol.networks)[:1]:
             network = protocol.network(name)
             methods = [Method.on(network, *other) for other in against]
             first = Method.on(network, against[0][0])
-            mine = dataclasses.replace(first, optimizer=new, label=self.label)
+            mine = dataclasses.replace(first, optimizer=new, label=label)
             self.rows[name] = [m.tuned_on(protocol, records) for m in (mine, *methods)]
         self.runs = wanted(method for row in self.rows.values() for method in row)
 
@@ -53,8 +54,11 @@ class Comparison(Study):
         """Draw heatmaps, and learning curves and update histograms of the best runs."""
         caption = (
             "Final test error in percent; a ring marks the best run, and grey tiles were not run. All methods "
-            f"saw the same images. The update histograms of {self.label} include its weight decay."
+            "saw the same images."
         )
+        if self.imported:
+            names = " and ".join(self.imported)
+            caption += f" The update histograms of {names} include weight decay."
         networks = self.protocol.networks
         titles = {name: f"{self.protocol.trained_on(networks[name])}." for name in self.rows}
         return figures.by_network(self.rows, titles, self.name, caption)

@@ -197,6 +197,26 @@ def test_a_comparison_judges_the_difference_with_its_margin(module, lead, verdic
     }
 
 
+@pytest.mark.parametrize(
+    ("new", "against", "names"),
+    [
+        ("adamprox", ["adamw"], None),
+        ("mine:make_tx", ["adamprox"], "make_tx"),
+        ("adamprox", ["adamw", "mine:make_tx"], "make_tx"),
+        ("mine:make_tx", ["mine:takes_any"], "make_tx and takes_any"),
+    ],
+)
+def test_a_caption_names_the_optimizers_whose_updates_include_the_decay(
+    module, new, against, names
+):
+    demo, experiment = PRESETS["demo"], compared(new, against, [])
+    records = synthetic(demo, experiment.study(demo, Records()), lambda run: 0.5)
+    heatmaps, *_ = experiment.study(demo, records).figures()
+    found = re.findall(r"update histograms of (.*) include weight decay", heatmaps.caption)
+    assert found == ([names] if names else [])
+    assert names or "include" not in heatmaps.caption
+
+
 def test_hyperparameters_are_passed_by_keyword(module):
     (module.parent / "turned.py").write_text(
         "import mine\ndef make_tx(*, weight_decay, learning_rate, b1=0.9):\n"
