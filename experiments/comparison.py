@@ -20,6 +20,8 @@ from experiments.tuning import Method, wanted
 
 AGAINST = ["adamw", "adam_l2"]
 """Optimizers of a comparison that names none."""
+_UNCLEAR = re.compile(r"(?:^|[_:.])(?:vs|on)(?:$|[_:.])|:.*\.|[^\w.:-]")
+"""What two comparisons with one name of a page could differ in."""
 
 
 class Comparison(Study):
@@ -118,11 +120,12 @@ def compared(new: str, against: Sequence[str], networks: Sequence[str]) -> Exper
 
 def _page(new: str, against: Sequence[str], networks: Sequence[str]) -> str:
     """Return the name of page and claims: the new optimizer, and what is not the default."""
-    others = [] if list(against) == AGAINST else ["vs", *against]
-    words = ["compare", new, *others, *(["on", *networks] if networks else [])]
-    name = re.sub(r"[^\w.-]", "_", "_".join(words))
-    short = f"{name[:80]}_{zlib.crc32(name.encode()):08x}"  # a file name has at most 255 bytes
-    return name if len(name) <= 100 else short
+    others = [] if list(against) == AGAINST else against
+    words = ["compare", new, *(f"vs_{each}" for each in others), *(f"on_{n}" for n in networks)]
+    name = re.sub(r"[^\w.-]", "_", "_".join(words).replace(":", "."))
+    short = f"{name[:80]}_{zlib.crc32(' '.join(words).encode()):08x}"
+    clear = not any(map(_UNCLEAR.search, (new, *against, *networks)))
+    return name if clear and len(name) <= 100 else short  # a file name has at most 255 bytes
 
 
 def _imported(name: str) -> str:

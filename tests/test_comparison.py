@@ -16,7 +16,7 @@ from adamprox.training.checkpoints import Checkpoints, digest
 from adamprox.training.imported import imported, optimizer_name
 from adamprox.training.loop import epochs
 from experiments.__main__ import main
-from experiments.comparison import compared
+from experiments.comparison import AGAINST, compared
 from experiments.presets import PRESETS
 from experiments.protocol import Records
 from experiments.registry import find
@@ -193,7 +193,7 @@ def test_a_comparison_judges_the_difference_with_its_margin(module, lead, verdic
     ]
     assert all(len(grid) == 3 for grid in grids)
     assert {figure.name for figure in judged.figures()} == {
-        f"compare_mine_make_tx_resnet_20_{part}" for part in ("heatmaps", "curves", "histograms")
+        f"compare_mine.make_tx_resnet_20_{part}" for part in ("heatmaps", "curves", "histograms")
     }
 
 
@@ -243,11 +243,11 @@ def test_comparisons_have_names_of_their_own(module):
     ]
     names = [experiment.name for experiment in each]
     assert names[:5] == [
-        "compare_mine_make_tx",
-        "compare_other_make_tx",
-        "compare_mine_make_tx_vs_adamw",
-        "compare_mine_make_tx_on_ResNet-20",
-        "compare_mine_make_tx_vs_other_make_tx",
+        "compare_mine.make_tx",
+        "compare_other.make_tx",
+        "compare_mine.make_tx_vs_adamw",
+        "compare_mine.make_tx_on_ResNet-20",
+        "compare_mine.make_tx_vs_other.make_tx",
     ]
     assert len(names[5]) < 100 and len(set(names)) == 6
     demo = PRESETS["demo"]
@@ -260,6 +260,23 @@ def test_comparisons_have_names_of_their_own(module):
     with pytest.raises(ValueError, match="must be different optimizers, got mine:make_tx twice"):
         compared(mine, ["adamw", mine], [])
     sys.modules.pop("other")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a_b:c", AGAINST, []), ("a:b_c", AGAINST, [])),
+        (("a:b_vs_adamw", AGAINST, []), ("a:b", ["adamw"], [])),
+        (("a:b", ["c:d", "e_f:g"], []), ("a:b", ["c:d_e", "f:g"], [])),
+        (("a:b_on_R", AGAINST, []), ("a:b", AGAINST, ["R"])),
+        (("a:b_vs", ["c:d"], []), ("a:b", ["vs_c:d"], [])),
+        (("a.b:c", AGAINST, []), ("a:b.c", AGAINST, [])),
+        (("a:b", AGAINST, ["R 1"]), ("a:b", AGAINST, ["R_1"])),
+    ],
+)
+def test_no_two_comparisons_share_a_page(one, other, monkeypatch):
+    monkeypatch.setattr("experiments.comparison.optimizer_name", lambda reference: reference)
+    assert compared(*one).name != compared(*other).name
 
 
 def test_a_comparison_without_a_finished_run_says_so(module, tmp_path, capsys):
