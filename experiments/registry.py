@@ -75,26 +75,30 @@ COMMANDS = {
 
 
 def listing(protocols: Iterable[Protocol]) -> list[str]:
-    """Return a line for each experiment: its name, the presets of ``all`` with it, its claim."""
+    """Return a line for each experiment: its name, the presets at which it has runs, its claim."""
     chosen = list(protocols)
     places = {
-        name: ",".join(its.preset for its in chosen if name in its.experiments) or "by name"
-        for name in EXPERIMENTS
+        name: ",".join(
+            its.preset if name in its.experiments else f"({its.preset})"
+            for its in chosen
+            if runs_of([each], its)
+        )
+        for name, each in EXPERIMENTS.items()
     }
     name, place = (max(map(len, column)) for column in (places, places.values()))
     return [
         f"{each.name:{name}}  {places[each.name]:{place}}  {each.claim}"
         for each in EXPERIMENTS.values()
-    ]
+    ] + ["In parentheses: presets at which all leaves the experiment out; name it to run it."]
 
 
 def description(experiment: Experiment, protocols: Iterable[Protocol]) -> list[str]:
     """Return lines on an experiment: its title, its claims, and its runs at each preset.
 
-    The claims are those of the first preset with the largest number of claims.
+    The claims are those of the last preset with the largest number of claims.
     """
     chosen = list(protocols)
-    judged = max((experiment.study(its, Records()).claims() for its in chosen), key=len)
+    judged = max((experiment.study(p, Records()).claims() for p in reversed(chosen)), key=len)
     wanted = {its.preset: [*runs_of([experiment], its).values()] for its in chosen}
     costs = [
         f"  {preset:8} {len(runs):5} runs, about {in_words(estimate(runs, []))} of one core"

@@ -1,6 +1,7 @@
 """Commands in odd surroundings: terminals, paths with markup, writers at once, workers that cannot start."""
 
 import csv
+import dataclasses
 import io
 import os
 import pathlib
@@ -27,6 +28,7 @@ from experiments.presets import PRESETS
 from experiments.registry import COMMANDS, EXPERIMENTS, description
 from tests.cifar_archives import good
 from tests.squares import QUIET, Square
+from tests.studies import runs
 from tools.doctor import OK, Check
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -290,8 +292,29 @@ def test_every_experiment_has_a_description():
 
 def test_list_has_one_line_for_each_experiment(capsys):
     assert main(["list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    *lines, note = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(EXPERIMENTS)
+    assert note.startswith("In parentheses: presets at which all leaves the experiment out")
+
+
+def test_list_shows_every_preset_at_which_an_experiment_has_runs(capsys):
+    assert main(["list"]) == 0
+    shown = dict(line.split()[:2] for line in capsys.readouterr().out.splitlines()[:-1])
+    assert shown["fig02"] == "smoke,(demo),reduced,paper" and shown["fig03"].count("(") == 0
+    assert shown["published_resnet_44"] == "(paper)"
+    for name, presets in shown.items():
+        found = [preset for preset, its in PRESETS.items() if runs(name, its)]
+        assert presets.replace("(", "").replace(")", "").split(",") == found
+        listed = [p for p in presets.split(",") if not p.startswith("(")]
+        assert listed == [p for p in found if name in PRESETS[p].experiments]
+
+
+def test_claims_of_a_description_are_those_of_the_largest_preset():
+    smoke = PRESETS["smoke"]
+    own = {**smoke.settings["sgd_divergence"], "learning_rates": (1e-3, 1e-2, 1e-1)}
+    larger = dataclasses.replace(smoke, preset="larger", settings={"sgd_divergence": own})
+    text = "".join(description(EXPERIMENTS["sgd_divergence"], [smoke, larger]))
+    assert "at any of 3 learning rates" in text
 
 
 def test_a_dry_run_lists_grids_and_needs_no_data(tmp_path, monkeypatch, capsys):
