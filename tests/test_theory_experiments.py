@@ -86,6 +86,16 @@ def test_sgd_verdicts():
         assert figures("sgd_divergence", DEMO, records)
 
 
+@pytest.mark.parametrize(
+    ("preset", "network"), [("smoke", "MLP-3"), ("demo", "ResNet-56"), ("paper", "ResNet-110")]
+)
+def test_the_claim_on_sgd_names_the_network_that_is_trained(preset, network):
+    (claim,) = claims("sgd_divergence", protocol(preset), [])
+    (figure,) = figures("sgd_divergence", protocol(preset), [])
+    assert f"does not train {network} without BatchNorm at any of " in claim.statement
+    assert figure.caption.startswith(f"{network} without BatchNorm, λ = 1e-4.")
+
+
 def test_sparsity_verdicts():
     def outcome(share, error=0.05):
         def columns(cell):

@@ -23,7 +23,7 @@ TRAINS = 0.7
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Depth of the ResNet, learning rates of SGD, and other options of the runs."""
+    """Depth of the network, learning rates of SGD, and other options of the runs."""
 
     depth: int = 110
     learning_rates: tuple[float, ...] = tuple(float(f"1e{k}") for k in range(-10, 0))
@@ -41,7 +41,7 @@ class SGDDivergence(Study):
             protocol.run("sgd", alpha, WEIGHT_DECAY, **options) for alpha in settings.learning_rates
         ]
         adamw = protocol.run("adamw", 1e-3, WEIGHT_DECAY, **options)
-        self.protocol, self.records, self.depth = protocol, records, settings.depth
+        self.protocol, self.records, self.network = protocol, records, adamw.network.title
         self.runs = [*sgd, adamw]
         self.sgd = records.of(sgd)
         self.adamw = next(iter(records.of([adamw])), None)
@@ -67,16 +67,16 @@ class SGDDivergence(Study):
         ax.set(xlabel="learning rate of SGD", ylabel="training error, %", ylim=(0, 108))
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         caption = (
-            f"ResNet-{self.depth} without BatchNorm, λ = {compact(WEIGHT_DECAY)}. Hatched runs diverged, grey "
-            "ones ran to the end. A network has learned if its column ends clearly below the dotted line."
+            f"{self.network}, λ = {compact(WEIGHT_DECAY)}. Hatched runs diverged, grey ones ran to the end. "
+            "A network has learned if its column ends clearly below the dotted line."
         )
         return [Figure("sgd_divergence", "SGD at every learning rate.", caption, figure)]
 
     def claims(self) -> list[Claim]:
         """Judge that AdamW trains, and that every run of SGD diverges or does not train."""
+        count = len(self.runs) - 1
         statement = (
-            f"SGD with momentum does not train ResNet-{self.depth} without BatchNorm at any of "
-            f"{len(self.runs) - 1} learning rates."
+            f"SGD with momentum does not train {self.network} at any of {count} learning rates."
         )
         criterion = f"every run diverges or ends with a training error above {percent(TRAINS)}; AdamW's is below"
         return [claim("§4.1", statement, criterion, self._measure)]
