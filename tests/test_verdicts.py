@@ -66,6 +66,17 @@ def bowl(cell, alpha=1e-3, decay=3e-3):
     return min(0.05 + 0.005 * decades, 0.9) + 1e-3 * cell.seed
 
 
+def test_points_of_lead_against_spread_are_labeled_by_network():
+    """A depth alone would take a DenseNet for a ResNet."""
+    options = {"ResNet-20": {"depth": 20}, "DenseNet": {"network": "densenet", "depth": 40}}
+    networks = {name: Network(options=own) for name, own in options.items()}
+    both = dataclasses.replace(DEMO, networks=networks)
+    (figure,) = figures("spread_and_lead", both, finished("spread_and_lead", bowl, both))
+    labels = {text.get_text() for text in figure.canvas.axes[0].texts}
+    assert labels == {"20", "20 with BatchNorm", "DenseNet-40", "DenseNet-40 with BatchNorm"}
+    assert "on one network; a number is the depth of a ResNet" in figure.caption
+
+
 def worse(names, by):
     return lambda cell: bowl(cell) + by * (cell.optimizer in names)
 

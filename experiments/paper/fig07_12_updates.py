@@ -17,15 +17,9 @@ import numpy as np
 from adamprox.report import Claim, Figure, figures
 from adamprox.report.claims import gap
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
+from adamprox.training import TrainingRun
 from experiments.alternatives.factorial import Factorial
-from experiments.claims import (
-    FEWEST,
-    Finding,
-    NotTested,
-    claim,
-    need_judged,
-    spread,
-)
+from experiments.claims import FEWEST, Finding, NotTested, claim, need_judged, spread
 from experiments.paper.fig02_03_accuracy import WithBatchNorm, WithoutBatchNorm
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, wanted
@@ -87,7 +81,7 @@ class Pair(NamedTuple):
 
     Attributes:
       other: The other method.
-      place: Depth, and BatchNorm if there is any.
+      place: Depth of a ResNet or name of another network, and BatchNorm if there is any.
       spread: Spread of the other method's updates minus that of AdamW's, in powers of two.
       lead: Lead of AdamW in test error, in percentage points.
     """
@@ -146,8 +140,9 @@ class SpreadAndLead(Study):
         )
         axes[0, 0].legend()
         caption = (
-            "Each point is AdamW and another method at their best (α, λ) on one ResNet, labeled by its depth. If a "
-            "wide spread and a high error belong together, the points rise from the lower left to the upper right."
+            "Each point is AdamW and another method at their best (α, λ) on one network; a number is the depth of "
+            "a ResNet. If a wide spread and a high error belong together, the points rise from the lower left to "
+            "the upper right."
         )
         return [Figure("spread_and_lead", "Lead against spread of updates.", caption, figure)]
 
@@ -173,7 +168,8 @@ class SpreadAndLead(Study):
 
 def _pair(adamw: Tuned, other: Tuned) -> Pair:
     first = adamw.finished[0]
-    place = f"{first['depth']}{' with BatchNorm' if first['batch_norm'] else ''}"
+    network = TrainingRun.from_columns(first).network.title.split()[0].removeprefix("ResNet-")
+    place = f"{network}{' with BatchNorm' if first['batch_norm'] else ''}"
     means = [
         float(np.mean([spread.mean_spread(r) for r in method.finished]))
         for method in (other, adamw)
