@@ -16,12 +16,12 @@ from adamprox.training.imported import optimizer_name
 from adamprox.training.recipes import RECIPES
 from experiments.claims import accuracy
 from experiments.protocol import Experiment, Protocol, Records, Study
-from experiments.tuning import Method, wanted
+from experiments.tuning import Method, complete, wanted
 
 AGAINST = ["adamw", "adam_l2"]
 """Optimizers of a comparison that names none."""
 _UNCLEAR = re.compile(r"(?:^|[_:.])(?:vs|on)(?:$|[_:.])|:.*\.|[^\w.:-]")
-"""What two comparisons with one name of a page could differ in."""
+"""Parts of a name that another comparison could have, too."""
 
 
 class Comparison(Study):
@@ -87,8 +87,7 @@ class Comparison(Study):
             )
             for name, (new, *others) in self.rows.items()
             for other in others
-            if self.protocol.judged and new.finished and other.finished
-            if not (new.missing or other.missing)
+            if self.protocol.judged and complete((new, other))
         ]
 
 

@@ -22,7 +22,7 @@ from experiments.alternatives.factorial import Factorial
 from experiments.claims import FEWEST, Finding, NotTested, claim, need_judged, spread
 from experiments.paper.fig02_03_accuracy import WithBatchNorm, WithoutBatchNorm
 from experiments.protocol import Experiment, Protocol, Records, Study
-from experiments.tuning import Method, Tuned, wanted
+from experiments.tuning import Method, Tuned, complete, wanted
 
 NETWORKS = ("ResNet-20", "ResNet-44", "ResNet-56", "ResNet-110", "ResNet-218", "DenseNet")
 
@@ -113,11 +113,7 @@ class SpreadAndLead(Study):
         for row in self.rows:
             adamw = next(method for method in row if method.optimizer == "adamw")
             others = [method for method in row if method is not adamw]
-            found += [
-                _pair(adamw, other)
-                for other in others
-                if not (adamw.missing or other.missing) and adamw.finished and other.finished
-            ]
+            found += [_pair(adamw, other) for other in others if complete((adamw, other))]
         return found
 
     def figures(self) -> list[Figure]:
