@@ -155,10 +155,11 @@ def _mark(parameter, amplitude: float) -> jax.Array:
 def _messages(seen: list[tuple[_Leaves, _Leaves]]) -> list[str]:
     problems: dict[str, list[str]] = {}
     for path, mark in seen[0][0].items():
-        if any(path not in given or given[path].shape != mark.shape for _, given in seen):
+        acted = [(marks, given) for marks, given in seen if path in marks]
+        if any(path not in given or given[path].shape != mark.shape for _, given in acted):
             problem = "no leaf of the update has the place of the result of proximal"
         else:
-            problem = _problem([(marks[path], given[path]) for marks, given in seen])
+            problem = _problem([(marks[path], given[path]) for marks, given in acted])
         if problem:
             problems.setdefault(problem, []).append(jax.tree_util.keystr(path))
     return [
@@ -171,7 +172,9 @@ def _problem(actions: list[tuple[np.ndarray, np.ndarray]]) -> str | None:
     """Return what happened to the marks of one leaf, None if it kept them."""
     if all(np.array_equal(mark, given) for mark, given in actions):
         return None
-    ratios = np.concatenate([np.ravel(np.real(given / mark)) for mark, given in actions[:-1]])
+    ratios = np.concatenate(
+        [np.ravel(np.real(given / mark)) for mark, given in actions[:-1] or actions]
+    )
     factors = {f"{ratio + 0.0:.4g}" for ratio in ratios}
     if factors == {"1"}:
         return "a transformation after proximal adds to its result"

@@ -69,7 +69,11 @@ def cautious_decay(
     check_nonnegative(weight_decay=weight_decay, schedule=schedule)
 
     def step(updates, params, weight):
-        against = lambda u, p: jnp.where(jnp.sign(u) * jnp.sign(p) <= 0, p, 0)  # noqa: E731
+        def against(u, p):
+            if jnp.iscomplexobj(p):
+                raise TypeError(f"params must be real for cautious_decay, got {jnp.result_type(p)}")
+            return jnp.where(jnp.sign(u) * jnp.sign(p) <= 0, p, 0)
+
         decayed = map_updates(against, updates, params)
         return add_scaled(updates, decayed, -weight)
 

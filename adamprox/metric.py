@@ -75,6 +75,8 @@ def proxgen(
     Source: Yun, Lozano and Yang, *Adaptive Proximal Gradient Methods for Structured Neural
     Networks*, 2021.
     """
+    if not callable(prox):
+        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
     check_nonnegative(weight=weight, schedule=schedule)
     adam = scale_by_adam(b1, b2, eps)
 
@@ -106,12 +108,14 @@ def proxgen(
 
 
 def _root_second_moments(state, b2):
-    """Return √v̂ from either of the two states of `scale_by_adam`."""
+    """Return √v̂ from either of the two states of `scale_by_adam`; before the first step it has no meaning."""
+    count = jnp.maximum(state.count, 1)  # 0/0 would be NaN, also in derivatives
     if isinstance(state, ScaleFreeAdamState):
-        correction = jnp.sqrt(1 - b2**state.count)
+        correction = jnp.sqrt(1 - b2**count)
         return jax.tree.map(lambda s: s / correction.astype(s.dtype), state.root_nu)
-    nu_hat = optax.tree.bias_correction(state.nu, b2, state.count)
-    return jax.tree.map(lambda v: jnp.sqrt(jnp.real(v)), nu_hat)
+    nu_hat = optax.tree.bias_correction(state.nu, b2, count)
+    started = state.count > 0
+    return jax.tree.map(lambda v: jnp.sqrt(jnp.where(started, jnp.real(v), 1)), nu_hat)
 
 
 class ScaleFreeAdamL2State(NamedTuple):

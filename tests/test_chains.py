@@ -39,6 +39,7 @@ RIGHT = {
         {"w": "p", "b": "a"},
     ),
     "finite": adamprox.finite(CHAIN),
+    "every second step": optax.conditionally_mask(CHAIN, lambda step: step % 2 == 0),
     "histogram": adamprox.update_histogram(CHAIN, scale=0.1),
     "round_inward": adamprox.proximal(prox.box, 1.0, round_inward=True),
     "scaled elsewhere": optax.partition({"p": CHAIN, "a": optax.scale(0.5)}, {"w": "p", "b": "a"}),

@@ -89,6 +89,12 @@ def test_a_thousand_steps_equal_the_transcription(x64, name):
     np.testing.assert_allclose(x, transcription(decayed), rtol=0, atol=1e-12)
 
 
+def test_cautious_decay_refuses_complex_parameters():
+    tx, x = adamprox.cautious_decay(0.05), jnp.ones(2, jnp.complex64)
+    with pytest.raises(TypeError, match="params must be real for cautious_decay, got complex64"):
+        tx.update(x, tx.init(x), x)
+
+
 def test_cautious_decay_needs_signs_only_and_decays_where_nothing_moves():
     tx, x = adamprox.cautious_decay(0.0625), jnp.array([1e-30, 2.0, -2.0])
     updates, _ = tx.update(jnp.array([1e-30, 0.0, 1e-30]), tx.init(x), x)

@@ -485,6 +485,23 @@ def test_no_optimizer_makes_nan_of_zero_gradients(name, eps):
         assert np.all(updates == 0)
 
 
+@pytest.mark.parametrize("eps", [1e-8, 0.0])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_derivatives_by_the_hyperparameters_are_finite(name, eps):
+    def path(learning_rate, b2, weight_decay):
+        tx = getattr(adamprox, name)(learning_rate, b2=b2, eps=eps, weight_decay=weight_decay)
+        x = jnp.array([1.0, 2.0])
+        state = tx.init(x)
+        for _ in range(3):
+            updates, state = tx.update(x, state, x)
+            x = optax.apply_updates(x, updates)
+        return x.sum()
+
+    with jax.debug_nans(True):
+        slopes = jax.grad(path, argnums=(0, 1, 2))(0.1, 0.99, 0.01)
+    assert np.isfinite(slopes).all() and slopes[0]
+
+
 def test_a_numpy_epsilon_is_a_plain_number(x64):
     x, g = jnp.ones(2, jnp.float32), jnp.array([0, 8e-30], jnp.float32)
     for name in ("adamw", "adamprox"):

@@ -120,8 +120,12 @@ def test_by_path_with_nothing_or_everything_selected():
     assert_close(prox.by_path(lambda path: True, prox.l2)(tree, 1.0), prox.l2(tree, 1.0), 0)
     with pytest.raises(TypeError, match="predicate must be a callable of a path, got 'kernel'"):
         prox.by_path("kernel", prox.l2)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="prox must be a callable"):
-        prox.by_path(bool, 1.0)  # pyright: ignore[reportArgumentType]
+    for wrong in (
+        functools.partial(prox.by_path, bool), prox.per_leaf, prox.per_output_channel,
+        prox.size_weighted, functools.partial(adamprox.proxgen, 1e-3, weight=0.1),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"prox must be a callable .*, got 1\.0"):
+            wrong(1.0)
 
 
 def test_size_weights_are_those_of_the_group():

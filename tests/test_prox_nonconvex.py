@@ -66,6 +66,11 @@ def test_bad_parameters_are_named(operator, keywords, message):
         operator(jnp.ones(2), 1.0, **keywords)
 
 
+def test_a_schedule_that_undershoots_zero_leaves_l0_the_identity():
+    x = jnp.array([0.0, -1e-30, 2.0])
+    assert np.array_equal(jax.jit(prox.l0)(x, jnp.float32(-1e-9)), x)
+
+
 @pytest.mark.parametrize("operator", [prox.scad, prox.log_sum, prox.l_half])
 def test_range_under_jit(operator):
     """Entries and weights over sixty powers of ten give finite values no larger than the entries."""

@@ -69,7 +69,10 @@ def test_rank_and_orthogonal_are_as_near_as_theory_allows(x64):
         np.linalg.norm(MATRICES - unitary, axis=(1, 2)), distance, rtol=1e-12
     )
     others = np.linalg.qr(RNG.normal(size=(300, 4, 3)))[0]
-    assert np.all(np.linalg.norm(MATRICES[:300] - others, axis=(1, 2)) >= distance[:300])
+    away = np.linalg.norm(MATRICES[:300] - others, axis=(1, 2))
+    assert np.all(
+        away >= (1 - 1e-12) * distance[:300]
+    )  # equal at the zero matrix, but for rounding
 
 
 @pytest.mark.parametrize("name", ["rank", "orthogonal", "spectral_ball"])

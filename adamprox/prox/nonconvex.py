@@ -180,7 +180,8 @@ def l_half(tree: Tree, t: chex.Numeric) -> Tree:
 
 
 def _root_of_twice(t):
-    """Return √(2t), computed as 2√(t/2) where 2t might overflow; both round equally."""
+    """Return √(2t), computed as 2√(t/2) where 2t might overflow; both round equally. It is 0 for t < 0."""
+    t = jnp.maximum(t, 0)  # a schedule may undershoot by a rounding
     large = t > 1
     return jnp.where(large, 2, 1) * jnp.sqrt(jnp.where(large, t / 2, 2 * t))
 
