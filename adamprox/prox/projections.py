@@ -2,8 +2,7 @@
 
 Like the operators of `constraints`, they ignore ``t`` and satisfy the constraint even at t = 0.
 `simplex` and `l1_ball` sort the entries of the whole tree: under ``jit`` for any sharding on a
-mesh with ``AxisType.Auto``, but not
-inside ``shard_map``, where an operator sees one device's part.
+mesh with ``AxisType.Auto``, but not inside ``shard_map``, where an operator sees one device's part.
 """
 
 import chex
