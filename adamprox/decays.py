@@ -46,7 +46,8 @@ def cautious_decay(
     the transform after the learning rate. The signs decide, so a product that underflows counts.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1 warns.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1
+        warns.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 
@@ -179,7 +180,8 @@ def decay_to_init(
     This is the decoupled form of L2-SP, for fine-tuning. The state has a copy of x₀.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1 warns.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1
+        warns.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 

@@ -9,6 +9,7 @@ import optax
 
 from adamprox.moments import zeros_at_least_float32
 from adamprox.prox import Prox
+from adamprox.prox._arithmetic import check_operator
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     PROXIMAL_PROBE,
@@ -70,8 +71,7 @@ def dual_averaging(
     Source: Xiao, *Dual Averaging Methods for Regularized Stochastic Learning and Online
     Optimization*, 2010 (Algorithm 1 with h(x) = ½‖x − x₀‖²).
     """
-    if not callable(prox):
-        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
+    check_operator(prox)
     check_nonnegative(weight=weight)
     valid = callable(beta) or isinstance(beta, jax.Array)
     if is_static_number(beta):

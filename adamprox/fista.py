@@ -11,7 +11,7 @@ import optax
 
 from adamprox.checks import is_integer, is_known
 from adamprox.prox import Prox
-from adamprox.prox._arithmetic import filled
+from adamprox.prox._arithmetic import check_operator, filled
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     PROXIMAL_PROBE,
@@ -110,8 +110,7 @@ def fista(
     Problems*, 2009; O'Donoghue and Candès, *Adaptive Restart for Accelerated Gradient Schemes*,
     2015 (gradient scheme).
     """
-    if not callable(prox):
-        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
+    check_operator(prox)
     check_nonnegative(step=step, weight=weight)
     if is_known(max_backtracking_steps) and not is_integer(max_backtracking_steps, 1):
         raise ValueError(

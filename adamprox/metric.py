@@ -9,6 +9,7 @@ import optax
 
 from adamprox.moments import ScaleFreeAdamState, scale_by_adam
 from adamprox.prox import Prox
+from adamprox.prox._arithmetic import check_operator
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     Mask,
@@ -75,8 +76,7 @@ def proxgen(
     Source: Yun, Lozano and Yang, *Adaptive Proximal Gradient Methods for Structured Neural
     Networks*, 2021.
     """
-    if not callable(prox):
-        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
+    check_operator(prox)
     check_nonnegative(weight=weight, schedule=schedule)
     adam = scale_by_adam(b1, b2, eps)
 
@@ -108,7 +108,7 @@ def proxgen(
 
 
 def _root_second_moments(state, b2):
-    """Return √v̂ from either of the two states of `scale_by_adam`; before the first step it has no meaning."""
+    """Return √v̂ from either state of `scale_by_adam`; before the first step it has no meaning."""
     count = jnp.maximum(state.count, 1)  # 0/0 would be NaN, also in derivatives
     if isinstance(state, ScaleFreeAdamState):
         correction = jnp.sqrt(1 - b2**count)

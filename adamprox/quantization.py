@@ -9,7 +9,7 @@ import optax
 
 from adamprox.checks import is_known
 from adamprox.prox import Prox
-from adamprox.prox._arithmetic import filled
+from adamprox.prox._arithmetic import check_operator, filled
 from adamprox.transforms import (
     NO_PARAMS_MSG,
     PROXIMAL_PROBE,
@@ -77,8 +77,7 @@ def straight_through(
     Source: Jin et al., *PARQ: Piecewise-Affine Regularized Quantization*, 2025 (AProx); Courbariaux,
     Bengio and David, *BinaryConnect*, 2015.
     """
-    if not callable(prox):
-        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
+    check_operator(prox)
     check_nonnegative(weight=weight, schedule=schedule)
 
     def init(params):

@@ -17,6 +17,7 @@ import optax
 
 from adamprox.checks import is_known
 from adamprox.prox import Prox
+from adamprox.prox._arithmetic import check_operator
 
 Schedule = optax.ScalarOrSchedule
 NO_PARAMS_MSG = "params must be passed to update: this transformation reads the parameters."
@@ -245,8 +246,7 @@ def proximal(
 
     Source: eq. (3) of the paper.
     """
-    if not callable(prox):
-        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
+    check_operator(prox)
     check_nonnegative(weight=weight, schedule=schedule)
 
     difference = _inward_difference if round_inward else _difference

@@ -5,7 +5,6 @@ Command: python -m experiments compare --optimizer mymodule:make_tx --against ad
 
 import dataclasses
 import functools
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 
@@ -20,8 +19,6 @@ from experiments.tuning import Method, complete, wanted
 
 AGAINST = ["adamw", "adam_l2"]
 """Optimizers of a comparison that names none."""
-_UNCLEAR = re.compile(r"(?:^|[_:.])(?:vs|on)(?:$|[_:.])|:.*\.|[^\w.:-]")
-"""Parts of a name that another comparison could have, too."""
 
 
 class Comparison(Study):
@@ -119,12 +116,11 @@ def compared(new: str, against: Sequence[str], networks: Sequence[str]) -> Exper
 
 def _page(new: str, against: Sequence[str], networks: Sequence[str]) -> str:
     """Return the name of page and claims: the new optimizer, and what is not the default."""
-    others = [] if list(against) == AGAINST else against
-    words = ["compare", new, *(f"vs_{each}" for each in others), *(f"on_{n}" for n in networks)]
-    name = re.sub(r"[^\w.-]", "_", "_".join(words).replace(":", "."))
-    short = f"{name[:80]}_{zlib.crc32(' '.join(words).encode()):08x}"
-    clear = not any(map(_UNCLEAR.search, (new, *against, *networks)))
-    return name if clear and len(name) <= 100 else short  # a file name has at most 255 bytes
+    others = [] if list(against) == AGAINST else ["vs", *against]
+    words = [new, *others, *(["on", *networks] if networks else [])]
+    name = "compare_" + ",".join(words).replace(":", "@")  # neither sign is in a name of Python
+    short = f"{name[:80]},{zlib.crc32(name.encode()):08x}"  # a file name has at most 255 bytes
+    return name if len(name) <= 100 else short
 
 
 def _imported(name: str) -> str:

@@ -311,7 +311,7 @@ def test_list_shows_every_preset_at_which_an_experiment_has_runs(capsys):
 
 def test_claims_of_a_description_are_those_of_the_largest_preset():
     smoke = PRESETS["smoke"]
-    own = {**smoke.settings["sgd_divergence"], "learning_rates": (1e-3, 1e-2, 1e-1)}
+    own = {**smoke.settings["sgd_divergence"], "rates": (1e-3, 1e-2, 1e-1)}
     larger = dataclasses.replace(smoke, preset="larger", settings={"sgd_divergence": own})
     text = "".join(description(EXPERIMENTS["sgd_divergence"], [smoke, larger]))
     assert "at any of 3 learning rates" in text

@@ -193,7 +193,7 @@ def test_a_comparison_judges_the_difference_with_its_margin(module, lead, verdic
     ]
     assert all(len(grid) == 3 for grid in grids)
     assert {figure.name for figure in judged.figures()} == {
-        f"compare_mine.make_tx_resnet_20_{part}" for part in ("heatmaps", "curves", "histograms")
+        f"compare_mine@make_tx_resnet_20_{part}" for part in ("heatmaps", "curves", "histograms")
     }
 
 
@@ -243,11 +243,11 @@ def test_comparisons_have_names_of_their_own(module):
     ]
     names = [experiment.name for experiment in each]
     assert names[:5] == [
-        "compare_mine.make_tx",
-        "compare_other.make_tx",
-        "compare_mine.make_tx_vs_adamw",
-        "compare_mine.make_tx_on_ResNet-20",
-        "compare_mine.make_tx_vs_other.make_tx",
+        "compare_mine@make_tx",
+        "compare_other@make_tx",
+        "compare_mine@make_tx,vs,adamw",
+        "compare_mine@make_tx,on,ResNet-20",
+        "compare_mine@make_tx,vs,other@make_tx",
     ]
     assert len(names[5]) < 100 and len(set(names)) == 6
     demo = PRESETS["demo"]

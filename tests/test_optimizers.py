@@ -486,7 +486,7 @@ def test_no_optimizer_makes_nan_of_zero_gradients(name, eps):
 
 
 @pytest.mark.parametrize("eps", [1e-8, 0.0])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ADAM_BASED)
 def test_derivatives_by_the_hyperparameters_are_finite(name, eps):
     def path(learning_rate, b2, weight_decay):
         tx = getattr(adamprox, name)(learning_rate, b2=b2, eps=eps, weight_decay=weight_decay)

@@ -216,6 +216,12 @@ def check_weight(t: Any) -> None:
         raise ValueError(f"t must be a number >= 0, got {t}")
 
 
+def check_operator(prox: object) -> None:
+    """Raise TypeError for what cannot be a proximal operator."""
+    if not callable(prox):
+        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")
+
+
 def check_real(operator: str, tree) -> None:
     """Raise TypeError when a leaf is complex, for operators that need an order."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):

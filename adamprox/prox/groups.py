@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from adamprox.axes import AxisName
-from adamprox.prox._arithmetic import Prox, divided_along, filled
+from adamprox.prox._arithmetic import Prox, check_operator, divided_along, filled
 
 
 def per_leaf(prox: Prox) -> Prox:
@@ -34,7 +34,7 @@ def per_leaf(prox: Prox) -> Prox:
 
     Source: Parikh and Boyd, *Proximal Algorithms*, 2014, §2.1 (separable sum).
     """
-    _check_callable(prox)
+    check_operator(prox)
     return lambda tree, t: jax.tree.map(lambda leaf: prox(leaf, t), tree)
 
 
@@ -66,7 +66,7 @@ def per_output_channel(prox: Prox, *, axis: int = -1) -> Prox:
 
     Source: group lasso, Yuan and Lin, 2006, with channels as groups.
     """
-    _check_callable(prox)
+    check_operator(prox)
 
     def on_leaf(leaf, t):
         leaf = jnp.asarray(leaf)
@@ -109,7 +109,7 @@ def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
     """
     if not callable(predicate):
         raise TypeError(f"predicate must be a callable of a path, got {predicate!r}")
-    _check_callable(prox)
+    check_operator(prox)
 
     def selected(path, leaf):
         accepted = predicate(jax.tree_util.keystr(path, simple=True, separator="/"))
@@ -147,7 +147,7 @@ def size_weighted(prox: Prox, *, axis_name: AxisName | None = None) -> Prox:
 
     Source: Yuan and Lin, *Model Selection and Estimation with Grouped Variables*, 2006.
     """
-    _check_callable(prox)
+    check_operator(prox)
 
     def on_tree(tree, t):
         groups = divided_along([jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)], axis_name)
@@ -159,8 +159,3 @@ def size_weighted(prox: Prox, *, axis_name: AxisName | None = None) -> Prox:
         return prox(tree, t * math.sqrt(size))
 
     return on_tree
-
-
-def _check_callable(prox) -> None:
-    if not callable(prox):
-        raise TypeError(f"prox must be a callable (tree, t) -> tree, got {prox!r}")

@@ -1,6 +1,7 @@
 """Nonconvex penalties, which shrink large entries less than ℓ1 does, or not at all.
 
-For large t the operators jump. At a jump two points minimize the objective, and the operator returns the smaller one.
+For large t the operators jump. At a jump two points minimize the objective, and the operator returns
+the smaller one.
 """
 
 import math
@@ -180,7 +181,7 @@ def l_half(tree: Tree, t: chex.Numeric) -> Tree:
 
 
 def _root_of_twice(t):
-    """Return √(2t), computed as 2√(t/2) where 2t might overflow; both round equally. It is 0 for t < 0."""
+    """Return √(2t), 0 for t < 0; computed as 2√(t/2) where 2t might overflow. Both round equally."""
     t = jnp.maximum(t, 0)  # a schedule may undershoot by a rounding
     large = t > 1
     return jnp.where(large, 2, 1) * jnp.sqrt(jnp.where(large, t / 2, 2 * t))

@@ -33,9 +33,9 @@ OPTIMIZERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Values of α for grids that have them, and names of networks; the deep network if empty."""
+    """Values of α for grids that have them, all if empty; names of networks, the deep one if empty."""
 
-    learning_rates: tuple[float, ...] = (5e-4, 1e-3)
+    learning_rates: tuple[float, ...] = ()
     networks: tuple[str, ...] = ("ResNet-20", "ResNet-56", "ResNet-110")
 
 
@@ -91,7 +91,8 @@ def _method(
     like = OPTIMIZERS[optimizer]
     grid = network.grids.get(like) or protocol.grid(like)
     decays = grid.weight_decays if optimizer == like else tuple(filter(None, grid.weight_decays))
-    rates = tuple(alpha for alpha in grid.learning_rates if alpha in settings.learning_rates)
+    wanted = settings.learning_rates or grid.learning_rates
+    rates = tuple(alpha for alpha in grid.learning_rates if alpha in wanted)
     return Method(
         optimizer,
         options=network.options,

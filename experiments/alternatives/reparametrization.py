@@ -11,7 +11,7 @@ import numpy as np
 from adamprox.report import Claim, Figure
 from adamprox.report.claims import best, estimate, points
 from adamprox.report.plots import COLORS, canvas
-from experiments.claims import Finding, NotRun, claim, met, need_judged, need_runs
+from experiments.claims import Finding, claim, met, need_judged, need_records, need_runs
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, with_seeds
 
@@ -38,8 +38,8 @@ class Reparametrization(Study):
                 )
                 for name, point in points
             ]
-        repeated = [run for family in families for run in family]
-        self.runs, self.waiting = [*self.adamw.runs, *repeated], records.missing(repeated)
+        self.records, self.repeated = records, [run for family in families for run in family]
+        self.runs = [*self.adamw.runs, *self.repeated]
         self.finished = [
             [record for record in records.of(family) if record.error is not None]
             for family in families
@@ -73,8 +73,7 @@ class Reparametrization(Study):
 
     def _measure(self) -> Finding:
         need_runs(self.adamw)
-        if self.waiting:
-            raise NotRun(f"Runs without a record: {self.waiting} repetitions.")
+        need_records(self.records, self.repeated)
         enough = self.finished and all(len(family) >= SEEDS for family in self.finished)
         need_judged(self.protocol, enough)
         errors = [np.array([r["final_test_error"] for r in family]) for family in self.finished]

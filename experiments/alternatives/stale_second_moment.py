@@ -22,8 +22,9 @@ from experiments.grid import Grid
 from experiments.protocol import Experiment, Network, Options, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, wanted
 
+UNCHANGED = "unchanged"
 CHANGES: Mapping[str, tuple[str, Options]] = {
-    "unchanged": ("", {}),
+    UNCHANGED: ("", {}),
     "β₂ = 0.99": ("_short_memory", {}),
     "moments restarted": ("_restarted", {}),
     "gradients clipped": ("_clipped", {}),
@@ -32,7 +33,6 @@ CHANGES: Mapping[str, tuple[str, Options]] = {
 """Change to a suffix of the recipe's name and to options of the runs."""
 
 OPTIMIZERS = ("adam_l2", "adamw")
-UNCHANGED = "unchanged"
 DEEPER = {change: CHANGES[change] for change in (UNCHANGED, "β₂ = 0.99")}
 """Changes on networks that are deeper than the deep network; a run takes minutes there."""
 

@@ -56,8 +56,8 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
             "2⁻¹⁶ α. Where these are 10 % or more, the 10th percentile is one of them."
         )
         if (moving := still.max(axis=0) < 0.1).any():
-            means = f"{first[moving].mean():.2f} vs {second[moving].mean():.2f}"
-            note += f" Both are below 10 % in {moving.sum()} epochs: {means} (first seed)."
+            left = f"{first[moving].mean():.2f} vs {second[moving].mean():.2f}"
+            note += f" Both are below 10 % in {moving.sum()} epochs: {left} (first seed)."
         return Finding(measured, met(share >= 0.9), note)
 
     return claim(section, statement, criterion, measure)

@@ -18,7 +18,6 @@ from adamprox.report.plots import COLORS, canvas
 from adamprox.sweep import Record
 from adamprox.training.sharded_run import ShardedRun
 from experiments.claims import ONE_SEED, Finding, accuracy, claim, met, need_judged, need_records
-from experiments.grid import Grid
 from experiments.protocol import Experiment, Options, Protocol, Records, Study
 from experiments.tuning import Method, wanted, with_seeds
 
@@ -27,13 +26,9 @@ SECTION = "§5"
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Options of the network, α of its grids, numbers of devices, and options of the sharded run.
-
-    ``learning_rates`` replaces the protocol's if it is not empty.
-    """
+    """Options of the network, numbers of devices, and options of the sharded run."""
 
     options: Options = dataclasses.field(default_factory=dict)
-    learning_rates: tuple[float, ...] = ()
     devices: tuple[int, ...] = (1, 2, 4, 8)
     sharded: Options = dataclasses.field(default_factory=dict)
 
@@ -46,11 +41,8 @@ class Distributed(Study):
         settings = protocol.settings_of("distributed", Settings)
         options = {"batch_norm": False, **settings.options}
         self.protocol, self.records, self.devices = protocol, records, settings.devices
-        rates = settings.learning_rates or protocol.learning_rates
         self.methods = [
-            Method(
-                name, options=options, grid=Grid(rates, protocol.weight_decays_of(name))
-            ).tuned_on(protocol, records)
+            Method(name, options=options).tuned_on(protocol, records)
             for name in ("adamw", "adam_l2")
         ]
         self.sharded = ShardedRun(**settings.sharded)

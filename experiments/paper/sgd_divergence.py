@@ -26,7 +26,7 @@ class Settings:
     """Depth of the network, learning rates of SGD, and other options of the runs."""
 
     depth: int = 110
-    learning_rates: tuple[float, ...] = tuple(float(f"1e{k}") for k in range(-10, 0))
+    rates: tuple[float, ...] = tuple(float(f"1e{k}") for k in range(-10, 0))
     options: Options = dataclasses.field(default_factory=dict)
 
 
@@ -37,9 +37,7 @@ class SGDDivergence(Study):
         """Find the runs; nothing is tuned."""
         settings = protocol.settings_of("sgd_divergence", Settings)
         options = {"depth": settings.depth, "batch_norm": False, **settings.options}
-        sgd = [
-            protocol.run("sgd", alpha, WEIGHT_DECAY, **options) for alpha in settings.learning_rates
-        ]
+        sgd = [protocol.run("sgd", alpha, WEIGHT_DECAY, **options) for alpha in settings.rates]
         adamw = protocol.run("adamw", 1e-3, WEIGHT_DECAY, **options)
         self.protocol, self.records, self.network = protocol, records, adamw.network.title
         self.runs = [*sgd, adamw]

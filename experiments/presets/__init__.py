@@ -18,9 +18,6 @@ from experiments.protocol import Network, Protocol
 _REPETITIONS = 1000
 """Number of seeds after the first that are left for repetitions of best runs; presets use at most 7."""
 
-_WITH_RATES = ("distributed", "factorial")
-"""Experiments whose settings replace or restrict the protocol's values of α."""
-
 PRESETS = {preset.preset: preset for preset in (SMOKE, DEMO, REDUCED, PAPER)}
 
 
@@ -41,10 +38,10 @@ def protocol(preset: str, **overrides: object) -> Protocol:
     if grids or "depth" in changed:  # the grids of single networks do not apply
         replaced["networks"] = {n: Network(options=w.options) for n, w in base.networks.items()}
         replaced["deep"] = Network(options=base.deep.options)
-    if "learning_rates" in grids:  # nor do those of experiments
-        rates = {"learning_rates": grids["learning_rates"]}
-        own = {name: {**base.settings.get(name, {}), **rates} for name in _WITH_RATES}
-        replaced["settings"] = {**base.settings, **own}
+    replaced["settings"] = {  # nor do those of experiments
+        name: {key: value for key, value in its.items() if key not in grids}
+        for name, its in base.settings.items()
+    }
     if "depth" in changed:  # one network, in every figure
         depth = changed["depth"]
         replaced["networks"] = {f"ResNet-{depth}": Network(options={"depth": depth})}

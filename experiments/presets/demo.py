@@ -26,7 +26,7 @@ DEMO = Protocol(
     networks={"ResNet-20": Network(options={"depth": 20})},
     settings={
         "sgd_divergence": {
-            "depth": 56, "learning_rates": (1e-10, 1e-6, 1e-4, 1e-2), "options": {"epochs": 20},
+            "depth": 56, "rates": (1e-10, 1e-6, 1e-4, 1e-2), "options": {"epochs": 20},
         },
         # Longer runs: a channel needs a few hundred steps to become empty.
         "l1_sparsity": {"ratios": (0.0, 0.1, 0.2, 0.3, 0.45, 0.6), "networks": {
@@ -35,6 +35,6 @@ DEMO = Protocol(
             },
             "convolutional": {"depth": 8, "epochs": 84, "evaluate_every": 28},
         }},
-        "distributed": {"options": {"depth": 8}, "learning_rates": (1e-3,)},
+        "distributed": {"options": {"depth": 8}},
     },
 )  # fmt: skip

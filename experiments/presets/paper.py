@@ -35,6 +35,7 @@ PAPER = Protocol(
     },
     deep=Network(options={"depth": 110}),
     settings={
+        "factorial": {"learning_rates": (5e-4, 1e-3)},
         "published_runs": {
             "seeds": {
                 "ResNet-20": 8,

@@ -77,4 +77,5 @@ REDUCED = Protocol(
             "adamprox_l2": Grid((5e-4,), (0.0, 1.5e-3, 5e-3, 1.5e-2, 3e-2, 7.5e-2)),
         },
     ),
+    settings={"factorial": {"learning_rates": (5e-4, 1e-3)}},
 )

@@ -19,7 +19,7 @@ SMOKE = Protocol(
         "published_runs": {"seeds": {"ResNet-20": 1}},
         "scale_freeness": {"epsilons": (0.0, 1e-8)},
         "theorem3": {"longer": (1,)},
-        "sgd_divergence": {"learning_rates": (1e-10, 1e-1), "options": _TINY},
+        "sgd_divergence": {"rates": (1e-10, 1e-1), "options": _TINY},
         "l1_sparsity": {"ratios": (0.0, 0.3), "networks": {
             "fully connected": _TINY,
         }},
