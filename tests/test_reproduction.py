@@ -66,6 +66,19 @@ def test_the_text_has_the_numbers_of_the_tables():
         assert len(pairs) > 5 and sorted(itertools.filterfalse(known, pairs)) == []
 
 
+@pytest.mark.parametrize(
+    "pattern", [r"(?<![,\d])(\d+) of (\d+)\b(?! epochs|×)", r"interval:? (−?[\d.]+) to (−?[\d.]+)"]
+)
+def test_shares_and_intervals_in_the_text_are_those_of_claims(pattern):
+    texts = (
+        text for run in RUNS for _, claim in run.claims for text in (claim.measured, claim.note)
+    )
+    measured = {pair for text in texts for pair in re.findall(pattern, text)}
+    text = filled(PAGE.read_text(), dict.fromkeys(tables(), ""))
+    pairs = set(re.findall(pattern, " ".join(text.split())))
+    assert pairs and pairs - measured == set()
+
+
 def test_every_table_has_its_place():
     marked = {
         name
