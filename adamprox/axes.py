@@ -1,10 +1,15 @@
-"""Questions to the type of an array about the devices over which it is divided."""
+"""The devices over which an array is divided: questions to its type, and ways to change it."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 
 AxisName = str | tuple[str, ...]
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 def varying_axes(tree: Any) -> frozenset[str]:
@@ -71,3 +76,60 @@ def has_explicit_axes(x: jax.Array) -> bool:
       False
     """
     return bool(jax.typeof(x).sharding.mesh.explicit_axes)
+
+
+def gathered(tree: Any) -> Any:
+    """Return ``tree`` with every array whole on each device, where explicit axes divide it.
+
+    Args:
+      tree: Pytree of arrays and anything else.
+
+    Returns:
+      The same values.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> gathered((3, jnp.ones(2)))
+      (3, Array([1., 1.], dtype=float32))
+    """
+
+    def on_leaf(x):
+        if not isinstance(x, jax.Array) or not has_explicit_axes(x):
+            return x
+        return jax.sharding.reshard(x, NamedSharding(jax.typeof(x).sharding.mesh, PartitionSpec()))
+
+    return jax.tree.map(on_leaf, tree)
+
+
+def on_whole_arrays(operator: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let an operator see whole arrays where explicit axes divide them.
+
+    With explicit axes JAX refuses to sort a divided array or to take its singular values. With
+    automatic axes the compiler gathers what it must, and nothing is done here.
+
+    Args:
+      operator: ``(tree, …) -> tree``; the result has the structure and the shapes of ``tree``.
+
+    Returns:
+      The same function; its result is divided as ``tree`` is.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(on_whole_arrays(jnp.sort)(jnp.array([2.0, 1.0])))
+      [1. 2.]
+    """
+
+    @functools.wraps(operator)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        tree = args[0] if args else kwargs["tree"]
+        leaves = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
+        if not any(map(has_explicit_axes, leaves)):
+            return operator(*args, **kwargs)
+        args, kwargs = gathered((args, kwargs))
+        return jax.tree.map(_divided_like, operator(*args, **kwargs), tree)
+
+    return wrapped
+
+
+def _divided_like(x, reference):
+    return jax.sharding.reshard(x, jax.typeof(reference).sharding)

@@ -158,8 +158,8 @@ def fista(
 
 def _extrapolated(gradients, state, params, x, size, restart, failed):
     """Return y_{k+1} − y_k and the state after the point x_{k+1}."""
-    uphill = optax.tree.vdot(_minus(gradients, params, x), _minus(gradients, x, state.solution))
-    restarted = failed | (restart & (jnp.real(uphill) > 0))
+    uphill = _dot(_minus(gradients, params, x), _minus(gradients, x, state.solution))
+    restarted = failed | (restart & (uphill > 0))
     grown = (1 + jnp.sqrt(1 + 4 * state.momentum**2)) / 2
     beta = jnp.where(restarted, 0, (state.momentum - 1) / grown)
 
@@ -219,18 +219,24 @@ def _is_majorized(function, value, grad, y, x, size):
     moved = jax.tree.map(lambda a, b: a - b, x, y)
     after, slope_after = jax.jvp(function, (x,), (moved,))
     slope = sum(jax.tree.leaves(map_updates(lambda g, d: jnp.sum(jnp.real(g * d)), grad, moved)))
-    square = jnp.real(optax.tree.vdot(moved, moved))
+    square = _dot(moved, moved)
     half, eps = square / (2 * size), jnp.finfo(jnp.result_type(value)).eps
     # Differences, not sums: inf ≤ inf would accept a step that overflows.
     below = after - value - slope - half <= jnp.sqrt(eps) * jnp.abs(value)
     flat = slope_after - slope - half <= half
-    tiny = square <= (_ROUNDING * eps) ** 2 * jnp.real(optax.tree.vdot(y, y))
+    tiny = square <= (_ROUNDING * eps) ** 2 * _dot(y, y)
     return (below & flat) | tiny
 
 
 def _minus(gradients, a, b):
     """Return a − b in float32 or wider, None where there is no gradient."""
     return map_updates(lambda _, x, y: _wide(x) - _wide(y), gradients, a, b)
+
+
+def _dot(a, b):
+    """Return Re⟨a, b⟩; a product and a sum, for any sharding, where a contraction needs a choice."""
+    products = jax.tree.map(lambda x, y: jnp.sum(jnp.real(jnp.conj(_wide(x)) * _wide(y))), a, b)
+    return sum(jax.tree.leaves(products))
 
 
 def _wide(x):

@@ -98,8 +98,7 @@ def proxgen(
             # Without a weight the threshold is 0 in any metric: 0/0 is 0.
             threshold = jnp.where(pull == 0, 0, pull / (root + eps)).astype(root.dtype)
             target = p - step_size * u
-            new = jax.vmap(prox)(target.ravel(), threshold.ravel())
-            return new.reshape(p.shape).astype(p.dtype) - p
+            return jnp.vectorize(prox)(target, threshold).astype(p.dtype) - p
 
         new_updates = jax.tree.map(on_leaf, direction, params, roots, is_leaf=lambda x: x is None)
         return new_updates, ProxgenState(optax.safe_increment(state.count), adam_state)

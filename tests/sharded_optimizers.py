@@ -24,6 +24,11 @@ AUTO, EXPLICIT = (
     for kind in (AxisType.Auto, AxisType.Explicit)
 )
 SPEC = PartitionSpec("data")
+GRID = [
+    NamedSharding(jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2), spec)
+    for spec in (PartitionSpec("a", "b"), PartitionSpec(None, "b"))
+]
+"""Shardings that are part of the type: of both axes, and of the second one."""
 OPTIMIZERS = ("adamw", "adamprox_l2")  # one of single coordinates, one with a norm
 OTHERS = ("adam_l2", "adamprox", "adamprox_l1", "scale_free_adam_l2")
 START = np.linspace(-1, 1, 64, dtype=np.float32).reshape(16, 4)
@@ -168,13 +173,28 @@ COUPLED = {
 """Operators that need entries of other devices."""
 
 
-def check_operators():
-    """Automatic sharding needs nothing: norms, sorting, differences and singular values."""
-    w = jax.device_put(START, NamedSharding(AUTO, SPEC))
-    for name, operator in COUPLED.items():
-        one = operator(jnp.asarray(START), 0.3)
-        np.testing.assert_allclose(jax.jit(operator)(w, 0.3), one, atol=2e-6, err_msg=name)
-        assert np.abs(np.asarray(one) - START).max() > 1e-3, name
+def check_operators(names=tuple(COUPLED)):
+    """Sharding needs nothing: norms, sorting, differences and singular values."""
+    for name in names:
+        operator = COUPLED[name]
+        one = np.asarray(operator(jnp.asarray(START), 0.3))
+        assert np.abs(one - START).max() > 1e-3, name
+        for sharding in (NamedSharding(AUTO, SPEC), *GRID):
+            w = jax.device_put(START, sharding)
+            out = jax.jit(operator)(w, 0.3)
+            np.testing.assert_allclose(out, one, atol=2e-6, err_msg=f"{name}, {sharding}")
+            assert sharding.mesh == AUTO or out.sharding.is_equivalent_to(sharding, 2), name
+
+
+def check_methods():
+    """Methods with an inner product or a prox of single coordinates, on explicit meshes."""
+    for tx in (adamprox.fista(0.1, prox.l1, 0.1), adamprox.proxgen(0.1, prox.l1, 0.1)):
+        one = np.asarray(jax.jit(lambda w, tx=tx: descend(tx, w)[0])(START))
+        for sharding in GRID:
+            w = jax.device_put(START, sharding)
+            out = jax.jit(lambda w, tx=tx: descend(tx, w)[0])(w)
+            np.testing.assert_allclose(out, one, atol=1e-6, err_msg=str(sharding))
+            assert out.sharding.is_equivalent_to(sharding, 2)
 
 
 if __name__ == "__main__":
@@ -182,7 +202,9 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["all"]:
         check_iterates(OTHERS)
         check_operators()
+        check_methods()
     else:
         check_iterates(OPTIMIZERS)
         check_norms()
         check_histograms()
+        check_operators(("top_k", "nuclear"))  # one that sorts, one of singular values

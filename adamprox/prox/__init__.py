@@ -11,11 +11,10 @@ set with ``functools.partial``; bad ones raise when they are Python or NumPy num
 Results are accurate to rounding for entries of any magnitude; XLA may treat subnormal numbers as
 zero. An entry that is NaN stays NaN, and a norm passes it on to all entries of its group.
 
-Under ``jit``, a norm or an order is that of the whole arrays for any sharding; an order needs a
-mesh with ``AxisType.Auto``. Inside ``shard_map`` and ``pmap`` an operator sees one device's part.
-There `l2`, `l2_ball`, `sparse_group` and `size_weighted` need ``axis_name``; the first three cost
-two more all-reduces of a scalar. With ``check_vma=True``, its default, ``shard_map`` knows the
-replicated leaves, which count once. With
+Under ``jit``, a norm or an order is that of the whole arrays for any sharding. Inside ``shard_map``
+and ``pmap`` an operator sees one device's part. There `l2`, `l2_ball`, `sparse_group` and
+`size_weighted` need ``axis_name``; the first three cost two more all-reduces of a scalar. With
+``check_vma=True``, its default, ``shard_map`` knows the replicated leaves, which count once. With
 ``check_vma=False`` every leaf counts as a part. Inside ``shard_map``, `adamprox.adamprox_l2` is a
 chain of `adamprox.adam_direction` and `adamprox.proximal` with ``partial(prox.l2,
 axis_name="data")``.

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adamprox.axes import on_whole_arrays
 from adamprox.checks import is_known
 from adamprox.prox._arithmetic import (
     Tree,
@@ -24,6 +25,7 @@ from adamprox.prox._arithmetic import (
 from adamprox.prox._vectors import magnitude, on_vector, with_magnitude
 
 
+@on_whole_arrays
 def slope(tree: Tree, t: chex.Numeric, *, weights: chex.Array) -> Tree:
     """Sorted soft thresholding, the prox of the sorted ℓ1 norm of the *whole* tree.
 
@@ -66,6 +68,7 @@ def slope(tree: Tree, t: chex.Numeric, *, weights: chex.Array) -> Tree:
     return on_vector(lambda x: _sorted_threshold(x, t, weights), tree)
 
 
+@on_whole_arrays
 def total_variation(tree: Tree, t: chex.Numeric, *, axis: int = -1) -> Tree:
     """Piecewise constant fit, the prox of the total variation of every line along an axis.
 
@@ -129,7 +132,7 @@ def _block_means(y, block):
     def mean(values):
         return (jax.ops.segment_sum(values, block, y.size) / count)[block]
 
-    ones = jnp.ones_like(y)
+    ones = jnp.ones(y.shape, y.dtype)
     count = jnp.maximum(jax.ops.segment_sum(ones, block, y.size), 1)
     rough = mean(y)
     return rough + mean(y - rough)  # the second term removes the rounding of long sums

@@ -1,14 +1,15 @@
 """Projections on sets that are bounded by a sum or by a largest magnitude.
 
 Like the operators of `constraints`, they ignore ``t`` and satisfy the constraint even at t = 0.
-`simplex` and `l1_ball` sort the entries of the whole tree: under ``jit`` for any sharding on a
-mesh with ``AxisType.Auto``, but not inside ``shard_map``, where an operator sees one device's part.
+`simplex` and `l1_ball` sort the entries of the whole tree: under ``jit`` for any sharding, but
+not inside ``shard_map``, where an operator sees one device's part.
 """
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from adamprox.axes import on_whole_arrays
 from adamprox.prox._arithmetic import (
     Tree,
     check_between,
@@ -20,6 +21,7 @@ from adamprox.prox._arithmetic import (
 from adamprox.prox._vectors import magnitude, on_vector, with_magnitude
 
 
+@on_whole_arrays
 def simplex(tree: Tree, t: chex.Numeric, *, total: chex.Numeric = 1.0) -> Tree:
     """Projection of the *whole* tree on a simplex, the prox of its indicator function.
 
@@ -53,6 +55,7 @@ def simplex(tree: Tree, t: chex.Numeric, *, total: chex.Numeric = 1.0) -> Tree:
     return on_vector(lambda x: _on_simplex(x, scalar(total, x.dtype)), tree)
 
 
+@on_whole_arrays
 def l1_ball(tree: Tree, t: chex.Numeric, *, radius: chex.Numeric = 1.0) -> Tree:
     """Projection of the *whole* tree on the ball ‖x‖₁ ≤ r, the prox of its indicator function.
 

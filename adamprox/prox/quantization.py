@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adamprox.axes import gathered
 from adamprox.checks import is_integer, is_known
 from adamprox.prox._arithmetic import (
     Tree,
@@ -175,7 +176,7 @@ def fit_levels(x: jax.Array, *, count: int, axis: int | None = -1) -> jax.Array:
     check_real("fit_levels", x)
     if not is_integer(count, 2):
         raise ValueError(f"count must be an integer >= 2, got {count!r}")
-    sizes = jnp.abs(jax.lax.stop_gradient(widen(x)))
+    sizes = jnp.abs(jax.lax.stop_gradient(widen(gathered(x))))
     axis = None if sizes.ndim == 0 else axis
     if axis is not None and not -sizes.ndim <= axis < sizes.ndim:
         raise ValueError(f"an array of shape {sizes.shape} has no axis {axis}")

@@ -9,11 +9,13 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from adamprox.axes import on_whole_arrays
 from adamprox.checks import is_integer, is_known, positive_integer
 from adamprox.prox._arithmetic import Tree, check_between, elementwise
 from adamprox.prox._vectors import magnitude, on_vector
 
 
+@on_whole_arrays
 def top_k(tree: Tree, t: chex.Numeric, *, k: chex.Numeric) -> Tree:
     """Keep the k largest magnitudes of the *whole* tree: the projection on ‖x‖₀ ≤ k.
 
@@ -44,6 +46,7 @@ def top_k(tree: Tree, t: chex.Numeric, *, k: chex.Numeric) -> Tree:
     return on_vector(lambda x: _keep_largest(x, k), tree)
 
 
+@on_whole_arrays
 def top_share(tree: Tree, t: chex.Numeric, *, share: chex.Numeric) -> Tree:
     """Keep the largest magnitudes of the *whole* tree, a given share of all entries.
 
@@ -80,6 +83,7 @@ def top_share(tree: Tree, t: chex.Numeric, *, share: chex.Numeric) -> Tree:
     return on_vector(project, tree)
 
 
+@on_whole_arrays
 def n_m(tree: Tree, t: chex.Numeric, *, n: int = 2, m: int = 4, axis: int = -2) -> Tree:
     """Keep the n largest magnitudes of every m neighbors along an axis, as 2:4 sparsity does.
 

@@ -13,6 +13,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from adamprox.axes import on_whole_arrays
 from adamprox.checks import is_integer, is_known
 from adamprox.prox._arithmetic import (
     Tree,
@@ -25,6 +26,7 @@ from adamprox.prox._arithmetic import (
 )
 
 
+@on_whole_arrays
 def nuclear(tree: Tree, t: chex.Numeric) -> Tree:
     """Soft thresholding of singular values, the prox of the nuclear norm R(X) = Σᵢ σᵢ(X).
 
@@ -54,6 +56,7 @@ def nuclear(tree: Tree, t: chex.Numeric) -> Tree:
     return _on_matrices(_soft, tree, t)
 
 
+@on_whole_arrays
 def rank(tree: Tree, t: chex.Numeric, *, r: chex.Numeric) -> Tree:
     """Keep the r largest singular values: the projection on matrices of rank ≤ r.
 
@@ -84,6 +87,7 @@ def rank(tree: Tree, t: chex.Numeric, *, r: chex.Numeric) -> Tree:
     return _on_matrices(_leading, tree, r, unit=1)
 
 
+@on_whole_arrays
 def orthogonal(tree: Tree, t: chex.Numeric) -> Tree:
     """Nearest matrix with orthonormal columns, or rows if it is wider than tall.
 
@@ -109,6 +113,7 @@ def orthogonal(tree: Tree, t: chex.Numeric) -> Tree:
     return _on_matrices(_ones, tree, 1, unit=1, homogeneous=False)
 
 
+@on_whole_arrays
 def spectral_ball(tree: Tree, t: chex.Numeric, *, radius: chex.Numeric = 1.0) -> Tree:
     """Projection on the ball ‖X‖₂ ≤ r of the spectral norm, the prox of its indicator function.
 
