@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy import stats
+import scipy
 
 from adamprox.sweep.results import Record
 
@@ -85,7 +85,7 @@ def estimate(runs: Sequence[Record]) -> Estimate | None:
         return None
     half_width = None
     if len(errors) > 1:
-        quantile = float(stats.t.ppf(0.975, len(errors) - 1))
+        quantile = float(scipy.stats.t.ppf(0.975, len(errors) - 1))
         half_width = quantile * statistics.stdev(errors) / math.sqrt(len(errors))
     return Estimate(statistics.fmean(errors), half_width, len(errors))
 
@@ -154,7 +154,7 @@ def contrast(errors: Sequence[Sequence[float]], weights: Sequence[float]) -> Gap
     if not total:
         return Gap(value, 0.0)
     freedom = total**2 / sum(p**2 / (len(e) - 1) for p, e in zip(parts, errors, strict=True))
-    return Gap(value, float(stats.t.ppf(0.975, freedom)) * math.sqrt(total))
+    return Gap(value, float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(total))
 
 
 def noise(*records: Record) -> float:

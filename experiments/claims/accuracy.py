@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, compact, estimate, gap, percent, points
@@ -139,7 +139,7 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
         )
         growth = leads[-1].difference - leads[0].difference
         margin = float(np.hypot(leads[0].margin, leads[-1].margin))
-        ranks: Any = stats.kendalltau(range(len(leads)), [one.difference for one in leads])
+        ranks: Any = scipy.stats.kendalltau(range(len(leads)), [one.difference for one in leads])
         verdict = by_margin(growth, margin)
         if verdict is Verdict.REPRODUCED and ranks.statistic <= 0:
             verdict = Verdict.NOT_REPRODUCED

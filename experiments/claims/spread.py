@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from adamprox.histograms import LOWEST_LOG2
 from adamprox.report import Claim, Figure, Verdict
@@ -107,7 +107,7 @@ def ratios(one: Tuned, other: Tuned) -> dict[float, float]:
 def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
     """Return the share of True in a bool[n], in words, and the verdict on a share above one half."""
     count, total = int(np.sum(true)), len(true)
-    low, high = stats.binomtest(count, total).proportion_ci(method="wilson")
+    low, high = scipy.stats.binomtest(count, total).proportion_ci(method="wilson")
     verdict = (
         Verdict.REPRODUCED
         if low > 0.5
@@ -121,7 +121,7 @@ def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[str, Verdict]:
     """Return Spearman's correlation with its 95 % interval, in words, and the verdict on its sign."""
-    found: Any = stats.spearmanr(first, second)
+    found: Any = scipy.stats.spearmanr(first, second)
     centre = np.arctanh(np.clip(found.statistic, -1 + 1e-9, 1 - 1e-9))
     half = 1.96 * 1.03 / np.sqrt(len(first) - 3)  # 1.03: ranks instead of normal numbers
     low, high = np.tanh([centre - half, centre + half])
@@ -185,7 +185,7 @@ def _over_seeds(runs: Sequence[Record], epochs: int) -> str:
     means = [_through(r)[epochs // 2 : epochs].mean() for r in runs if len(r.epochs) >= epochs]
     if len(means) < 2:
         return f"{np.mean(means):.2f} (1 seed)"
-    half = stats.t.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means))
+    half = scipy.stats.t.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means))
     return f"{np.mean(means):.2f} ± {half:.2f} ({len(means)} seeds)"
 
 
