@@ -53,6 +53,7 @@ def _drawn(canvas: Canvas, kind: str) -> bytes:
     buffer = io.BytesIO()
     if kind == "png":
         canvas.savefig(buffer, format=kind, dpi=150)
+        canvas.set_layout_engine("none")  # the other format keeps the layout, which takes long
     else:  # without the time, for equal files from equal records
         canvas.savefig(buffer, format=kind, metadata={"Date": None})
     return buffer.getvalue()
