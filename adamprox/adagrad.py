@@ -59,6 +59,7 @@ def _advance(gradients, state, params):
     average = jax.tree.map(lambda a, x: a + (x - a) / count, state.average, params)
 
     def on_leaf(x, g, s, center):
+        x = jnp.asarray(x)
         radius = state.radius.astype(x.dtype)
         step = 2**0.5 * radius * (g / jnp.where(s > 0, s, 1)).astype(x.dtype)
         return jnp.clip(x - step, center - radius, center + radius)
@@ -153,7 +154,7 @@ def adagrad_with_restarts(
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
         moved, state = _advance(updates, state, params)
-        center = optax.tree.cast_like(state.average, params)
+        center = optax.tree.cast_like(state.average, moved)
         restarted = _start(center, state.radius / 2)
         over = state.count == steps_per_round
         moved, state = optax.tree.where(over, (center, restarted), (moved, state))

@@ -91,10 +91,12 @@ def dual_averaging(
             return probe(updates, params), state
         count = optax.safe_increment(state.count)
         summed = state.weight + at_count(weight, state.count)
-        total = _map(lambda u, s: s + u.astype(s.dtype), updates, state.total)
+        total = _map(lambda u, s: s + jnp.asarray(u, s.dtype), updates, state.total)
         scale = jnp.asarray(beta(jnp.asarray(count, float)) if callable(beta) else beta, float)
         aim = _map(lambda s, x: x.astype(s.dtype) + s / scale.astype(s.dtype), total, state.initial)
-        steps = _map(lambda z, p: z.astype(p.dtype) - p, prox(aim, summed / scale), params)
+        steps = _map(
+            lambda z, p: z.astype(jnp.result_type(p)) - p, prox(aim, summed / scale), params
+        )
         kept = _map(lambda new, old: old if new is None else new, total, state.total, always=True)
         summed = summed.astype(state.weight.dtype)
         return steps, DualAveragingState(count, state.initial, kept, summed)

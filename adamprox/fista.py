@@ -164,7 +164,7 @@ def _extrapolated(gradients, state, params, x, size, restart, failed):
     beta = jnp.where(restarted, 0, (state.momentum - 1) / grown)
 
     def on_leaf(step, change, p):
-        return (step + beta.astype(jnp.finfo(step.dtype).dtype) * change).astype(p.dtype)
+        return (step + beta.astype(jnp.finfo(step.dtype).dtype) * change).astype(jnp.result_type(p))
 
     moved = map_updates(
         on_leaf,

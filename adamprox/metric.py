@@ -21,13 +21,6 @@ from adamprox.transforms import (
 )
 
 
-class ProxgenState(NamedTuple):
-    """Number of steps taken, int32[], and the state of Adam's moments."""
-
-    count: Any
-    adam: optax.OptState
-
-
 def proxgen(
     learning_rate: Schedule,
     prox: Prox,
@@ -80,17 +73,14 @@ def proxgen(
     check_nonnegative(weight=weight, schedule=schedule)
     adam = scale_by_adam(b1, b2, eps)
 
-    def init(params):
-        return ProxgenState(jnp.zeros([], jnp.int32), adam.init(params))
-
     def update(updates, state, params=None, **extra_args):
         del extra_args
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
-        direction, adam_state = adam.update(updates, state.adam, params)
         step_size = at_count(learning_rate, state.count) * at_count(schedule, state.count)
         pull = at_count(weight, state.count) * step_size
-        roots = _root_second_moments(adam_state, b2)
+        direction, state = adam.update(updates, state, params)
+        roots = _root_second_moments(state, b2)
 
         def on_leaf(u, p, root):
             if u is None:
@@ -98,12 +88,13 @@ def proxgen(
             # Without a weight the threshold is 0 in any metric: 0/0 is 0.
             threshold = jnp.where(pull == 0, 0, pull / (root + eps)).astype(root.dtype)
             target = p - step_size * u
+            p = jnp.asarray(p)
             return jnp.vectorize(prox)(target, threshold).astype(p.dtype) - p
 
         new_updates = jax.tree.map(on_leaf, direction, params, roots, is_leaf=lambda x: x is None)
-        return new_updates, ProxgenState(optax.safe_increment(state.count), adam_state)
+        return new_updates, state
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(adam.init, update)
 
 
 def _root_second_moments(state, b2):
@@ -118,9 +109,8 @@ def _root_second_moments(state, b2):
 
 
 class ScaleFreeAdamL2State(NamedTuple):
-    """Steps taken, int32[], and the states of the regularizer's gradient and of Adam's moments."""
+    """The states of the regularizer's gradient and of Adam's moments."""
 
-    count: Any
     decay: optax.OptState
     adam: optax.OptState
 
@@ -177,17 +167,17 @@ def scale_free_adam_l2(
     adam = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
     def init(params):
-        count = jnp.zeros([], jnp.int32)
-        return ScaleFreeAdamL2State(count, decay.init(params), adam.init(params))
+        return ScaleFreeAdamL2State(decay.init(params), adam.init(params))
 
     def update(updates, state, params=None, **extra_args):
         del extra_args
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
-        alpha = jnp.asarray(at_count(learning_rate, state.count))
+        count = state.adam.count
+        alpha = jnp.asarray(at_count(learning_rate, count))
         nothing = jax.tree.map(jnp.zeros_like, updates)
         pull, decay_state = decay.update(nothing, state.decay, params)
-        started = (state.count > 0) & (alpha != 0)
+        started = (count > 0) & (alpha != 0)
         roots = _root_second_moments(state.adam, b2)
 
         def on_leaf(g, d, root):
@@ -196,9 +186,8 @@ def scale_free_adam_l2(
 
         mixed = jax.tree.map(on_leaf, updates, pull, roots)
         direction, adam_state = adam.update(mixed, state.adam, params)
-        step_size = -alpha * at_count(schedule, state.count)
+        step_size = -alpha * at_count(schedule, count)
         steps = jax.tree.map(lambda u: jnp.asarray(step_size, jnp.result_type(u)) * u, direction)
-        count = optax.safe_increment(state.count)
-        return steps, ScaleFreeAdamL2State(count, decay_state, adam_state)
+        return steps, ScaleFreeAdamL2State(decay_state, adam_state)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -145,6 +145,7 @@ def _wide_root(parameter):
 
 def zeros_at_least_float32(x: jax.Array) -> jax.Array:
     """Return zeros of the shape of ``x``, in its dtype or float32, whichever is wider."""
+    x = jnp.asarray(x)
     return jnp.zeros_like(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
 
 

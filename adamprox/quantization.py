@@ -87,12 +87,14 @@ def straight_through(
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
         t = at_count(weight, state.count) * at_count(schedule, state.count)
-        moved = map_updates(lambda u, w: w + u.astype(w.dtype), updates, state.latent)
+        moved = map_updates(lambda u, w: w + jnp.asarray(u, w.dtype), updates, state.latent)
         latent = filled(moved, state.latent)
         state = StraightThroughState(optax.safe_increment(state.count), latent)
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params), state
-        return map_updates(lambda z, p: z.astype(p.dtype) - p, prox(moved, t), params), state
+        return map_updates(
+            lambda z, p: z.astype(jnp.result_type(p)) - p, prox(moved, t), params
+        ), state
 
     transform = optax.GradientTransformation(init, update)
     return transform if mask is None else optax.masked(transform, mask)
@@ -130,8 +132,10 @@ def hardening(start: int, stop: int, *, steepness: chex.Numeric = 10.0) -> optax
 
     def schedule(count: Any) -> jax.Array:
         fraction = jnp.clip((jnp.asarray(count, float) - start) / (stop - start), 0, 1)
-        first, now, last = (jax.nn.sigmoid(steepness * (0.5 - f)) for f in (0, fraction, 1))
-        return jnp.where(count >= stop, jnp.inf, (first - now) / (first - last))
+        # σ(x) = (1 + tanh(x/2))/2; differences of tanh are precise for a small s too.
+        edge, now = jnp.tanh(steepness / 4), jnp.tanh(steepness * (0.5 - fraction) / 2)
+        rise = jnp.where(fraction > 0, (1 - now / edge) / 2, 0)
+        return jnp.where(count >= stop, jnp.inf, rise)
 
     return schedule
 

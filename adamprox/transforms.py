@@ -27,7 +27,7 @@ Mask = Any  # a pytree of booleans (or a prefix of one), or a callable from para
 
 
 class ScheduleState(NamedTuple):
-    """Number of steps taken so far, int32[]; argument of the schedule η_t."""
+    """Number of steps taken so far, int32[]: the argument of a λ or η_t that is a schedule."""
 
     count: Any
 
@@ -99,20 +99,27 @@ def at_count(value: Schedule, count: chex.Numeric) -> Any:
     return value(count) if callable(value) else value
 
 
-def with_params(update_leaf, weight, schedule, mask):
-    """Return a transformation that applies ``update_leaf(updates, params, weight · η_t)``."""
+def with_params(
+    update_leaf: Callable, weight: Schedule, schedule: Schedule, mask: Mask | None
+) -> optax.GradientTransformation:
+    """Return a transformation that applies ``update_leaf(updates, params, weight · η_t)``.
+
+    As in Optax, only a schedule needs a state: a second counter would be ambiguous for
+    ``optax.tree.get(state, "count")``.
+    """
+    counts = callable(weight) or callable(schedule)
 
     def init(params):
         del params
-        return ScheduleState(jnp.zeros([], jnp.int32))
+        return ScheduleState(jnp.zeros([], jnp.int32)) if counts else optax.EmptyState()
 
     def update(updates, state, params=None):
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
-        step_weight = at_count(weight, state.count) * at_count(schedule, state.count)
-        return update_leaf(updates, params, step_weight), ScheduleState(
-            optax.safe_increment(state.count)
-        )
+        count = state.count if counts else 0
+        step_weight = at_count(weight, count) * at_count(schedule, count)
+        after = ScheduleState(optax.safe_increment(state.count)) if counts else state
+        return update_leaf(updates, params, step_weight), after
 
     transform = optax.GradientTransformation(init, update)
     return transform if mask is None else optax.masked(transform, mask)

@@ -515,3 +515,41 @@ def test_nesterov_is_in_range_where_adam_is():
     g = jnp.array([1e-30, 1e30, 3e37, 2e38])
     tx = adamprox.scale_by_adam(eps=0.0, nesterov=True)
     np.testing.assert_allclose(tx.update(g, tx.init(g))[0], 1.473684, rtol=2e-5)
+
+
+@pytest.mark.parametrize("schedule", [1.0, jnp.float32(1), lambda count: 1.0])
+def test_states_count_steps_as_optax_s_aliases_do(schedule):
+    """One counter, however deep: ``optax.tree.get`` refuses two. A schedule counts for itself."""
+    params = {"w": jnp.ones(2)}
+    made = {name: getattr(adamprox, name)(1e-3, schedule=schedule) for name in OPTIMIZERS}
+    made["proxgen"] = adamprox.proxgen(1e-3, adamprox.prox.l1, 1e-3, schedule=schedule)
+    for name, tx in made.items():
+        _, state = tx.update(params, tx.init(params), params)
+        counts = [leaf for _, leaf in optax.tree.get_all_with_path(state, "count")]
+        assert counts == [1] * len(counts), name
+        if not callable(schedule):
+            assert optax.tree.get(state, "count") == 1
+
+
+@pytest.mark.parametrize("number", [1.0, np.float64(1), np.float32(1)])
+def test_parameters_that_are_plain_numbers(number):
+    """As `optax.adam` takes them; the steps are those of arrays."""
+    l1 = adamprox.prox.l1
+    made = (
+        *(getattr(adamprox, name)(0.1) for name in OPTIMIZERS),
+        adamprox.adagrad(0.1),
+        adamprox.adagrad_with_restarts(0.1, 3),
+        adamprox.dual_averaging(l1, 0.1),
+        adamprox.fista(0.1, l1, 0.1),
+        adamprox.proxgen(0.1, l1, 0.1),
+        adamprox.straight_through(l1, 0.1),
+    )
+    for tx in map(optax.with_extra_args_support, made):
+        taken = []
+        for x in ({"w": number}, {"w": jnp.float32(1)}):
+            state = tx.init(x)
+            for _ in range(2):
+                updates, state = tx.update({"w": 2 * x["w"]}, state, x)
+                x = optax.apply_updates(x, updates)
+            taken.append(float(x["w"]))
+        assert taken[0] == taken[1] != 1
