@@ -142,6 +142,16 @@ def test_scales_are_those_of_the_gradients(gradient_scale):
         assert abs(a - b) <= 0.5
 
 
+@pytest.mark.parametrize(("gradient_scale", "exponent"), [(1e30, 10), (1e-27, 20)])
+def test_no_factor_leaves_its_range_at_the_ends_of_the_allowed_scales(gradient_scale, exponent):
+    """A gradient of 1e30 times 2⁻⁴⁰/1e30 · 2⁻¹⁰ is in range; that factor alone is not."""
+    result = adamprox.scale_freeness(
+        adamprox.adamw(0.01, eps=0.0), gradient_scale=gradient_scale, exponents=(exponent,)
+    )
+    assert result.verdict is EXACT
+    assert all(value == 0 for _, value in (*result.scale_curve, *result.global_curve))
+
+
 @pytest.mark.parametrize(
     ("function", "verdict"), [(jnp.square, NO), (lambda g: jnp.exp2(0.0 * g), NOT_TESTED)]
 )
@@ -383,6 +393,11 @@ def test_same_answer_twice():
         ({"gradient_scale": 0}, ValueError, "gradient_scale must be a finite number > 0, got 0"),
         ({"gradient_scale": 1e-34}, ValueError, "gradient_scale must be from 1e-30 to 1e.30"),
         ({"gradient_scale": math.nan}, ValueError, "gradient_scale"),
+        (
+            {"gradient_scale": 1e-30, "exponents": (20,)},
+            ValueError,
+            "gradient_scale must be from 1e-27 to 1e.27 for params of these types and factors up to",
+        ),
         ({"exponents": (0, 1)}, ValueError, "exponents must be a non-empty sequence"),
         ({"exponents": ()}, ValueError, "exponents"),
         ({"steps": 1}, ValueError, "steps must be an integer >= 2, got 1"),

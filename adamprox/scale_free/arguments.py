@@ -50,16 +50,17 @@ def check_numbers(
             raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 
-def check_room(gradient_scale: float, params: Any) -> None:
+def check_room(gradient_scale: float, largest: int, params: Any) -> None:
     """Raise ValueError if rescaled gradients or their averages would leave the range of a type.
 
-    Factors and Adam's averages need a margin of about 2^±25. Without it the certificate would
-    measure rounding.
+    Besides factors of up to 2^±10, Adam's averages need a margin of about 2^±15; factors of up to
+    2^±largest may need more. Without it the certificate would measure rounding.
     """
     widths = {jnp.finfo(leaf.dtype).maxexp for leaf in jax.tree.leaves(params)}
-    limit = 1e250 if min(widths) > 128 else 1e30
+    limit = (1e250 if min(widths) > 128 else 1e30) / 10 ** (0.3 * max(largest - 10, 0))
     if not 0.99 / limit < gradient_scale < 1.01 * limit:
         allowed = f"from {1 / limit:.0e} to {limit:.0e} for params of these types"
+        allowed += f" and factors up to 2^{largest}" if largest > 10 else ""
         raise ValueError(f"gradient_scale must be {allowed}, got {gradient_scale!r}")
 
 

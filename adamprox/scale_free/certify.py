@@ -95,7 +95,8 @@ def scale_freeness(
       params: Pytree of real floating-point arrays to start from. None means a matrix, a vector, a
         scalar and a vector of zeros. Pass your own if a mask or labels of ``tx`` require them.
       gradient_scale: Typical |g| of the coordinate with the smallest gradients, in units of the
-        gradient; from 1e-30 to 1e30, or from 1e-250 to 1e250 if all of ``params`` are float64.
+        gradient; from 1e-30 to 1e30, or from 1e-250 to 1e250 if all of ``params`` are float64. An
+        exponent k > 10 narrows this range by 2^(k − 10) at both ends.
       exponents: Positive integers k up to 20; factors are 2^−k … 2^k.
       steps: Number of gradients in a sequence, at least 2.
       tolerance: Largest relative deviation that passes, in (0, 1).
@@ -126,7 +127,7 @@ def scale_freeness(
     check_numbers(gradient_scale, exponents, steps, tolerance, seed)
     exponents, steps, seed = [*map(int, exponents)], int(steps), int(seed)
     start = probing.default_params() if params is None else real_arrays(params)
-    check_room(float(gradient_scale), start)
+    check_room(float(gradient_scale), max(exponents), start)
     probe = probing.make_probe(start, steps, float(gradient_scale), seed)
     examine = functools.partial(_examine, probe=probe, exponents=sorted(exponents), tolerance=tolerance, extra_args=extra_args)  # fmt: skip
     result = examine(tx)

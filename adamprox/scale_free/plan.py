@@ -25,18 +25,21 @@ class Comparison:
 class Rows:
     """Runs of one plan, in order."""
 
-    def __init__(self, size: int):
-        """Start without runs; ``size`` is the number of coordinates."""
-        self._size = size
+    def __init__(self, probe: Probe):
+        """Start without runs."""
+        self._size, self._unit = probe.start.size, probe.unit
         self._rescalings: list[np.ndarray] = []
         self._sequences: list[int] = []
         self._noise: list[int] = []
 
     def add(self, rescaling: np.ndarray | float, sequences: range, noise: int = 0) -> np.ndarray:
-        """Add a run with this rescaling for each sequence; return the numbers of the runs."""
+        """Add a run with this rescaling for each sequence; return the numbers of the runs.
+
+        The rescaling is relative to the gradient scale of the probe.
+        """
         first = len(self._sequences)
         for s in sequences:
-            self._rescalings.append(np.broadcast_to(np.float64(rescaling), (self._size,)))
+            self._rescalings.append(np.broadcast_to(self._unit * rescaling, (self._size,)))
             self._sequences.append(s)
             # A different number for every sequence, with the parity of ``noise``.
             self._noise.append(noise + 2 * s if noise else 0)
@@ -44,7 +47,7 @@ class Rows:
 
     @property
     def rescalings(self) -> np.ndarray:
-        """Factors of the gradients, float64[runs, coordinates]."""
+        """Factors of the gradients of the probe, float64[runs, coordinates]."""
         return np.stack(self._rescalings)
 
     @property
@@ -120,7 +123,7 @@ class Plan:
 
 def make_plan(probe: Probe, exponents: list[int]) -> Plan:
     """Return the plan for one transformation; ``exponents`` ascend."""
-    rows = Rows(probe.start.size)
+    rows = Rows(probe)
     count = probe.sequences
     here = _scale(rows, probe, exponents, range(count))
     seeded = _scale(rows, probe, exponents, range(count, count + SEEDED))

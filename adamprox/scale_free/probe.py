@@ -31,7 +31,7 @@ class Probe:
 
     Attributes:
       params: Pytree of real arrays.
-      gradients: Pytree like ``params`` with leading axes of sequences and steps.
+      gradients: Pytree like ``params`` with leading axes of sequences and steps, divided by `unit`.
       sequences: Number of sequences that decide the verdict; the caller's seed draws the next ones,
         and those of `time_varying` follow.
       gradient_scale: Typical |g| of the coordinate with the smallest gradients.
@@ -43,6 +43,11 @@ class Probe:
     gradient_scale: float = 1.0
 
     @property
+    def unit(self) -> np.float64:
+        """Power of two next to the gradient scale: no other factor of a run leaves float32."""
+        return 2.0 ** np.rint(np.log2(self.gradient_scale))
+
+    @property
     def wide(self) -> bool:
         """True if all parameters are float64."""
         return {x.dtype for x in jax.tree.leaves(self.params)} == {jnp.dtype("float64")}
@@ -50,9 +55,8 @@ class Probe:
     @property
     def log2_scales(self) -> tuple[float, ...]:
         """log2 of the curve's gradient scales, ascending: powers of two times the probe's scale."""
-        own = np.log2(self.gradient_scale)
         scales = LOG2_SCALES_FLOAT64 if self.wide else LOG2_SCALES
-        return tuple(s + own - np.rint(own) for s in scales)
+        return tuple(s + np.log2(self.gradient_scale / self.unit) for s in scales)
 
     @property
     def start(self) -> np.ndarray:
@@ -101,12 +105,9 @@ def make_probe(params: Any, steps: int, gradient_scale: float, seed: int) -> Pro
         [_sequence(np.random.default_rng([*o, i]), steps, size) for i, o in enumerate(origins)]
     )
     sequences = np.concatenate([sequences, *time_varying(sequences[: min(VARIED, count)])])
-    return Probe(
-        params,
-        jax.tree.unflatten(structure, unflatten(gradient_scale * scales * sequences, leaves)),
-        count,
-        gradient_scale,
-    )
+    probe = Probe(params, None, count, gradient_scale)
+    gradients = unflatten(gradient_scale / probe.unit * scales * sequences, leaves)
+    return dataclasses.replace(probe, gradients=jax.tree.unflatten(structure, gradients))
 
 
 def time_varying(sequences: np.ndarray) -> list[np.ndarray]:
