@@ -76,16 +76,19 @@ def scale_by_adam(
         added = None if is_static_number(eps_root) else eps_root
         return _scale_by_range_safe_adam(b1, b2, added, mu_dtype, nesterov)
     adam = optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
-    return _nothing_over_nothing(adam, eps, eps_root)
+    return _nothing_over_nothing(adam, b2, eps, eps_root)
 
 
-def _nothing_over_nothing(adam, eps, eps_root):
-    """Optax's Adam, with 0 for a quotient by zero in leaves where both constants may underflow."""
+def _nothing_over_nothing(adam, b2, eps, eps_root):
+    """Optax's Adam, with 0 for a quotient by zero in leaves where both constants may underflow.
+
+    A traced β₂ may have been rounded to 1, and v is then zero after any gradient: NaN, as in Optax.
+    """
 
     def on_leaf(u, nu):
         if any(_is_held(constant, nu.dtype) for constant in (eps, eps_root)):
             return u
-        return jnp.where((nu == 0) & ~jnp.isfinite(u), 0, u)
+        return jnp.where((nu == 0) & ~jnp.isfinite(u) & (b2 < 1), 0, u)
 
     def update(updates, state, params=None):
         updates, state = adam.update(updates, state, params)

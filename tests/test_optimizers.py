@@ -531,6 +531,16 @@ def test_states_count_steps_as_optax_s_aliases_do(schedule):
             assert optax.tree.get(state, "count") == 1
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_injected_beta_that_bfloat16_rounds_to_one_is_not_silent(name):
+    x = jnp.ones(3, jnp.bfloat16)
+    for dtype, finite in ((None, False), (jnp.float32, True)):
+        inject = optax.inject_hyperparams(getattr(adamprox, name), hyperparam_dtype=dtype)
+        tx = inject(1e-2, weight_decay=1e-3)
+        updates, _ = tx.update(x, tx.init(x), x)
+        assert bool(jnp.isfinite(updates).all()) == finite, dtype
+
+
 @pytest.mark.parametrize("number", [1.0, np.float64(1), np.float32(1)])
 def test_parameters_that_are_plain_numbers(number):
     """As `optax.adam` takes them; the steps are those of arrays."""
