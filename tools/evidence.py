@@ -262,7 +262,7 @@ def activations_table(reduced: Sequence[Record]) -> str:
 def _plain(reduced: Sequence[Record]) -> list[Record]:
     """Return the runs of ResNets without BatchNorm or any change of the protocol."""
     plain = select(reduced, network="resnet", batch_norm=False, skip_init=False, augment=False)
-    plain = select(plain, init_scale=1)
+    plain = [run for run in plain if run.get("init_scale", 1) == 1]  # older records have none
     return select(plain, init_seed=0, loss_multiplier=1, epochs=30)
 
 
