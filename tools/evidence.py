@@ -1,5 +1,6 @@
 """Markdown tables of test errors, leads and their statistics, from records."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from adamprox.report.claims import best, compact, contrast, estimate, gap, select
+from adamprox.report.claims import best, compact, contrast, estimate, gap, noise, select
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record
 from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
@@ -93,7 +94,7 @@ def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
     ]
     for name, row in rows.items():
         effects = ["—"] * 3
-        if not any(method.missing for method in row):
+        if not any(method.missing or len(method.finished) < 2 for method in row):
             errors = [[run["final_test_error"] for run in method.finished] for method in row]
             weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5), (-1.0, 0.0, 0.0, 1.0)
             effects = [str(contrast(errors, w)).removesuffix(" points") for w in weights]
@@ -207,31 +208,62 @@ def rotation_table(reduced: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def statistics_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
+def statistics_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
     """Return a Markdown table of p-values of Fig. 3's leads: unpaired, corrected by Holm, and paired.
 
     Args:
-      pairs: Adam-ℓ2 and AdamW on each network. Pairs with missing runs are left out.
+      rows: Adam-ℓ2, AdamW and others by the name of the network. Networks with missing runs, or with
+        fewer than two pairs of seeds that finished, are left out.
     """
     found = {
-        l2.seeds[0]["depth"]: np.array([
+        name: np.array([
             (one.error, other.error)
             for one, other in zip(l2.seeds, adamw.seeds, strict=True)
             if None not in (one.error, other.error)
         ]).T
-        for l2, adamw in filter(complete, pairs)
+        for name, (l2, adamw, *_) in rows.items()
+        if complete((l2, adamw))
     }  # fmt: skip
+    found = {name: errors for name, errors in found.items() if errors.size > 2}
     tests: list[Any] = [stats.ttest_ind(*errors, equal_var=False) for errors in found.values()]
     welch = [test.pvalue for test in tests]
-    rows = [
-        "| ResNet | seeds | p, Welch | p, Holm | p, paired | correlation over seeds |",
+    lines = [
+        "| network | seeds | p, Welch | p, Holm | p, paired | correlation over seeds |",
         "| --- | --: | --: | --: | --: | --: |",
     ]
-    for (depth, errors), single, corrected in zip(found.items(), welch, holm(welch), strict=True):
+    for (name, errors), single, corrected in zip(found.items(), welch, holm(welch), strict=True):
         paired: Any = stats.ttest_rel(*errors)
         correlation = f"{np.corrcoef(errors)[0, 1]:.2f}".replace("-", "−")
         values = " | ".join(f"{p:.2g}" for p in (single, corrected, paired.pvalue))
-        rows.append(f"| {depth} | {errors.shape[1]} | {values} | {correlation} |")
+        lines.append(f"| {name} | {errors.shape[1]} | {values} | {correlation} |")
+    return "\n".join(lines)
+
+
+def seed_noise_table(reduced: Sequence[Record]) -> str:
+    """Return a Markdown table of how far runs lie apart that differ in the seed alone."""
+    rows = [
+        "| ResNet | configurations | standard deviation over seeds, points | of the test set, points | pairs beyond the margin, % |",
+        "| --- | --: | --: | --: | --: |",
+    ]
+    configurations: dict[tuple, list[Record]] = {}
+    for run in _plain(reduced):
+        if run.error is not None:
+            settings = ("depth", "optimizer", "learning_rate", "weight_decay", "compute_dtype")
+            key = (*(run[name] for name in settings), run["train_size"])
+            configurations.setdefault(key, []).append(run)
+    for depth in sorted({key[0] for key in configurations}):
+        groups = [own for key, own in configurations.items() if key[0] == depth and len(own) > 2]
+        pairs = [pair for own in groups for pair in itertools.combinations(own, 2)]
+        beyond = [
+            abs(a["final_test_error"] - b["final_test_error"]) > noise(a, b) for a, b in pairs
+        ]
+        spread = np.mean(
+            [np.var([run["final_test_error"] for run in own], ddof=1) for own in groups]
+        )
+        binomial = np.mean([noise(*pair) ** 2 / 8 for pair in pairs])
+        values = (100 * np.sqrt(spread), 100 * np.sqrt(binomial))
+        shown = " | ".join(f"{value:.1f}" for value in values)
+        rows.append(f"| {depth} | {len(groups)} | {shown} | {100 * np.mean(beyond):.0f} |")
     return "\n".join(rows)
 
 
@@ -252,6 +284,8 @@ def activations_table(reduced: Sequence[Record]) -> str:
         like = {"depth": depth, "optimizer": optimizer, "compute_dtype": "float32", **at}
         seeds = {run["seed"] for run in own}
         whole = [run for run in select(_plain(reduced), **like) if run["seed"] in seeds]
+        if best(whole) is None or best(own) is None:
+            continue
         means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
         difference = str(gap(own, whole)).partition(" points")[0]
         row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))

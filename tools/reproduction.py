@@ -35,6 +35,7 @@ from tools.evidence import (
     headline_table,
     progress_table,
     rotation_table,
+    seed_noise_table,
     staleness_table,
     statistics_table,
 )
@@ -162,7 +163,8 @@ def tables() -> dict[str, str]:
         "staleness": staleness_table([*_published(), *pairs], changed),
         "activations": activations_table(REDUCED.records),
         "rotation": rotation_table(REDUCED.records),
-        "statistics": statistics_table(pairs),
+        "statistics": statistics_table(rows),
+        "seed_noise": seed_noise_table(REDUCED.records),
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),
         "summary": summary_table(claims),
         "trained": trained_table(REDUCED.records),

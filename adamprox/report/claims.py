@@ -130,7 +130,9 @@ def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
     difference = statistics.fmean(errors[0]) - statistics.fmean(errors[1])
     if min(map(len, errors)) < 2:
         return Gap(difference, noise(ended[0][0], ended[1][0]), one_seed=True)
-    return contrast(errors, (1.0, -1.0))
+    own = contrast(errors, (1.0, -1.0))
+    # Equal errors of all seeds, as of collapsed networks, leave the noise of the test set.
+    return own if own.margin else own._replace(margin=noise(ended[0][0], ended[1][0]))
 
 
 def contrast(errors: Sequence[Sequence[float]], weights: Sequence[float]) -> Gap:

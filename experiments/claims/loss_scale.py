@@ -143,6 +143,8 @@ def _judged(row: Row, start: Record) -> Finding:
     )
     if None in predicted:
         raise NotTested(f"The predicted run is not in the grid. {measured}.")
+    if row.moves and None in old:
+        raise NotTested(f"The old (α, λ) is not in the grid. {measured}.")
     note = f"At × 1 the best are α = {compact(start.learning_rate)}, λ = {compact(start.weight_decay)}."
     note += f" {ONE_SEED}"
     if not all(map(_as_good, predicted, tops)):

@@ -107,7 +107,7 @@ def ratios(one: Tuned, other: Tuned) -> dict[float, float]:
 def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
     """Return the share of True in a bool[n], in words, and the verdict on a share above one half."""
     count, total = int(np.sum(true)), len(true)
-    low, high = scipy.stats.binomtest(count, total).proportion_ci(method="wilson")
+    low, high = scipy.stats.binomtest(count, total).proportion_ci(method="exact")
     verdict = (
         Verdict.REPRODUCED
         if low > 0.5

@@ -114,10 +114,11 @@ class PublishedRuns(Study):
 
     def claims(self) -> list[Claim]:
         """Judge error and spread of every pair, their growth with depth, and the loss multipliers."""
-        judged = []
+        judged, ends = [], self.protocol.training["epochs"]
+        so_far = f", after {ends} of 300 epochs" * (ends != 300)
         for its, pair in ((i, p) for i, p in self.pairs.items() if i.adamw):
             l2, adamw = at_common_seeds(pair["adam_l2"], pair["adamw"])
-            where = f"{its.name}, published (α, λ): "
+            where = f"{its.name}, published (α, λ){so_far}: "
             if its.batch_norm:
                 judged.append(accuracy.equal_error(l2, adamw, "§4.1, Fig. 2", where))
                 continue
