@@ -24,16 +24,17 @@ AUTO, EXPLICIT = (
     for kind in (AxisType.Auto, AxisType.Explicit)
 )
 SPEC = PartitionSpec("data")
-GRID = [
-    NamedSharding(jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2), spec)
-    for spec in (PartitionSpec("a", "b"), PartitionSpec(None, "b"))
-]
-"""Shardings that are part of the type: of both axes, and of the second one."""
 OPTIMIZERS = ("adamw", "adamprox_l2")  # one of single coordinates, one with a norm
 OTHERS = ("adam_l2", "adamprox", "adamprox_l1", "scale_free_adam_l2")
 START = np.linspace(-1, 1, 64, dtype=np.float32).reshape(16, 4)
 BIAS = np.linspace(0.5, 1, 3, dtype=np.float32)
 STEPS = 5
+
+
+def explicit_shardings():
+    """Shardings that are part of the type: of both axes, and of the second one."""
+    mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+    return [NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("a", "b"), (None, "b"))]
 
 
 def make(name, axis_name=None):
@@ -179,7 +180,7 @@ def check_operators(names=tuple(COUPLED)):
         operator = COUPLED[name]
         one = np.asarray(operator(jnp.asarray(START), 0.3))
         assert np.abs(one - START).max() > 1e-3, name
-        for sharding in (NamedSharding(AUTO, SPEC), *GRID):
+        for sharding in (NamedSharding(AUTO, SPEC), *explicit_shardings()):
             w = jax.device_put(START, sharding)
             out = jax.jit(operator)(w, 0.3)
             np.testing.assert_allclose(out, one, atol=2e-6, err_msg=f"{name}, {sharding}")
@@ -190,7 +191,7 @@ def check_methods():
     """Methods with an inner product or a prox of single coordinates, on explicit meshes."""
     for tx in (adamprox.fista(0.1, prox.l1, 0.1), adamprox.proxgen(0.1, prox.l1, 0.1)):
         one = np.asarray(jax.jit(lambda w, tx=tx: descend(tx, w)[0])(START))
-        for sharding in GRID:
+        for sharding in explicit_shardings():
             w = jax.device_put(START, sharding)
             out = jax.jit(lambda w, tx=tx: descend(tx, w)[0])(w)
             np.testing.assert_allclose(out, one, atol=1e-6, err_msg=str(sharding))

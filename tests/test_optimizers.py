@@ -531,7 +531,7 @@ def test_states_count_steps_as_optax_s_aliases_do(schedule):
             assert optax.tree.get(state, "count") == 1
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ADAM_BASED)
 def test_injected_beta_that_bfloat16_rounds_to_one_is_not_silent(name):
     x = jnp.ones(3, jnp.bfloat16)
     for dtype, finite in ((None, False), (jnp.float32, True)):

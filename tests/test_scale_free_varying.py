@@ -19,7 +19,6 @@ ANSWERS = {
     "nearly equal": (optax.adam(0.01, b1=0.9, b2=0.91), NO),  # a linear term of 0.06 ρ
     "the largest of the past": (optax.amsgrad(0.01, b1=0.9, b2=0.9), NO),  # linear for ρ < 0 alone
     "normalized with an ε": (SHARES, TOLERANCE),
-    "steps that end on a bound": (adamprox.adagrad(1.0), NOT_TESTED),
     "coarse state": (optax.adam(0.01, b1=0.9, b2=0.9, mu_dtype=jnp.bfloat16), NOT_TESTED),
 }
 

@@ -43,8 +43,7 @@ class TimeVarying:
       verdict: EXACT and TOLERANCE are about a random power of two per step, as in `ScaleFreeness`;
         they are never better than ``global_rescaling``, which is about equal factors. FIRST_ORDER
         is about constant gradients times c_t = exp(ρt): the deviation is quadratic in ρ. NO means
-        that it is not. NOT_TESTED means that rounding hides the deviation, or that no growth
-        changes a bit, as where every step reaches a bound.
+        that it is not. NOT_TESTED means that rounding hides the deviation.
       order: Smallest exponent p of a coordinate's deviation ∝ ρ^p; inf if no growth changes the
         parameters by more than rounding, NaN if not tested.
       deviation: Largest relative deviation at ρ = ±2⁻⁶ (±8/steps for more than 512 steps).
