@@ -114,7 +114,7 @@ def test_the_costs_are_those_of_the_records():
 def test_committed_records_are_found_under_their_keys_and_unchanged(run):
     results = Results(run.directory / "records")
     paths = sorted((results.directory / TrainingRun.kind).glob("*.parquet"))
-    assert len(paths) == {"reduced": 995, "paper": 3, "paper_resnet_110": 8}[run.folder]
+    assert len(paths) == {"reduced": 1005, "paper": 3, "paper_resnet_110": 8}[run.folder]
     for path in paths:
         row = decode(path.read_bytes())
         del row["digest"]
