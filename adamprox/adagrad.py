@@ -42,8 +42,8 @@ def _start(params, radius):
     root_sum = jax.tree.map(zeros_at_least_float32, params)
     return AdagradState(
         count=jnp.zeros([], jnp.int32),
-        radius=jnp.asarray(radius, float),
-        # Copies, so that parameters and state can be donated together.
+        # Copies, so that parameters, hyperparameters and state can be donated together.
+        radius=jnp.array(radius, float, copy=True),
         center=jax.tree.map(jnp.copy, params),
         root_sum=root_sum,
         average=jax.tree.map(lambda x, s: jnp.array(x, s.dtype), params, root_sum),

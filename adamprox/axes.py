@@ -121,7 +121,7 @@ def on_whole_arrays(operator: Callable[_P, _T]) -> Callable[_P, _T]:
 
     @functools.wraps(operator)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        tree = args[0] if args else kwargs["tree"]
+        tree = args[0] if args else kwargs.get("tree")  # an error of Python names a missing one
         leaves = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
         if not any(map(has_explicit_axes, leaves)):
             return operator(*args, **kwargs)
@@ -132,4 +132,6 @@ def on_whole_arrays(operator: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def _divided_like(x, reference):
+    if not isinstance(reference, jax.Array) or not has_explicit_axes(reference):
+        return x
     return jax.sharding.reshard(x, jax.typeof(reference).sharding)
