@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adamprox.axes import gathered
+from adamprox.axes import gathered, on_whole_arrays
 from adamprox.checks import is_integer, is_known
 from adamprox.prox._arithmetic import (
     Tree,
@@ -32,6 +32,7 @@ from adamprox.prox._arithmetic import (
 Levels = Sequence[chex.Numeric] | np.ndarray | jax.Array | Callable[[jax.Array], jax.Array]
 
 
+@on_whole_arrays
 def quantize(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
     """Projection on a grid: replace every entry by the nearest level.
 
@@ -67,6 +68,7 @@ def quantize(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
     return elementwise(lambda x: _nearest(x, _grid(levels, x)), tree)
 
 
+@on_whole_arrays
 def binary_relax(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
     """Move every entry toward the nearest level, the prox of half the squared distance to the grid.
 
@@ -100,6 +102,7 @@ def binary_relax(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
     return elementwise(lambda x, t: _relax(x, t, _nearest(x, _grid(levels, x))), tree, t)
 
 
+@on_whole_arrays
 def parq(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
     """Attract every entry to a grid piecewise affinely; from t = 1 on, project between its levels.
 
