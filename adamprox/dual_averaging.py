@@ -17,6 +17,7 @@ from adamprox.transforms import (
     Schedule,
     at_count,
     check_nonnegative,
+    difference,
     is_static_number,
 )
 
@@ -94,9 +95,7 @@ def dual_averaging(
         total = _map(lambda u, s: s + jnp.asarray(u, s.dtype), updates, state.total)
         scale = jnp.asarray(beta(jnp.asarray(count, float)) if callable(beta) else beta, float)
         aim = _map(lambda s, x: x.astype(s.dtype) + s / scale.astype(s.dtype), total, state.initial)
-        steps = _map(
-            lambda z, p: z.astype(jnp.result_type(p)) - p, prox(aim, summed / scale), params
-        )
+        steps = _map(difference, prox(aim, summed / scale), params)
         kept = _map(lambda new, old: old if new is None else new, total, state.total, always=True)
         summed = summed.astype(state.weight.dtype)
         return steps, DualAveragingState(count, state.initial, kept, summed)

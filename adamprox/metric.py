@@ -17,6 +17,7 @@ from adamprox.transforms import (
     add_l2_gradient,
     at_count,
     check_nonnegative,
+    difference,
     one_mask,
 )
 
@@ -88,8 +89,7 @@ def proxgen(
             # Without a weight the threshold is 0 in any metric: 0/0 is 0.
             threshold = jnp.where(pull == 0, 0, pull / (root + eps)).astype(root.dtype)
             target = p - step_size * u
-            p = jnp.asarray(p)
-            return jnp.vectorize(prox)(target, threshold).astype(p.dtype) - p
+            return difference(jnp.vectorize(prox)(target, threshold), p)
 
         new_updates = jax.tree.map(on_leaf, direction, params, roots, is_leaf=lambda x: x is None)
         return new_updates, state
@@ -178,11 +178,13 @@ def scale_free_adam_l2(
         nothing = jax.tree.map(jnp.zeros_like, updates)
         pull, decay_state = decay.update(nothing, state.decay, params)
         started = (count > 0) & (alpha != 0)
+        divisor = jnp.where(alpha == 0, 1, alpha)
         roots = _root_second_moments(state.adam, b2)
 
         def on_leaf(g, d, root):
-            unit = jnp.where(started, root / alpha.astype(root.dtype), 0)
-            return g + (unit * d).astype(jnp.result_type(g))
+            # d/α first, because √v̂/α may overflow.
+            decay = jnp.where(started, root * (d / divisor.astype(root.dtype)), 0)
+            return g + decay.astype(jnp.result_type(g))
 
         mixed = jax.tree.map(on_leaf, updates, pull, roots)
         direction, adam_state = adam.update(mixed, state.adam, params)

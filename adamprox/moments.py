@@ -125,7 +125,7 @@ def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
         if nesterov:
             mu_hat = map_updates(
                 # The factor of g is at most 1: g / (1 − β₁ᵗ) could overflow.
-                lambda m, g: b1 * m + ((1 - b1) / (1 - b1**count)).astype(g.dtype) * g,
+                lambda m, g: b1 * m + ((1 - b1) / (1 - b1**count)).astype(jnp.result_type(g)) * g,
                 optax.tree.bias_correction(mu, b1, optax.safe_increment(count)),
                 updates,
             )

@@ -17,6 +17,7 @@ from adamprox.transforms import (
     Schedule,
     at_count,
     check_nonnegative,
+    difference,
     map_updates,
 )
 
@@ -92,9 +93,7 @@ def straight_through(
         state = StraightThroughState(optax.safe_increment(state.count), latent)
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params), state
-        return map_updates(
-            lambda z, p: z.astype(jnp.result_type(p)) - p, prox(moved, t), params
-        ), state
+        return map_updates(difference, prox(moved, t), params), state
 
     transform = optax.GradientTransformation(init, update)
     return transform if mask is None else optax.masked(transform, mask)

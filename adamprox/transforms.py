@@ -256,20 +256,21 @@ def proximal(
     check_operator(prox)
     check_nonnegative(weight=weight, schedule=schedule)
 
-    difference = _inward_difference if round_inward else _difference
-
     def step(updates, params, t):
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params)
         # A leaf without an update is None for the prox, which excludes it from the norms.
         target = map_updates(lambda u, p: p + u, updates, params)
-        return map_updates(difference, prox(target, t), target, params)
+        moved = prox(target, t)
+        if round_inward:
+            return map_updates(_inward_difference, moved, target, params)
+        return map_updates(difference, moved, params)
 
     return with_params(step, weight, schedule, mask)
 
 
-def _difference(z, target, p):
-    del target
+def difference(z: jax.Array, p: chex.Array) -> jax.Array:
+    """Return the update z − p, in the dtype of the parameter p."""
     p = jnp.asarray(p)
     return z.astype(p.dtype) - p
 

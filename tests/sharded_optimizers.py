@@ -187,6 +187,18 @@ def check_operators(names=tuple(COUPLED)):
             assert sharding.mesh == AUTO or out.sharding.is_equivalent_to(sharding, 2), name
 
 
+def check_trees():
+    """Vectors beside matrices, and leaves that are on no mesh."""
+    for name in ("top_k", "quantize"):
+        for sharding in explicit_shardings():
+            w = jax.device_put(START, sharding)
+            b = jax.device_put(BIAS[:2], NamedSharding(sharding.mesh, PartitionSpec("b")))
+            for rest in ({"b": b}, {"s": jnp.float32(0.7)}, {"n": BIAS}):
+                tree = {"w": w, **rest}
+                whole = COUPLED[name](jax.tree.map(np.asarray, tree), 0.3)
+                jax.tree.map(np.testing.assert_allclose, jax.jit(COUPLED[name])(tree, 0.3), whole)
+
+
 def check_methods():
     """Methods with an inner product or a prox of single coordinates, on explicit meshes."""
     for tx in (adamprox.fista(0.1, prox.l1, 0.1), adamprox.proxgen(0.1, prox.l1, 0.1)):
@@ -203,6 +215,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["all"]:
         check_iterates(OTHERS)
         check_operators()
+        check_trees()
         check_methods()
     else:
         check_iterates(OPTIMIZERS)

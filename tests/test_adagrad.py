@@ -129,3 +129,13 @@ def test_bad_arguments_are_named(steps):
         adamprox.adagrad_with_restarts(1.0, steps)
     with pytest.raises(ValueError, match="radius must be a number >= 0, got -1"):
         adamprox.adagrad(-1.0)
+
+
+@pytest.mark.parametrize("make", [adamprox.adagrad, lambda r: adamprox.adagrad_with_restarts(r, 3)])
+def test_the_state_shares_no_memory_with_the_radius(make):
+    radius, x = jnp.float32(0.1), {"w": jnp.ones(3)}
+    injected = optax.inject_hyperparams(adamprox.adagrad)(0.1)
+    for tx in (make(radius), injected):
+        step = jax.jit(lambda g, s, x, tx=tx: tx.update(g, s, x)[1], donate_argnums=1)
+        step(x, tx.init(x), x)
+    assert not radius.is_deleted()

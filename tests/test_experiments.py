@@ -24,11 +24,11 @@ from adamprox.training import TrainingRun
 from adamprox.training.sharded_run import ShardedRun
 from experiments import __main__ as command
 from experiments.__main__ import main
-from experiments.claims import learned
+from experiments.claims import learned, loss_scale
 from experiments.grid import Grid
 from experiments.paper.fig01_quadratics import distance
 from experiments.presets import PRESETS, protocol
-from experiments.protocol import Network
+from experiments.protocol import Network, Records
 from experiments.registry import EXPERIMENTS
 from experiments.runner import run
 from tests.studies import claims, figures, runs
@@ -244,6 +244,17 @@ def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
     assert claims("fig04", demo, records)[0].verdict is Verdict.NOT_REPRODUCED
     demo, records = synthetic("fig04", lambda cell: 0.1)
     assert claims("fig04", demo, records)[0].verdict is Verdict.NOT_TESTED
+
+
+def test_an_old_weight_decay_that_no_run_has_is_not_evidence_against_it():
+    demo, records = synthetic("fig04", lambda c: bowl(c, 3e-3 * c.loss_multiplier))
+    records = Records.by_key(map(Record, records))
+    row = next(row for row in EXPERIMENTS["fig04"].study(demo, records).rows if row.moves)
+    assert loss_scale.best_run(row, "§4.2").verdict is Verdict.REPRODUCED
+    old = row.methods[0].best.weight_decay
+    for method in row.methods[1:]:
+        method.tried = [run for run in method.tried if run.weight_decay != old]
+    assert loss_scale.best_run(row, "§4.2").verdict is Verdict.NOT_TESTED
 
 
 def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():

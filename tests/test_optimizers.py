@@ -541,12 +541,23 @@ def test_injected_beta_that_bfloat16_rounds_to_one_is_not_silent(name):
         assert bool(jnp.isfinite(updates).all()) == finite, dtype
 
 
+def test_scale_free_adam_l2_in_a_warmup_is_in_range():
+    """√v̂/α is 1e39 here, and (√v̂/α) λx only 1e30."""
+    tx = adamprox.scale_free_adam_l2(lambda n: 1e-9 * (n + 1), eps=0.0, weight_decay=1e-9)
+    x = jnp.ones(1)
+    state = tx.init(x)
+    for count in range(3):
+        updates, state = tx.update(jnp.full(1, 1e30), state, x)
+        np.testing.assert_allclose(updates, -1e-9 * (count + 1), rtol=0.2)
+
+
 @pytest.mark.parametrize("number", [1.0, np.float64(1), np.float32(1)])
 def test_parameters_that_are_plain_numbers(number):
     """As `optax.adam` takes them; the steps are those of arrays."""
     l1 = adamprox.prox.l1
     made = (
         *(getattr(adamprox, name)(0.1) for name in OPTIMIZERS),
+        adamprox.adamw(0.1, eps=0.0, nesterov=True),
         adamprox.adagrad(0.1),
         adamprox.adagrad_with_restarts(0.1, 3),
         adamprox.dual_averaging(l1, 0.1),

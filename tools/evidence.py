@@ -1,21 +1,18 @@
 """Markdown tables of test errors, leads and their statistics, from records."""
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from adamprox.report.claims import best, compact, contrast, estimate, gap, noise, select
-from adamprox.report.plots import LABELS
+from adamprox.report.claims import best, compact, contrast, estimate, select
 from adamprox.sweep import Record
 from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
 from experiments.claims import by_margin
 from experiments.claims.accuracy import lead
 from experiments.claims.second_moment import best_decays, fall
 from experiments.tuning import Tuned, complete
+from tools.significance import plain
 from tools.tables import grid_point
 
 
@@ -192,7 +189,7 @@ def rotation_table(reduced: Sequence[Record]) -> str:
         "| ResNet | optimizer | (α, λ) | 10th percentile, mrad | median | 90th percentile | test error, % | seeds |",
         "| --- | --- | --- | --: | --: | --: | --: | --: |",
     ]
-    turning = [run for run in _plain(reduced) if (run.get("angular_update") or [[None]])[0][0]]
+    turning = [run for run in plain(reduced) if (run.get("angular_update") or [[None]])[0][0]]
     for depth, optimizer in sorted({(run["depth"], run["optimizer"]) for run in turning}):
         own = select(turning, depth=depth, optimizer=optimizer)
         winner = best(own)
@@ -206,109 +203,3 @@ def rotation_table(reduced: Sequence[Record]) -> str:
         row = (str(depth), f"`{optimizer}`", grid_point(winner), *angles, error, str(len(seeds)))
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
-
-
-def statistics_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
-    """Return a Markdown table of p-values of Fig. 3's leads: unpaired, corrected by Holm, and paired.
-
-    Args:
-      rows: Adam-ℓ2, AdamW and others by the name of the network. Networks with missing runs, or with
-        fewer than two pairs of seeds that finished, are left out.
-    """
-    found = {
-        name: np.array([
-            (one.error, other.error)
-            for one, other in zip(l2.seeds, adamw.seeds, strict=True)
-            if None not in (one.error, other.error)
-        ]).T
-        for name, (l2, adamw, *_) in rows.items()
-        if complete((l2, adamw))
-    }  # fmt: skip
-    found = {name: errors for name, errors in found.items() if errors.size > 2}
-    tests: list[Any] = [stats.ttest_ind(*errors, equal_var=False) for errors in found.values()]
-    welch = [test.pvalue for test in tests]
-    lines = [
-        "| network | seeds | p, Welch | p, Holm | p, paired | correlation over seeds |",
-        "| --- | --: | --: | --: | --: | --: |",
-    ]
-    for (name, errors), single, corrected in zip(found.items(), welch, holm(welch), strict=True):
-        paired: Any = stats.ttest_rel(*errors)
-        correlation = f"{np.corrcoef(errors)[0, 1]:.2f}".replace("-", "−")
-        values = " | ".join(f"{p:.2g}" for p in (single, corrected, paired.pvalue))
-        lines.append(f"| {name} | {errors.shape[1]} | {values} | {correlation} |")
-    return "\n".join(lines)
-
-
-def seed_noise_table(reduced: Sequence[Record]) -> str:
-    """Return a Markdown table of how far runs lie apart that differ in the seed alone."""
-    rows = [
-        "| ResNet | configurations | standard deviation over seeds, points | of the test set, points | pairs beyond the margin, % |",
-        "| --- | --: | --: | --: | --: |",
-    ]
-    configurations: dict[tuple, list[Record]] = {}
-    for run in _plain(reduced):
-        if run.error is not None:
-            settings = ("depth", "optimizer", "learning_rate", "weight_decay", "compute_dtype")
-            key = (*(run[name] for name in settings), run["train_size"])
-            configurations.setdefault(key, []).append(run)
-    for depth in sorted({key[0] for key in configurations}):
-        groups = [own for key, own in configurations.items() if key[0] == depth and len(own) > 2]
-        pairs = [pair for own in groups for pair in itertools.combinations(own, 2)]
-        beyond = [
-            abs(a["final_test_error"] - b["final_test_error"]) > noise(a, b) for a, b in pairs
-        ]
-        spread = np.mean(
-            [np.var([run["final_test_error"] for run in own], ddof=1) for own in groups]
-        )
-        binomial = np.mean([noise(*pair) ** 2 / 8 for pair in pairs])
-        values = (100 * np.sqrt(spread), 100 * np.sqrt(binomial))
-        shown = " | ".join(f"{value:.1f}" for value in values)
-        rows.append(f"| {depth} | {len(groups)} | {shown} | {100 * np.mean(beyond):.0f} |")
-    return "\n".join(rows)
-
-
-def activations_table(reduced: Sequence[Record]) -> str:
-    """Return a Markdown table of test errors with float32 and with bfloat16 activations.
-
-    Args:
-      reduced: Runs at the preset ``reduced``.
-    """
-    rows = [
-        "| ResNet | optimizer | float32, % | bfloat16, % | bfloat16 minus float32, points | seeds |",
-        "| --- | --- | --: | --: | --: | --: |",
-    ]
-    half = select(_plain(reduced), compute_dtype="bfloat16")
-    for depth, optimizer in sorted({(r["depth"], r["optimizer"]) for r in half}):
-        own = select(half, depth=depth, optimizer=optimizer)
-        at = {name: own[0][name] for name in ("learning_rate", "weight_decay")}
-        like = {"depth": depth, "optimizer": optimizer, "compute_dtype": "float32", **at}
-        seeds = {run["seed"] for run in own}
-        whole = [run for run in select(_plain(reduced), **like) if run["seed"] in seeds]
-        if best(whole) is None or best(own) is None:
-            continue
-        means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
-        difference = str(gap(own, whole)).partition(" points")[0]
-        row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
-
-
-def _plain(reduced: Sequence[Record]) -> list[Record]:
-    """Return the runs of ResNets without BatchNorm or any change of the protocol."""
-    plain = select(reduced, network="resnet", batch_norm=False, skip_init=False, augment=False)
-    plain = [run for run in plain if run.get("init_scale", 1) == 1]  # older records have none
-    return select(plain, init_seed=0, loss_multiplier=1, epochs=30)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected by Holm's method for the number of comparisons.
-
-    Example:
-      >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-      [0.03, 0.06, 0.06]
-    """
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(np.argsort(p_values)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
-    return corrected

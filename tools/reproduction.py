@@ -29,16 +29,14 @@ from experiments.runner import draw, settled
 from experiments.tuning import Tuned, at_common_seeds
 from tools import first_gradients
 from tools.evidence import (
-    activations_table,
     changes_table,
     factorial_table,
     headline_table,
     progress_table,
     rotation_table,
-    seed_noise_table,
     staleness_table,
-    statistics_table,
 )
+from tools.significance import activations_table, seed_noise_table, statistics_table
 from tools.tables import (
     claims_table,
     cost_table,
@@ -93,8 +91,9 @@ class Committed:
 
     @functools.cached_property
     def records(self) -> list[Record]:
-        """Records of all its training runs."""
-        return list(Results(self.directory / "records").each(TrainingRun.kind))
+        """Records of all its training runs; an option that is newer than a record has its default."""
+        found = Results(self.directory / "records").each(TrainingRun.kind)
+        return [Record({**TrainingRun.defaults(), **record}) for record in found]
 
     @property
     def claims(self) -> list[tuple[str, Claim]]:

@@ -26,7 +26,9 @@ from adamprox.prox._vectors import magnitude, on_vector, with_magnitude
 
 
 @on_whole_arrays
-def slope(tree: Tree, t: chex.Numeric, *, weights: chex.Array) -> Tree:
+def slope(
+    tree: Tree, t: chex.Numeric, *, weights: chex.Array | list[float] | tuple[float, ...]
+) -> Tree:
     """Sorted soft thresholding, the prox of the sorted ℓ1 norm of the *whole* tree.
 
     R(x) = Σᵢ wᵢ |x|₍ᵢ₎, where |x|₍₁₎ ≥ |x|₍₂₎ ≥ … are the sorted magnitudes. prox(x) has the signs
@@ -56,8 +58,8 @@ def slope(tree: Tree, t: chex.Numeric, *, weights: chex.Array) -> Tree:
     Convex Optimization*, 2015.
     """
     check_weight(t)
-    if isinstance(weights, list | tuple) and all(map(is_known, weights)):
-        weights = np.asarray(weights)
+    if isinstance(weights, list | tuple):
+        weights = (np if all(map(is_known, weights)) else jnp).asarray(weights)
     size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(tree))
     if jnp.shape(weights) != (size,):
         raise ValueError(f"weights must have shape ({size},), got {jnp.shape(weights)}")

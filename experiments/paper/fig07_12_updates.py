@@ -158,8 +158,9 @@ class SpreadAndLead(Study):
         measured, verdict = spread.rank_correlation(
             [pair.spread for pair in self.pairs], [pair.lead for pair in self.pairs]
         )
-        note = "Pairs on one network share AdamW's runs, so that the interval is too narrow."
-        return Finding(f"{measured} over {len(self.pairs)} pairs", verdict, note)
+        wider, total = sum(pair.spread < 0 for pair in self.pairs), len(self.pairs)
+        note = f"AdamW's updates spread more in {wider} of {total}. Pairs on one network share AdamW's runs, so that the interval is too narrow."
+        return Finding(f"{measured} over {total} pairs", verdict, note)
 
 
 def _pair(adamw: Tuned, other: Tuned) -> Pair:

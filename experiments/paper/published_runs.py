@@ -115,7 +115,7 @@ class PublishedRuns(Study):
     def claims(self) -> list[Claim]:
         """Judge error and spread of every pair, their growth with depth, and the loss multipliers."""
         judged, ends = [], self.protocol.training["epochs"]
-        so_far = f", after {ends} of 300 epochs" * (ends != 300)
+        so_far = "" if ends == 300 else f", after {ends} of 300 epochs"
         for its, pair in ((i, p) for i, p in self.pairs.items() if i.adamw):
             l2, adamw = at_common_seeds(pair["adam_l2"], pair["adamw"])
             where = f"{its.name}, published (α, λ){so_far}: "
