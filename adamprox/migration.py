@@ -1,10 +1,12 @@
 """Conversion of hyperparameters and states of other libraries."""
 
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 
 from adamprox.transforms import Schedule, at_count, check_nonnegative
 
@@ -83,6 +85,7 @@ def from_optax_state(
 
     Returns:
       The state for ``tx.update``, which shares no array with ``state``. All counts are those of Adam.
+      A warning names arrays of ``state`` that are left out, such as the momentum of another group.
 
     Raises:
       ValueError: ``state`` has no state of Adam or several, its moments do not fit ``params``, or
@@ -116,6 +119,7 @@ def from_optax_state(
     converted = within(tx.init(params))
     if not filled:
         raise ValueError("tx must have the moments of Adam, got an optimizer without them")
+    _warn_of_the_rest(state)
     return converted
 
 
@@ -130,6 +134,24 @@ def _adam_state(state: optax.OptState) -> optax.ScaleByAdamState:
     if len(found) != 1:
         raise ValueError(f"state must contain one optax.ScaleByAdamState, got {len(found)}")
     return found[0]
+
+
+def _warn_of_the_rest(state: optax.OptState) -> None:
+    """Warn about arrays outside of Adam's state, unless they are zero; scalars are counts."""
+    rest = jax.tree.map(
+        lambda node: None if isinstance(node, optax.ScaleByAdamState) else node,
+        state,
+        is_leaf=lambda node: isinstance(node, optax.ScaleByAdamState),
+    )
+    lost = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree.leaves_with_path(rest)
+        if jnp.ndim(leaf) and not isinstance(leaf, Tracer) and jnp.any(leaf)
+    ]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        message = f"from_optax_state converts Adam's moments alone; left out: state{lost[0]}{more}"
+        warnings.warn(message, stacklevel=3)
 
 
 def _like(fresh: optax.Updates, adam: optax.ScaleByAdamState, name: str) -> optax.Updates:

@@ -69,6 +69,28 @@ def test_training_continues_as_with_optax(x64, start, learning_rate, options):
     assert_close(steps(tx, middle, converted, 12, 30)[0], expected)
 
 
+def test_other_state_is_not_dropped_without_a_word(start):
+    """Momentum of another group, and gradients that `optax.MultiSteps` has summed so far."""
+    both = {"adam": optax.adamw(LR, weight_decay=WD), "sgd": optax.sgd(LR, momentum=0.9)}
+    groups = optax.partition(both, {"w": "adam", "b": "sgd"})
+    mine = optax.partition({**both, "adam": ours()}, {"w": "adam", "b": "sgd"})
+    _, state = steps(groups, start, groups.init(start), 0, 3)
+    with pytest.warns(UserWarning, match=r"left out: state\.inner_states\['sgd'\].*trace\['b'\]$"):
+        adamprox.from_optax_state(state, mine, start)
+
+    summed = optax.MultiSteps(optax.adamw(LR), 2)
+    for count in (3, 4):
+        _, state = steps(summed, start, summed.init(start), 0, count)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            adamprox.from_optax_state(state, ours(), start)
+        messages = [str(one.message) for one in caught]
+        # After four steps of two each the sums are zero again.
+        assert len(messages) == count % 2 and all(
+            "state.acc_grads['b'] and 1 more" in m for m in messages
+        )
+
+
 def test_counts_and_dtypes_of_a_converted_state(start):
     theirs = optax.adamw(LR)
     _, state = steps(theirs, start, theirs.init(start), 0, 7)
