@@ -187,6 +187,24 @@ def check_operators(names=tuple(COUPLED)):
             assert sharding.mesh == AUTO or out.sharding.is_equivalent_to(sharding, 2), name
 
 
+def check_parts():
+    """Inside ``shard_map``, operators without an axis name see the part of one device."""
+    own = {"slope": functools.partial(prox.slope, weights=np.linspace(2, 0.5, 8))}
+    for name in ("slope", "total_variation", "nuclear", "quantize", "simplex"):
+        operator = own.get(name, COUPLED[name])
+        parts = [operator(jnp.asarray(part), 0.3) for part in np.split(START, DEVICES)]
+        for check_vma in (True, False):
+            mapped = jax.shard_map(
+                lambda w, operator=operator: operator(w, 0.3),
+                mesh=AUTO,
+                in_specs=SPEC,
+                out_specs=SPEC,
+                check_vma=check_vma,
+            )
+            out = jax.jit(mapped)(START)
+            np.testing.assert_allclose(out, np.concatenate(parts), atol=2e-6, err_msg=name)
+
+
 def check_trees():
     """Vectors beside matrices, and leaves that are on no mesh."""
     for name in ("top_k", "quantize"):
@@ -215,6 +233,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["all"]:
         check_iterates(OTHERS)
         check_operators()
+        check_parts()
         check_trees()
         check_methods()
     else:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adamprox.axes import on_whole_arrays
+from adamprox.axes import on_whole_arrays, vary_like
 from adamprox.checks import is_known
 from adamprox.prox._arithmetic import (
     Tree,
@@ -161,7 +161,8 @@ def _decreasing_blocks(y):
         state = place + 1, sums.at[place].set(added), counts.at[place].set(count)
         return number + ~merge, *state
 
-    start = 0, 0, jnp.zeros_like(y), jnp.ones_like(y)
+    number = jnp.zeros((), "int32")
+    start = vary_like((number, number, jnp.zeros_like(y), jnp.ones_like(y)), y)
     _, top, _, counts = jax.lax.while_loop(unfinished, step, start)
     ends = jnp.cumsum(jnp.where(jnp.arange(y.size) < top, counts, 0))
     return jnp.searchsorted(ends, jnp.arange(y.size, dtype=y.dtype), side="right")
@@ -225,6 +226,7 @@ def _jumps(y, t):
         done=position > 0,
     )
     step = jax.vmap(lambda state, y, t: _advance(state, y, t[0], length))
+    state = vary_like(state, (y, t))
     return jax.lax.while_loop(lambda s: ~jnp.all(s.done), lambda s: step(s, y, t), state).jumps
 
 
