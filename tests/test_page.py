@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import Gap, percent, points
+from adamprox.report.claims import Gap, combine, contrast, gap, percent, points
 from adamprox.report.heatmaps import WIDEST, Heatmap
 from adamprox.report.page import Section, write_page
 from adamprox.report.plots import HIGHEST_LOSS, Figure, canvas, curves, heatmap_figure
@@ -140,3 +140,18 @@ def test_a_file_with_the_old_words_is_read(tmp_path):
 def test_differences_of_percentages_are_points():
     assert (percent(0.029), points(0.029), points(-0.029)) == ("2.9 %", "2.9 points", "−2.9 points")
     assert str(Gap(-0.007, 0.019)) == "−0.7 ± 1.9 points"
+
+
+def test_an_interval_is_open_where_runs_diverged():
+    """The error of a run that diverged is high, and unknown."""
+    good, bad, lost = ([{"final_test_error": e}] for e in (0.1, 0.3, None))
+    group = [*good, *bad]
+    whole, first, second = gap(group, group), gap(group + lost, group), gap(group, group + lost)
+    assert whole.low == first.low > second.low == -math.inf
+    assert whole.high == second.high < first.high == math.inf
+    assert str(first) == f"{whole} (without runs that diverged)"
+    fall = combine([whole, first], [1.0, -1.0])
+    assert fall.low == -math.inf
+    assert fall.high == pytest.approx(math.sqrt(2) * whole.margin)
+    # A group that does not count loses nothing.
+    assert contrast([group, group, lost], (1.0, -1.0, 0.0)) == whole

@@ -133,7 +133,7 @@ def test_a_gap_between_seeds_is_judged_by_their_spread():
     assert single.margin == pytest.approx(2 * math.sqrt(0.49 / 1000))
     assert str(single).endswith("points (1 seed)")
     # A diverged run neither counts nor stands in for the seed that finished.
-    assert gap(runs(None, 0.5), runs(None, 0.4)) == single
+    assert gap(runs(None, 0.5), runs(None, 0.4))[:3] == single[:3]
 
 
 @pytest.mark.filterwarnings("error")
@@ -143,11 +143,8 @@ def test_a_gap_is_welchs_and_equal_errors_have_the_margin_of_the_test_set():
     found = gap(runs(*one), runs(*other))
     assert found.difference == pytest.approx((interval.low + interval.high) / 2, abs=1e-12)
     assert found.margin == pytest.approx((interval.high - interval.low) / 2, abs=1e-12)
-    assert gap(runs(0.3, 0.3), runs(0.2, 0.2)) == (
-        pytest.approx(0.1),
-        gap(runs(0.3), runs(0.2)).margin,
-        False,
-    )
+    equal, single = gap(runs(0.3, 0.3), runs(0.2, 0.2)), gap(runs(0.3), runs(0.2))
+    assert equal == (pytest.approx(0.1), single.margin, False, False, False)
 
 
 def test_grids_of_the_deep_figures(monkeypatch):

@@ -5,7 +5,7 @@ from statistics import fmean
 
 import numpy as np
 
-from adamprox.report.claims import best, compact, contrast, estimate, select
+from adamprox.report.claims import best, compact, contrast, estimate, gap, select
 from adamprox.sweep import Record
 from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
 from experiments.claims import by_margin
@@ -37,7 +37,7 @@ def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
             f"{100 * own.difference:+.1f} ± {100 * own.margin:.1f}".replace("-", "−"),
             *(f"{100 * _training_error(method.finished):.0f}" for method in (l2, adamw)),
             str(seeds) + (" (± of the test set)" if own.one_seed else ""),
-            by_margin(own.difference, own.margin).value,
+            by_margin(own).value,
         )
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
@@ -60,11 +60,14 @@ def progress_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
         epochs, depth = runs[0][0]["epochs"], runs[0][0]["depth"]
         for tenths in range(1, 11):
             at = epochs * tenths // 10 - 1
-            errors = [[run["test_error"][at] for run in method] for method in runs]
-            if None in (*errors[0], *errors[1]):
+            then = [
+                [Record({**r, "final_test_error": r["test_error"][at]}) for r in own]
+                for own in runs
+            ]
+            if any(run["final_test_error"] is None for own in then for run in own):
                 continue
-            means = (f"{100 * fmean(own):.1f}" for own in errors)
-            own = str(contrast(errors, (1.0, -1.0))).removesuffix(" points")
+            means = (str(estimate(own)).partition(" ±")[0] for own in then)
+            own = str(gap(*then)).replace(" points", "")
             lines.append(f"| {' | '.join([str(depth), str(at + 1), *means, own])} |")
     return "\n".join(lines)
 
@@ -92,9 +95,9 @@ def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
     for name, row in rows.items():
         effects = ["—"] * 3
         if not any(method.missing or len(method.finished) < 2 for method in row):
-            errors = [[run["final_test_error"] for run in method.finished] for method in row]
+            seeds = [method.seeds for method in row]
             weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5), (-1.0, 0.0, 0.0, 1.0)
-            effects = [str(contrast(errors, w)).removesuffix(" points") for w in weights]
+            effects = [str(contrast(seeds, w)).replace(" points", "") for w in weights]
         means = [str(estimate(method.seeds) or "—") for method in row]
         lines.append(f"| {' | '.join([name, *means, *effects])} |")
     return "\n".join(lines)

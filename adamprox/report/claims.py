@@ -91,30 +91,59 @@ def estimate(runs: Sequence[Record]) -> Estimate | None:
 
 
 class Gap(NamedTuple):
-    """Difference of two mean test errors.
+    """Difference of mean test errors.
 
     Attributes:
       difference: The difference, as a fraction.
       margin: Margin of error of the difference at 95 %, as a fraction.
       one_seed: True if a mean is of one seed, so that the margin is that of the test set.
+      open_below: True if runs diverged whose errors would make the difference smaller.
+      open_above: True if runs diverged whose errors would make it larger.
     """
 
     difference: float
     margin: float
     one_seed: bool = False
+    open_below: bool = False
+    open_above: bool = False
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval; −∞ if runs diverged that would make the difference smaller."""
+        return -math.inf if self.open_below else self.difference - self.margin
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval; ∞ if runs diverged that would make the difference larger."""
+        return math.inf if self.open_above else self.difference + self.margin
 
     def __str__(self):
         """Return the difference and its margin in percentage points."""
         text = f"{100 * self.difference:.1f} ± {points(self.margin)}".replace("-", "−")
-        return f"{text} (1 seed)" if self.one_seed else text
+        notes = ["1 seed"] if self.one_seed else []
+        notes += ["without runs that diverged"] if self.open_below or self.open_above else []
+        return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def combine(gaps: Sequence[Gap], weights: Sequence[float]) -> Gap:
+    """Return a weighted sum of independent differences; the squares of their margins add.
+
+    Example:
+      >>> combine([Gap(0.25, 0.03), Gap(0.05, 0.04)], (1.0, -1.0))
+      Gap(difference=0.2, margin=0.05, one_seed=False, open_below=False, open_above=False)
+    """
+    pairs = list(zip(gaps, weights, strict=True))
+    return Gap(
+        sum(w * g.difference for g, w in pairs),
+        math.hypot(*(w * g.margin for g, w in pairs)),
+        any(g.one_seed for g in gaps),
+        any(g.open_below if w > 0 else g.open_above for g, w in pairs),
+        any(g.open_above if w > 0 else g.open_below for g, w in pairs),
+    )
 
 
 def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
-    """Return the mean test error of ``first`` minus that of ``second``, with its margin of error.
-
-    With two seeds or more on both sides the margin is the half-width of Welch's 95 % interval.
-    With one seed on a side it is the `noise` of the test set, which leaves out the variation
-    between seeds.
+    """Return the mean test error of ``first`` minus that of ``second``, by `contrast`.
 
     Args:
       first: Runs of one configuration with different seeds; at least one finished.
@@ -125,48 +154,61 @@ def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
       >>> print(gap(*runs))
       20.0 ± 6.1 points
     """
-    ended = [[r for r in runs if r["final_test_error"] is not None] for runs in (first, second)]
-    errors = [[r["final_test_error"] for r in runs] for runs in ended]
-    difference = statistics.fmean(errors[0]) - statistics.fmean(errors[1])
-    if min(map(len, errors)) < 2:
-        return Gap(difference, noise(ended[0][0], ended[1][0]), one_seed=True)
-    own = contrast(errors, (1.0, -1.0))
-    # Equal errors of all seeds, as of collapsed networks, leave the noise of the test set.
-    return own if own.margin else own._replace(margin=noise(ended[0][0], ended[1][0]))
+    return contrast((first, second), (1.0, -1.0))
 
 
-def contrast(errors: Sequence[Sequence[float]], weights: Sequence[float]) -> Gap:
-    """Return a weighted sum of mean errors, with the half-width of its 95 % interval.
+def contrast(groups: Sequence[Sequence[Record]], weights: Sequence[float]) -> Gap:
+    """Return a weighted sum of mean test errors, with the half-width of its 95 % interval.
 
     Σ wᵢ ēᵢ ± t₀.₉₇₅(ν) √(Σ wᵢ² sᵢ²/nᵢ), with Welch's degrees of freedom ν.
 
+    The margin is two standard errors of the test set if a group has one seed, or if all seeds have
+    the same error, as of collapsed networks. Runs that diverged are left out of the means, and the
+    interval is open to the side on which they lie.
+
     Args:
-      errors: Errors over seeds, two or more in each group, as fractions.
+      groups: Runs over seeds; at least one in each group finished.
       weights: Weight of each group.
 
     Example:
-      >>> print(contrast([[0.1, 0.2]] * 2 + [[0.3, 0.4]] * 2, (-0.5, -0.5, 0.5, 0.5)))
+      >>> runs = [[{"final_test_error": e} for e in es] for es in [(0.1, 0.2), (0.3, 0.4)]]
+      >>> print(contrast([runs[0], runs[0], runs[1], runs[1]], (-0.5, -0.5, 0.5, 0.5)))
       20.0 ± 13.9 points
 
     Source: Welch, The generalization of Student's problem, 1947.
     """
-    value = sum(w * statistics.fmean(e) for w, e in zip(weights, errors, strict=True))
-    parts = [w**2 * statistics.variance(e) / len(e) for w, e in zip(weights, errors, strict=True)]
-    total = sum(parts)
-    if not total:
-        return Gap(value, 0.0)
-    freedom = total**2 / sum(p**2 / (len(e) - 1) for p, e in zip(parts, errors, strict=True))
-    return Gap(value, float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(total))
+    ended = [[r for r in runs if r["final_test_error"] is not None] for runs in groups]
+    errors = [[r["final_test_error"] for r in runs] for runs in ended]
+    terms = [(w, e) for w, e in zip(weights, errors, strict=True) if w]
+    one_seed = any(len(e) < 2 for _, e in terms)
+    parts = [0.0 if one_seed else w**2 * statistics.variance(e) / len(e) for w, e in terms]
+    if total := sum(parts):
+        freedom = total**2 / sum(
+            p**2 / (len(e) - 1) for p, (_, e) in zip(parts, terms, strict=True)
+        )
+        margin = float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+    else:
+        margin = math.hypot(
+            *(w * noise(runs[0]) for w, runs in zip(weights, ended, strict=True) if w)
+        )
+    lost = [w for w, all_, own in zip(weights, groups, ended, strict=True) if len(own) < len(all_)]
+    return Gap(
+        sum(w * statistics.fmean(e) for w, e in terms),
+        margin,
+        one_seed,
+        open_below=any(w < 0 for w in lost),
+        open_above=any(w > 0 for w in lost),
+    )
 
 
 def noise(*records: Record) -> float:
-    """Return two standard errors of the difference of two test errors.
+    """Return two standard errors of a test error, or of the difference of two.
 
     Args:
-      records: Two records; their test errors count as independent binomial samples.
+      records: One or two records; their test errors count as independent binomial samples.
 
     Returns:
-      A fraction, the minimum detectable difference on a test set of this size.
+      A fraction; for two records, the minimum detectable difference on a test set of this size.
 
     Example:
       >>> round(noise(*2 * [{"final_test_error": 0.5, "test_examples": 100}]), 3)

@@ -11,10 +11,8 @@ moments are the reason.
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-
 from adamprox.report import Claim, Figure, figures
-from adamprox.report.claims import contrast, percent
+from adamprox.report.claims import contrast, estimate
 from adamprox.report.plots import LABELS
 from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
 from experiments.grid import Grid
@@ -107,15 +105,12 @@ def _effect(statement: str, row: Sequence[Tuned], signs: Sequence[int]) -> Claim
 
     def measure() -> Finding:
         need_runs(*row)
-        errors = [[r["final_test_error"] for r in method.finished] for method in row]
-        need_judged(row[0].protocol, *(len(found) > 1 for found in errors))
-        effect = contrast(errors, [sign / 2 for sign in signs])
+        need_judged(row[0].protocol, *(method.finished for method in row))
+        effect = contrast([method.seeds for method in row], [sign / 2 for sign in signs])
         means = ", ".join(
-            f"{percent(float(np.mean(found)))} ({LABELS[method.optimizer]}, {len(found)} seeds)"
-            for found, method in zip(errors, row, strict=True)
+            f"{estimate(method.seeds)} with {LABELS[method.optimizer]}" for method in row
         )
-        measured = str(effect)
-        return Finding(measured, by_margin(effect.difference, effect.margin), f"Means: {means}.")
+        return Finding(str(effect), by_margin(effect), f"Means: {means}.")
 
     criterion = "higher by more than the margin of error (95 %), averaged over the other factor"
     return claim(SECTION, statement, criterion, measure)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from adamprox.report import Claim, Figure
-from adamprox.report.claims import noise, percent
+from adamprox.report.claims import Gap, noise, percent
 from adamprox.report.plots import COLORS, LABELS, canvas
 from adamprox.sweep import Record
 from experiments.claims import ONE_SEED, Finding, accuracy, by_margin, claim, need_judged, need_runs
@@ -113,7 +113,7 @@ class TuningBudget(Study):
         expected = [
             Record({**r, "final_test_error": e}) for (r, *_), e in zip(pair, few, strict=True)
         ]
-        verdict = by_margin(few[1] - few[0], noise(*expected))
+        verdict = by_margin(Gap(few[1] - few[0], noise(*expected)))
         return Finding(measured, verdict, ONE_SEED)
 
 

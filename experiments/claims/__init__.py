@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from adamprox.data.layout import LAYOUTS
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import compact
+from adamprox.report.claims import Gap, compact
 from adamprox.sweep import Record, Run
 from experiments.protocol import Protocol, Records
 from experiments.tuning import Tuned
@@ -128,16 +128,19 @@ def learned(record: Record) -> bool:
     return record.error is not None and 1 - record.error >= 1.5 / _CLASSES[record["dataset"]]
 
 
+def counted(record: Record) -> Record:
+    """Return the record; a run that diverged counts as wrong on every image."""
+    return record if record.error is not None else Record({**record, "final_test_error": 1.0})
+
+
 def met(criterion: bool) -> Verdict:
     """Return the verdict on a criterion that is met or not."""
     return Verdict.REPRODUCED if criterion else Verdict.NOT_REPRODUCED
 
 
-def by_margin(difference: float, margin: float) -> Verdict:
+def by_margin(effect: Gap) -> Verdict:
     """Return the verdict on a difference that should be positive."""
-    if abs(difference) <= margin:
-        return Verdict.INCONCLUSIVE
-    return met(difference > 0)
+    return met(effect.low > 0) if effect.low > 0 or effect.high < 0 else Verdict.INCONCLUSIVE
 
 
 TOLERANCE = 0.03
@@ -146,8 +149,8 @@ TOGETHER = f"together less than {100 * TOLERANCE:.0f} points"
 """Part of a criterion that `no_higher` judges."""
 
 
-def no_higher(difference: float, margin: float) -> Verdict:
+def no_higher(loss: Gap) -> Verdict:
     """Return the verdict on an error that should not be higher: its interval ends below `TOLERANCE`."""
-    if difference > margin:
+    if loss.low > 0:
         return Verdict.NOT_REPRODUCED
-    return Verdict.REPRODUCED if difference + margin < TOLERANCE else Verdict.INCONCLUSIVE
+    return Verdict.REPRODUCED if loss.high < TOLERANCE else Verdict.INCONCLUSIVE

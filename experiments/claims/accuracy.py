@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import scipy
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import Gap, compact, estimate, gap, percent, points
+from adamprox.report.claims import Gap, combine, compact, estimate, gap, percent, points
 from experiments.claims import (
     TOGETHER,
     Finding,
@@ -30,9 +29,7 @@ def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> C
     first, second, both = _names(better, worse)
     statement = f"{where}{first}'s test error is lower than {second}'s{both}."
     criterion = "lower by more than the margin of error (95 %)"
-    return _compare(
-        better, worse, section, statement, criterion, lambda g: by_margin(g.difference, g.margin)
-    )
+    return _compare(better, worse, section, statement, criterion, by_margin)
 
 
 def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
@@ -40,16 +37,18 @@ def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
     first, second, both = _names(one, other)
     statement = f"{first} has no lead over {second}{both}."
     criterion = "error higher by more than the margin of error (95 %); within it: inconclusive"
-    return _compare(
-        one, other, section, statement, criterion, lambda g: by_margin(-g.difference, g.margin)
-    )
+
+    def verdict(lead: Gap) -> Verdict:
+        return by_margin(combine([lead], [-1.0]))
+
+    return _compare(one, other, section, statement, criterion, verdict)
 
 
 def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
     """Return the claim that the best test error of one method is not higher than that of another."""
 
     def verdict(lead: Gap) -> Verdict:
-        return no_higher(-lead.difference, lead.margin)
+        return no_higher(combine([lead], [-1.0]))
 
     first, second, both = _names(new, old)
     statement = f"{first}'s test error is not higher than {second}'s{both}."
@@ -61,7 +60,7 @@ def equal_error(first: Tuned, second: Tuned, section: str, where: str = "") -> C
     """Return the claim that two methods have the same best test error."""
 
     def verdict(lead: Gap) -> Verdict:
-        return no_higher(abs(lead.difference), lead.margin)
+        return no_higher(lead if lead.difference > 0 else combine([lead], [-1.0]))
 
     one, other, both = _names(first, second)
     statement = f"{where}{one} and {other} reach the same test error{both}."
@@ -102,11 +101,7 @@ def _compare(
             *(warning for method in (one, other) for warning in on_edges(method)),
             *lost_seeds(one, other),
         ]
-        leads, found = {one: lead.difference, other: -lead.difference}, verdict(lead)
-        not_behind = [method for method, own in leads.items() if own > -lead.margin]
-        if found is Verdict.REPRODUCED and lost_seeds(*not_behind):
-            found = Verdict.INCONCLUSIVE
-        return Finding(measured, found, " ".join(notes))
+        return Finding(measured, verdict(lead), " ".join(notes))
 
     return claim(section, statement, criterion, measure)
 
@@ -130,21 +125,23 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
         if len(finished) < 2:
             few = f"{len(finished)} of {len(pairs)} depths have finished; two are needed."
             raise NotTested(few) if len(pairs) < 2 else NotRun(few)
-        finished = [(b, w) for b, w in finished if b.finished and w.finished]
+        depths, finished = len(finished), [(b, w) for b, w in finished if b.finished and w.finished]
         need_judged(pairs[0][0].protocol, finished[1:])
         leads = [lead(*pair) for pair in finished]
         measured = ", ".join(
             f"{points(one.difference)} at {better.seeds[0]['depth']} layers"
             for one, (better, _) in zip(leads, finished, strict=True)
         )
-        growth = leads[-1].difference - leads[0].difference
-        margin = float(np.hypot(leads[0].margin, leads[-1].margin))
+        growth = combine([leads[-1], leads[0]], [1.0, -1.0])
         ranks: Any = scipy.stats.kendalltau(range(len(leads)), [one.difference for one in leads])
-        verdict = by_margin(growth, margin)
+        verdict = by_margin(growth)
         if verdict is Verdict.REPRODUCED and ranks.statistic <= 0:
             verdict = Verdict.NOT_REPRODUCED
         ends = [better.seeds[0]["depth"] for better, _ in (finished[0], finished[-1])]
-        note = f"From {ends[0]} to {ends[1]} layers it grows by {Gap(growth, margin, leads[0].one_seed or leads[-1].one_seed)}."
+        note = f"From {ends[0]} to {ends[1]} layers it grows by {growth}."
+        if lost := depths - len(finished):
+            verdict = Verdict.INCONCLUSIVE
+            note += f" All runs of a method diverged at {lost} of {depths} depths."
         return Finding(measured, verdict, note)
 
     return claim(section, "AdamW's lead over Adam-ℓ2 grows with depth.", criterion, measure)

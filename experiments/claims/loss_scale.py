@@ -20,6 +20,7 @@ from experiments.claims import (
     NotTested,
     accuracy,
     claim,
+    counted,
     learned,
     met,
     need_grids,
@@ -53,8 +54,8 @@ class Row:
             for start in self.methods[0].tried
             if start.weight_decay
             if (other := _counterpart(method, start, method.method.multiplier if moved else 1.0))
-            for pair in [(start, other)]
-            if all(r.error is not None for r in pair) and any(map(learned, pair))
+            if learned(start) or learned(other)
+            for pair in [(counted(start), counted(other))]
         ]
 
 

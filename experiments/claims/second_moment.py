@@ -1,10 +1,9 @@
 """Claims on AdamW's lead and on Adam-ℓ2's best λ if the second moment decays faster."""
 
-import math
 from collections.abc import Callable, Sequence
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import Gap, best, compact, noise, points
+from adamprox.report.claims import Gap, best, combine, compact, noise, points
 from adamprox.sweep import Record
 from experiments.claims import (
     ONE_SEED,
@@ -30,11 +29,11 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
         measured = ", ".join(
             f"{one} ({change})" for change, one in zip(changes, leads, strict=True)
         )
-        beyond = [one.difference > one.margin for one in leads]
+        beyond = [one.low > 0 for one in leads]
         if not beyond[0]:
             note = "Without a change, the lead is within its margin of error."
             return Finding(measured, Verdict.INCONCLUSIVE, note)
-        largest = max(one.difference + one.margin for one in leads[1:])
+        largest = max(one.high for one in leads[1:])
         verdict = Verdict.REPRODUCED if largest < leads[0].difference else Verdict.INCONCLUSIVE
         return Finding(measured, Verdict.NOT_REPRODUCED if any(beyond[1:]) else verdict)
 
@@ -76,7 +75,7 @@ def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]], note:
         by = fall(unchanged, *others)
         left = unchanged.difference - by.difference
         measured = f"smaller by {by}: {points(left)} vs {points(unchanged.difference)}"
-        return Finding(measured, by_margin(by.difference, by.margin), note)
+        return Finding(measured, by_margin(by), note)
 
     criterion = "smaller by more than the margin of error (95 %)"
     return claim(section, statement, criterion, measure)
@@ -84,10 +83,7 @@ def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]], note:
 
 def fall(unchanged: Gap, *others: Gap) -> Gap:
     """Return by how much the mean of the other leads is smaller than the one without a change."""
-    mean = sum(one.difference for one in others) / len(others)
-    margin = math.hypot(*(one.margin for one in others)) / len(others)
-    single = any(one.one_seed for one in (unchanged, *others))
-    return Gap(unchanged.difference - mean, math.hypot(unchanged.margin, margin), single)
+    return combine([unchanged, *others], [1.0, *len(others) * [-1 / len(others)]])
 
 
 def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:

@@ -11,7 +11,7 @@ import scipy
 
 from adamprox.histograms import LOWEST_LOG2
 from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import compact, percent
+from adamprox.report.claims import Gap, compact, percent
 from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
 from adamprox.sweep import Record
 from experiments.claims import (
@@ -126,7 +126,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[s
     half = 1.96 * 1.03 / np.sqrt(len(first) - 3)  # 1.03: ranks instead of normal numbers
     low, high = np.tanh([centre - half, centre + half])
     words = f"{found.statistic:.2f} (95 % interval: {low:.2f} to {high:.2f})".replace("-", "−")
-    return words, by_margin(float(centre), float(half))
+    return words, by_margin(Gap(float(centre), float(half)))
 
 
 def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:

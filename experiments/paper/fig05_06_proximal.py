@@ -23,6 +23,7 @@ from experiments.claims import (
     NotTested,
     accuracy,
     claim,
+    counted,
     learned,
     met,
     need_judged,
@@ -79,7 +80,7 @@ class AdamProx(Study):
         ax.loglog(*errors.T, "o", color="#3a8f6b", ms=6, alpha=0.8)
         ax.set(title="test error, %", xlabel="AdamW", ylabel="AdamProx")
         plain_ticks(ax.xaxis, ax.yaxis)
-        caption = "One dot for each grid point; on the diagonal both errors are equal."
+        caption = "One dot for each grid point; on the diagonal both errors are equal. A run that diverged is at 100 %."
         title = "AdamProx's test error against AdamW's."
         return [Figure("fig05_pairs", title, caption, figure)]
 
@@ -119,9 +120,13 @@ def _same(where: str, row: Sequence[Tuned]) -> Claim:
 
 
 def _pairs(row: Sequence[Tuned]) -> list[tuple[Record, Record]]:
-    """Return the records of AdamW and AdamProx at the (α, λ) at which both finished."""
-    first, second = (method.at() for method in row)
-    return [(first[at], second[at]) for at in first if at in second]
+    """Return the records of AdamW and AdamProx at every (α, λ), unless both diverged."""
+    first, second = ({(r.learning_rate, r.weight_decay): r for r in method.tried} for method in row)
+    return [
+        (counted(first[at]), counted(second[at]))
+        for at in first
+        if at in second and not (first[at].diverged and second[at].diverged)
+    ]
 
 
 def _gap(pair: tuple[Record, Record]) -> float:
@@ -129,9 +134,10 @@ def _gap(pair: tuple[Record, Record]) -> float:
 
 
 def _described(pair: tuple[Record, Record]) -> str:
-    one, other = pair
+    one = pair[0]
     at = f"({compact(one.learning_rate)}, {compact(one.weight_decay)})"
-    return f"{at} with {percent(one['final_test_error'])} vs {percent(other['final_test_error'])}"
+    errors = ("diverged" if r.error == 1 else percent(r["final_test_error"]) for r in pair)
+    return f"{at} with {' vs '.join(errors)}"
 
 
 class AdamProxL2(Study):
