@@ -44,7 +44,7 @@ test-slow: $(INSTALLED)
 
 # The suite with the oldest versions that pyproject.toml allows; their warnings are ignored.
 test-lowest: .venv-lowest/installed
-	.venv-lowest/bin/python -m pytest -o filterwarnings=ignore \
+	XLA_FLAGS= .venv-lowest/bin/python -m pytest -o filterwarnings=ignore \
 	  --ignore tests/test_documentation.py --ignore tests/test_notebooks.py \
 	  --ignore docs/extensions/mathml.py
 
@@ -55,14 +55,15 @@ dist:
 	build/venv/bin/python -m pip install --quiet build
 	build/venv/bin/python -m build
 
-# The library's tests with the wheel, in an empty environment and without the package's sources.
+# The library's tests with the wheel, in an empty environment and without the package's sources,
+# compiled as for users (see tests/conftest.py).
 test-wheel: dist
 	rm -rf build/wheel
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt \
 	  dist/*.whl hypothesis pytest pytest-xdist
 	cp -R README.md constraints.txt docs pyproject.toml tests build/wheel
-	cd build/wheel && venv/bin/python -m pytest README.md docs/migration.md \
+	cd build/wheel && XLA_FLAGS= venv/bin/python -m pytest README.md docs/migration.md \
 	  $(LIBRARY:%=tests/test_%.py)
 
 lint: $(INSTALLED)

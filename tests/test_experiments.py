@@ -103,9 +103,9 @@ def check_whole(text):
 
 def test_running_again_costs_nothing(smoke_run, capsys):
     before = {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
-    assert main(["fig03", "--preset", "smoke", "--out", str(smoke_run)]) == 0
+    assert main(["fig06", "--preset", "smoke", "--out", str(smoke_run)]) == 0
     assert before == {p: p.stat().st_mtime_ns for p in (smoke_run / "records").rglob("*.parquet")}
-    count = len({run_key(cell) for cell in runs("fig03", PRESETS["smoke"])})
+    count = len({run_key(cell) for cell in runs("fig06", PRESETS["smoke"])})
     assert f"{count} runs, {count} already done" in capsys.readouterr().err
 
 

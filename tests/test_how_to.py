@@ -1,5 +1,6 @@
 """The how-to pages, followed word by word in a copy of the project; their code passes the linter."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -55,9 +56,9 @@ def run(copy, *arguments):
     """The tests of the page, on the copy; their last lines."""
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
     command = [sys.executable, "-m", "pytest", *options, *arguments]
-    done = subprocess.run(
-        command, cwd=copy, env={"PYTHONPATH": str(copy), "PATH": ""}, capture_output=True, text=True
-    )
+    cache = "JAX_COMPILATION_CACHE_DIR"
+    environment = {"PYTHONPATH": str(copy), "PATH": "", cache: os.environ[cache]}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout[-2000:]
 
 

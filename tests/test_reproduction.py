@@ -1,5 +1,6 @@
 """The page docs/reproduction.md says what the records in results/ say, with no data set at hand."""
 
+import functools
 import itertools
 import os
 import re
@@ -11,12 +12,10 @@ import pytest
 
 from adamprox.data.fingerprints import expected
 from adamprox.sweep import Record, Results, run_key
-from adamprox.sweep.parquet import decode
 from adamprox.training import TrainingRun
 from experiments.alternatives.factorial import Factorial
 from experiments.paper.fig02_03_accuracy import WithoutBatchNorm
 from experiments.protocol import Records
-from experiments.runner import settled
 from tools.evidence import factorial_table
 from tools.reproduction import (
     PAGE,
@@ -34,6 +33,8 @@ from tools.reproduction import (
 from tools.significance import activations_table, seed_noise_table, statistics_table
 from tools.tables import filled
 
+shown = functools.cache(tables)
+
 
 @pytest.fixture(autouse=True)
 def no_data(tmp_path, monkeypatch):
@@ -45,12 +46,12 @@ def no_data(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", [PAGE, VERDICTS, README, PERFORMANCE], ids=lambda page: page.name)
 def test_the_page_is_what_the_records_say(page):
     text = page.read_text()
-    assert filled(text, tables()) == text
+    assert filled(text, shown()) == text
 
 
 def test_no_table_is_empty():
     """A selection that fits no record would leave a heading, and page and tool would agree."""
-    for name, table in tables().items():
+    for name, table in shown().items():
         assert table.count("\n") >= 2, name
 
 
@@ -78,7 +79,7 @@ def test_the_text_has_the_numbers_of_the_tables():
     texts = [
         text for run in RUNS for _, claim in run.claims for text in (claim.measured, claim.note)
     ]
-    measured = {pair for text in (*texts, *tables().values()) for pair in pattern.findall(text)}
+    measured = {pair for text in (*texts, *shown().values()) for pair in pattern.findall(text)}
 
     def known(pair: tuple[str, str]) -> bool:
         steps = [10.0 ** -len(number.partition(".")[2]) for number in pair]
@@ -91,7 +92,7 @@ def test_the_text_has_the_numbers_of_the_tables():
         )
 
     for page in (PAGE, README):
-        text = filled(page.read_text(), dict.fromkeys(tables(), ""))
+        text = filled(page.read_text(), dict.fromkeys(shown(), ""))
         pairs = set(pattern.findall(" ".join(text.split())))
         assert len(pairs) > 5 and sorted(itertools.filterfalse(known, pairs)) == []
 
@@ -104,7 +105,7 @@ def test_shares_and_intervals_in_the_text_are_those_of_claims(pattern):
         text for run in RUNS for _, claim in run.claims for text in (claim.measured, claim.note)
     )
     measured = {pair for text in texts for pair in re.findall(pattern, text)}
-    text = filled(PAGE.read_text(), dict.fromkeys(tables(), ""))
+    text = filled(PAGE.read_text(), dict.fromkeys(shown(), ""))
     pairs = set(re.findall(pattern, " ".join(text.split())))
     assert pairs and pairs - measured == set()
 
@@ -113,10 +114,10 @@ def test_every_table_has_its_place():
     marked = {
         name
         for page in (PAGE, VERDICTS, README, PERFORMANCE)
-        for name in tables()
+        for name in shown()
         if f"<!-- {name} -->" in page.read_text()
     }
-    assert marked == set(tables())
+    assert marked == set(shown())
     assert "<!-- headline -->" in README.read_text() and "<!-- cost -->" in SCALE.read_text()
     assert "<!-- waiting -->" in PAGE.read_text()
 
@@ -128,31 +129,26 @@ def test_the_parts_of_a_page_are_replaced_and_nothing_else():
 
 
 def test_the_costs_are_those_of_the_records():
-    tables = costs()
     for page in (SCALE, PAGE):
-        assert filled(page.read_text(), tables) == page.read_text()
+        assert filled(page.read_text(), costs()) == page.read_text()
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.folder)
 def test_committed_records_are_found_under_their_keys_and_unchanged(run):
     results = Results(run.directory / "records")
-    paths = sorted((results.directory / TrainingRun.kind).glob("*.parquet"))
+    paths = set((results.directory / TrainingRun.kind).glob("*.parquet"))
     assert len(paths) == {"reduced": 1007, "paper": 3, "paper_resnet_110": 8}[run.folder]
-    for path in paths:
-        row = decode(path.read_bytes())
-        del row["digest"]
-        cell = TrainingRun.from_columns(row)
-        assert run_key(cell) == row["key"] == path.stem and results.path(cell) == path
-        assert row["data_fingerprint"] == expected(row["dataset"]).fingerprint
-        record = results.read(cell)
-        assert record is not None and cell.config().items() <= record.items()
-        assert repr({name: record[name] for name in row}) == repr(row)  # one has losses of NaN
+    cells = {TrainingRun.from_columns(record): record for record in run.records}
+    assert {results.path(cell) for cell in cells} == paths  # none is damaged
+    for cell, record in cells.items():
+        assert run_key(cell) == record["key"] and cell.config().items() <= record.items()
+        assert record["data_fingerprint"] == expected(record["dataset"]).fingerprint
+        assert cell.accepts(record)
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.folder)
 def test_the_verdicts_are_what_the_records_give(run):
-    results = Results(run.directory / "records")
-    studies, records = settled(run.experiments, run.protocol, results.read_all)
+    studies, records = run.settled
     begun = {name: study for name, study in studies.items() if records.of(study.runs)}
     again = [(name, claim) for name, study in begun.items() for claim in study.claims()]
     assert again and again == run.claims

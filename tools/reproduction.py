@@ -23,7 +23,7 @@ from experiments.alternatives.stale_second_moment import ChangesAtDepth, StaleSe
 from experiments.paper.fig02_03_accuracy import WithoutBatchNorm
 from experiments.paper.published_runs import PUBLISHED, PublishedRuns
 from experiments.presets import protocol
-from experiments.protocol import Experiment, Protocol, Records
+from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.registry import EXPERIMENTS, find
 from experiments.runner import draw, settled
 from experiments.tuning import Tuned, at_common_seeds
@@ -94,6 +94,13 @@ class Committed:
         """Records of all its training runs; an option that is newer than a record has its default."""
         found = Results(self.directory / "records").each(TrainingRun.kind)
         return [Record({**TrainingRun.defaults(), **record}) for record in found]
+
+    @functools.cached_property
+    def settled(self) -> tuple[dict[str, Study], Records]:
+        """Studies of its experiments, and the records of their runs."""
+        return settled(
+            self.experiments, self.protocol, Results(self.directory / "records").read_all
+        )
 
     @property
     def claims(self) -> list[tuple[str, Claim]]:
@@ -182,9 +189,7 @@ def _published() -> Iterator[tuple[Tuned, Tuned]]:
 
 def costs() -> dict[str, str]:
     """Return the tables of costs, for which networks are traced."""
-    read = Results(REDUCED.directory / "records").read_all
-    studies = settled(REDUCED.experiments, REDUCED.protocol, read)
-    return {"cost": cost_table(REDUCED.records), "waiting": waiting_table(*studies)}
+    return {"cost": cost_table(REDUCED.records), "waiting": waiting_table(*REDUCED.settled)}
 
 
 def main() -> None:
