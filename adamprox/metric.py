@@ -86,8 +86,11 @@ def proxgen(
         def on_leaf(u, p, root):
             if u is None:
                 return None
-            # Without a weight the threshold is 0 in any metric: 0/0 is 0.
-            threshold = jnp.where(pull == 0, 0, pull / (root + eps)).astype(root.dtype)
+            metric = root + eps
+            # No gradients and no ε: R alone, or without a weight nothing. Derivatives stay finite.
+            alone = jnp.where(pull == 0, 0, jnp.inf)
+            threshold = jnp.where(metric == 0, alone, pull / jnp.where(metric == 0, 1, metric))
+            threshold = threshold.astype(root.dtype)
             target = p - step_size * u
             return difference(jnp.vectorize(prox)(target, threshold), p)
 
@@ -103,9 +106,14 @@ def _root_second_moments(state, b2):
     if isinstance(state, ScaleFreeAdamState):
         correction = jnp.sqrt(1 - b2**count)
         return jax.tree.map(lambda s: s / correction.astype(s.dtype), state.root_nu)
-    nu_hat = optax.tree.bias_correction(state.nu, b2, count)
-    started = state.count > 0
-    return jax.tree.map(lambda v: jnp.sqrt(jnp.where(started, jnp.real(v), 1)), nu_hat)
+
+    def root(v):
+        """Return a root that is finite where v overflowed, and whose derivative at 0 is 0."""
+        v = jnp.minimum(jnp.real(v), jnp.finfo(v.dtype).max)
+        seen = v > 0  # not before the first step, nor without a gradient
+        return jnp.where(seen, jnp.sqrt(jnp.where(seen, v, 1)), 0)
+
+    return jax.tree.map(root, optax.tree.bias_correction(state.nu, b2, count))
 
 
 class ScaleFreeAdamL2State(NamedTuple):

@@ -502,6 +502,42 @@ def test_derivatives_by_the_hyperparameters_are_finite(name, eps):
     assert np.isfinite(slopes).all() and slopes[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {"eps": 0.0}) for name in (*ADAM_BASED, "proxgen")),
+        *((name, {"eps_root": 1e-12}) for name in ADAM_BASED),
+    ],
+)
+def test_a_coordinate_without_gradients_has_derivatives_by_the_hyperparameters(name, options):
+    """√v is 0 there, whose slope is infinite; ``eps_root`` is Optax's remedy at ε > 0."""
+
+    def make(learning_rate, weight):
+        if name == "proxgen":
+            return adamprox.proxgen(learning_rate, adamprox.prox.l1, weight, **options)
+        return getattr(adamprox, name)(learning_rate, weight_decay=weight, **options)
+
+    def path(learning_rate, weight):
+        tx, x = make(learning_rate, weight), jnp.array([1.0, 2.0])
+        state = tx.init(x)
+        for _ in range(3):
+            updates, state = tx.update(x * jnp.array([1.0, 0.0]), state, x)
+            x = optax.apply_updates(x, updates)
+        return x.sum()
+
+    slopes = jax.grad(path, argnums=(0, 1))(0.1, 0.01)
+    assert np.isfinite(slopes).all() and slopes[0]
+
+
+def test_scale_free_adam_l2_ends_no_coordinate_that_overflows():
+    """1e20² is infinite in float32: Adam moves it no more, and λx must not become NaN."""
+    tx, x = adamprox.scale_free_adam_l2(1e-2), jnp.ones(2)
+    state = tx.init(x)
+    for _ in range(3):
+        updates, state = tx.update(jnp.array([1e20, 1.0]), state, x)
+        assert np.isfinite(updates).all() and updates[1] < 0
+
+
 def test_a_numpy_epsilon_is_a_plain_number(x64):
     x, g = jnp.ones(2, jnp.float32), jnp.array([0, 8e-30], jnp.float32)
     for name in ("adamw", "adamprox"):
