@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adamprox import prox
-from tests.penalties import REGULARIZERS
+from tests.penalties import REGULARIZERS, SEPARABLE
 
 LENGTHS = {
     "l1": prox.l1,
@@ -156,3 +156,22 @@ def test_what_is_not_a_number_stays_so(name, dtype, x64):
                     "total_variation",
                 )
                 assert np.array_equal(missing, [True, coupled, coupled])
+
+
+EVERY = {
+    **{name: operator for name, (operator, *_) in (SEPARABLE | REGULARIZERS).items()},
+    **{f.__name__: f for f in (prox.nuclear, prox.orthogonal, prox.simplex, prox.total_variation)},
+    "rank": functools.partial(prox.rank, r=1),
+    "top_k": functools.partial(prox.top_k, k=2),
+    "n_m": functools.partial(prox.n_m, n=1, m=2),
+    "fitted": functools.partial(prox.quantize, levels=functools.partial(prox.fit_levels, count=3)),
+    "channels": prox.per_output_channel(prox.l2),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_operator_adds_axes_silently(name):
+    """``jax_numpy_rank_promotion="raise"`` is an error for users who set it, in derivatives too."""
+    tree = {"w": jnp.arange(8.0).reshape(4, 2) - 3.3, "b": jnp.ones(4)}
+    with jax.numpy_rank_promotion("raise"):
+        jax.jvp(lambda tree: EVERY[name](tree, 0.1), (tree,), (tree,))

@@ -186,7 +186,7 @@ def _on_singular_values(shrink: Callable, x: jax.Array, parameter: jax.Array) ->
 
 def _recombined(shrink, x, parameter, u, s, vh):
     new = shrink(s, parameter)
-    return jnp.where(jnp.all(new == s), x, _product(u * new, vh))
+    return jnp.where(jnp.all(new == s), x, _product(u * new[None], vh))
 
 
 def _product(*factors):
@@ -209,14 +209,15 @@ def _derivative(shrink, primals, tangents):
     m = _product(uh, dx, v)
     symmetric, skew = (m + m.conj().T) / 2, (m - m.conj().T) / 2
     noise = jnp.finfo(s.dtype).eps * max(x.shape) * s[0]
-    mean = (slope[:, None] + slope) / 2
+    mean = (slope[:, None] + slope[None]) / 2
     wide = jnp.sqrt(jnp.finfo(s.dtype).eps) * s[0]
-    difference = _ratio(new[:, None] - new, s[:, None] - s, mean, wide)
-    core = symmetric * difference + skew * _ratio(new[:, None] + new, s[:, None] + s, mean, noise)
-    share = _ratio(new, s, slope, noise)
+    difference = _ratio(new[:, None] - new[None], s[:, None] - s[None], mean, wide)
+    total = _ratio(new[:, None] + new[None], s[:, None] + s[None], mean, noise)
+    core = symmetric * difference + skew * total
+    share = _ratio(new, s, slope, noise)[None]
     left = _product((_product(dx, v) - _product(u, m)) * share, vh)
     right = _product(u * share, _product(uh, dx) - _product(m, vh))
-    tangent = _product(u, core, vh) + left + right + _product(u * by_parameter, vh)
+    tangent = _product(u, core, vh) + left + right + _product(u * by_parameter[None], vh)
     return _recombined(shrink, x, parameter, u, s, vh), tangent
 
 
