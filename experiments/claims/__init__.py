@@ -7,6 +7,8 @@ A measurement raises `NotRun` if records are missing, and `NotTested` if the rec
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import scipy
+
 from adamprox.data.layout import LAYOUTS
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, compact
@@ -136,6 +138,19 @@ def counted(record: Record) -> Record:
 def met(criterion: bool) -> Verdict:
     """Return the verdict on a criterion that is met or not."""
     return Verdict.REPRODUCED if criterion else Verdict.NOT_REPRODUCED
+
+
+def share(count: int, total: int, of: str) -> tuple[str, float, float]:
+    """Return a share in words, and the ends of its 95 % interval by Clopper and Pearson.
+
+    Args:
+      count: Number of cases in the share.
+      total: Number of all cases, at least 1.
+      of: Plural name of the cases.
+    """
+    low, high = scipy.stats.binomtest(count, total).proportion_ci(method="exact")
+    interval = f"95 % interval: {100 * low:.0f} to {100 * high:.0f} %"
+    return f"{count} of {total} {of} ({interval})", low, high
 
 
 def by_margin(effect: Gap) -> Verdict:

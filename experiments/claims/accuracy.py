@@ -9,12 +9,14 @@ import scipy
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import Gap, combine, compact, estimate, gap, percent, points
 from experiments.claims import (
+    LEARNED,
     TOGETHER,
     Finding,
     NotRun,
     NotTested,
     by_margin,
     claim,
+    learned,
     lost_seeds,
     need_judged,
     need_runs,
@@ -100,6 +102,11 @@ def _compare(
             *([_validated(one, other), *_single_rates(one, other)] if tuned else []),
             *(warning for method in (one, other) for warning in on_edges(method)),
             *lost_seeds(one, other),
+            *(
+                []
+                if any(map(learned, one.finished + other.finished))
+                else [f"No network {LEARNED}."]
+            ),
         ]
         return Finding(measured, verdict(lead), " ".join(notes))
 

@@ -25,6 +25,7 @@ from experiments.claims import (
     met,
     need_grids,
     need_judged,
+    share,
 )
 from experiments.tuning import Tuned
 
@@ -98,7 +99,8 @@ def whole_grid(row: Row, section: str) -> Claim:
             if alternative
             else "no pairs"
         )
-        measured = f"equal in {close} of {len(claimed)} pairs, mean difference {points(mean)}; {opposite}: {other}"
+        equal, *_ = share(close, len(claimed), "pairs")
+        measured = f"equal in {equal}, mean difference {points(mean)}; {opposite}: {other}"
         agree = close >= 0.8 * len(claimed)
         verdict = met(agree)
         if (agree and not mean < other_mean) or len(claimed) < FEWEST:

@@ -25,6 +25,7 @@ from experiments.claims import (
     met,
     need_judged,
     need_runs,
+    share,
 )
 from experiments.tuning import Tuned
 
@@ -45,10 +46,10 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
         pair = (narrow.best, wide.best)
         epochs = min(len(record.epochs) for record in pair)
         first, second = (_through(record)[epochs // 2 : epochs] for record in pair)
-        share = float(np.mean(first < second))
+        smaller = float(np.mean(first < second))
         means = " vs ".join(_over_seeds(method.seeds, epochs) for method in (narrow, wide))
         measured = (
-            f"{means} powers of two; smaller in {100 * share:.0f} % of the epochs (first seed)"
+            f"{means} powers of two; smaller in {100 * smaller:.0f} % of the epochs (first seed)"
         )
         still = np.array([_still(record)[epochs // 2 : epochs] for record in pair])
         note = (
@@ -58,7 +59,7 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
         if (moving := still.max(axis=0) < 0.1).any():
             left = f"{first[moving].mean():.2f} vs {second[moving].mean():.2f}"
             note += f" Both are below 10 % in {moving.sum()} epochs: {left} (first seed)."
-        return Finding(measured, met(share >= 0.9), note)
+        return Finding(measured, met(smaller >= 0.9), note)
 
     return claim(section, statement, criterion, measure)
 
@@ -87,8 +88,8 @@ def smaller_spread_at_equal_points(
                 "At no α and λ > 0 are both networks 1.5 times as accurate as guessing."
             )
         ratio = np.array([mean_spread(one) / mean_spread(other) for one, other in pairs])
-        share, verdict = most(ratio < 1, "grid points")
-        measured = f"smaller at {share}; median ratio of spreads {np.median(ratio):.2f}"
+        points, verdict = most(ratio < 1, "grid points")
+        measured = f"smaller at {points}; median ratio of spreads {np.median(ratio):.2f}"
         moving = [max(_still(r)[len(r.epochs) // 2 :].mean() for r in pair) < 0.1 for pair in pairs]
         note = (
             f"A grid point counts if each network {LEARNED}. Where fewer than 10 % of the coordinates move "
@@ -106,8 +107,7 @@ def ratios(one: Tuned, other: Tuned) -> dict[float, float]:
 
 def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
     """Return the share of True in a bool[n], in words, and the verdict on a share above one half."""
-    count, total = int(np.sum(true)), len(true)
-    low, high = scipy.stats.binomtest(count, total).proportion_ci(method="exact")
+    words, low, high = share(int(np.sum(true)), len(true), of)
     verdict = (
         Verdict.REPRODUCED
         if low > 0.5
@@ -115,8 +115,7 @@ def most(true: np.ndarray, of: str) -> tuple[str, Verdict]:
         if high < 0.5
         else Verdict.INCONCLUSIVE
     )
-    interval = f"95 % interval: {100 * low:.0f} to {100 * high:.0f} %"
-    return f"{count} of {total} {of} ({interval})", verdict
+    return words, verdict
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[str, Verdict]:

@@ -28,6 +28,7 @@ from experiments.claims import (
     met,
     need_judged,
     need_runs,
+    share,
 )
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, wanted
@@ -105,10 +106,8 @@ def _same(where: str, row: Sequence[Tuned]) -> Claim:
             raise NotTested("No network is better than guessing.")
         gaps = [_gap(pair) for pair in found]
         close = sum(gap <= noise(*pair) for gap, pair in zip(gaps, found, strict=True))
-        measured = (
-            f"equal at {close} of {len(found)} grid points; median difference "
-            f"{points(float(np.median(gaps)))}"
-        )
+        equal, *_ = share(close, len(found), "grid points")
+        measured = f"equal at {equal}; median difference {points(float(np.median(gaps)))}"
         verdict = met(close >= 0.9 * len(found))
         far = [pair for pair in everything if _gap(pair) > noise(*pair)]
         note = f" Different, of all grid points: {'; '.join(map(_described, far))}." if far else ""
