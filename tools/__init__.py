@@ -1,1 +1,1 @@
-"""Programs that render the documentation and check a machine; no experiment imports them."""
+"""Programs that render the documentation and check a machine."""
