@@ -103,7 +103,7 @@ def trained_table(records: Sequence[Record]) -> str:
     total = in_words(sum(record["seconds"] for record in records))
     dirty = sum(o["commit"].endswith("-dirty") for o in origins)
     summary = (
-        f"{len(records)} runs, {total} of one core in all, on {'; '.join(machines)}. {dirty} come from "
+        f"{len(records):,} runs, {total} of one core in all, on {'; '.join(machines)}. {dirty} come from "
         "a checkout with uncommitted changes; their records say `-dirty`."
     )
     return "\n".join([*rows, "", summary])
