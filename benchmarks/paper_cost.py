@@ -5,7 +5,7 @@ Cost: compilation and a few steps of every network of the preset. For the preset
 minutes on a GPU and an hour on a CPU. CIFAR must be prepared.
 
 A run counts once, even if several figures show it. Evaluation of an image costs a third of training
-on it: one forward pass without the two backward passes. Extensions of grids and repetitions with
+on it: a backward pass costs about two forward passes. Extensions of grids and repetitions with
 other seeds are not included. With ``--records`` the program compares the prediction with the
 seconds of finished runs.
 """

@@ -42,7 +42,7 @@ def _stopped(out: pathlib.Path, code: int, error: str, what: str) -> Finding:
     if code == 0:  # done
         return goes_on(out, Outcome.HARMLESS, what)
     if code == 130:
-        said = one_line(error, "interrupted; finished cells are kept")
+        said = one_line(error, "interrupted; finished runs are kept")
         return goes_on(out, Outcome.REFUSED, what) if said else Finding(Outcome.LOST, error)
     expected = code == -signal.SIGKILL
     lost = Finding(Outcome.LOST, f"{what}: exit code {code}: {error}")
