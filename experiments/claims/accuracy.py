@@ -102,11 +102,7 @@ def _compare(
             *([_validated(one, other), *_single_rates(one, other)] if tuned else []),
             *(warning for method in (one, other) for warning in on_edges(method)),
             *lost_seeds(one, other),
-            *(
-                []
-                if any(map(learned, one.finished + other.finished))
-                else [f"No network {LEARNED}."]
-            ),
+            *_without_meaning(one, other),
         ]
         return Finding(measured, verdict(lead), " ".join(notes))
 
@@ -176,6 +172,13 @@ def reaches(method: Tuned, section: str, network: str, epochs: int, share: float
         )
 
     return claim(section, statement, criterion, measure)
+
+
+def _without_meaning(one: Tuned, other: Tuned) -> list[str]:
+    """Return notes on a comparison of networks that did not learn, or of runs without decay."""
+    runs = one.finished + other.finished
+    still = [] if any(map(learned, runs)) else [f"No network {LEARNED}."]
+    return still + ([] if any(r.weight_decay for r in runs) else ["Neither best run has decay."])
 
 
 def _validated(*methods: Tuned) -> str:
