@@ -110,8 +110,8 @@ def _root_second_moments(state, b2):
     def root(v):
         """Return a root that is finite where v overflowed, and whose derivative at 0 is 0."""
         v = jnp.minimum(jnp.real(v), jnp.finfo(v.dtype).max)
-        seen = v > 0  # not before the first step, nor without a gradient
-        return jnp.where(seen, jnp.sqrt(jnp.where(seen, v, 1)), 0)
+        zero = v == 0  # without a gradient so far
+        return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, v)))
 
     return jax.tree.map(root, optax.tree.bias_correction(state.nu, b2, count))
 

@@ -137,17 +137,20 @@ def _adam_state(state: optax.OptState) -> optax.ScaleByAdamState:
 
 
 def _warn_of_the_rest(state: optax.OptState) -> None:
-    """Warn about arrays outside of Adam's state, unless they are zero; scalars are counts."""
+    """Warn about numbers outside of Adam's state, unless they are zero, counts or hyperparameters."""
     rest = jax.tree.map(
         lambda node: None if isinstance(node, optax.ScaleByAdamState) else node,
         state,
         is_leaf=lambda node: isinstance(node, optax.ScaleByAdamState),
     )
-    lost = [
-        jax.tree_util.keystr(path)
-        for path, leaf in jax.tree.leaves_with_path(rest)
-        if jnp.ndim(leaf) and not isinstance(leaf, Tracer) and jnp.any(leaf)
-    ]
+    found = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree.leaves_with_path(rest)]
+    with jax.ensure_compile_time_eval():
+        lost = [
+            path
+            for path, leaf in found
+            if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and ".hyperparams" not in path
+            if not isinstance(leaf, Tracer) and jnp.any(leaf)
+        ]
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         message = f"from_optax_state converts Adam's moments alone; left out: state{lost[0]}{more}"

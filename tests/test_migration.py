@@ -78,6 +78,16 @@ def test_other_state_is_not_dropped_without_a_word(start):
     with pytest.warns(UserWarning, match=r"left out: state\.inner_states\['sgd'\].*trace\['b'\]$"):
         adamprox.from_optax_state(state, mine, start)
 
+    # A trace can be made of it, and a scalar's momentum is momentum.
+    with pytest.warns(UserWarning, match="trace"):
+        jax.eval_shape(lambda: adamprox.from_optax_state(state, mine, start))
+    scalar = {**start, "b": jnp.float32(0.5)}
+    _, state = steps(groups, scalar, groups.init(scalar), 0, 3)
+    with pytest.warns(UserWarning, match="trace"):
+        adamprox.from_optax_state(state, mine, scalar)
+    many = jax.vmap(optax.inject_hyperparams(optax.adamw)(COSINE).init)({"w": jnp.ones((2, 3))})
+    adamprox.from_optax_state(many, ours(), {"w": jnp.ones((2, 3))})
+
     summed = optax.MultiSteps(optax.adamw(LR), 2)
     for count in (3, 4):
         _, state = steps(summed, start, summed.init(start), 0, count)

@@ -155,3 +155,11 @@ def test_an_interval_is_open_where_runs_diverged():
     assert fall.high == pytest.approx(math.sqrt(2) * whole.margin)
     # A group that does not count loses nothing.
     assert contrast([group, group, lost], (1.0, -1.0, 0.0)) == whole
+    assert combine([whole, second], [1.0, 0.0]) == whole
+
+
+def test_a_group_of_one_seed_leaves_the_spread_of_the_others():
+    run = lambda error: {"final_test_error": error, "test_examples": 10_000}  # noqa: E731
+    spread, one = [run(0.2), run(0.6)], [run(0.5)]
+    own = contrast([spread, one], (1.0, -1.0))
+    assert own.one_seed and own.margin > contrast([spread, one], (1.0, 0.0)).margin > 1

@@ -630,3 +630,19 @@ def test_grids_of_which_a_part_diverged_are_not_equal(name):
 
     assert found(False).verdict is Verdict.REPRODUCED
     assert found(True).verdict is Verdict.NOT_REPRODUCED
+
+
+def test_equality_is_not_shown_by_the_seeds_that_survived():
+    """Nor is a lead over a method of which all runs diverged."""
+
+    def verdict(name, lost):
+        protocol = dataclasses.replace(DEMO, seeds=5)
+        error = lambda c: None if lost(c) else bowl(c) + 2e-3 * (c.optimizer == "adam_l2")  # noqa: E731
+        claim = claims(name, protocol, finished(name, error, protocol))[0]
+        return claim.verdict, "diverged" in claim.note
+
+    some = lambda c: c.optimizer == "adamw" and c.seed in (1, 2, 3)  # noqa: E731
+    assert verdict("fig02", lambda c: False) == (Verdict.REPRODUCED, False)
+    assert verdict("fig02", some) == (Verdict.INCONCLUSIVE, True)
+    all_of_one = lambda c: some(c) or c.optimizer == "adam_l2"  # noqa: E731
+    assert verdict("fig03", all_of_one) == (Verdict.INCONCLUSIVE, True)

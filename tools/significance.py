@@ -99,7 +99,7 @@ def activations_table(reduced: Sequence[Record]) -> str:
         if best(whole) is None or best(own) is None:
             continue
         means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
-        difference = str(gap(own, whole)).partition(" points")[0]
+        difference = str(gap(own, whole)).replace(" points", "")
         row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)

@@ -132,11 +132,11 @@ def combine(gaps: Sequence[Gap], weights: Sequence[float]) -> Gap:
       >>> combine([Gap(0.25, 0.03), Gap(0.05, 0.04)], (1.0, -1.0))
       Gap(difference=0.2, margin=0.05, one_seed=False, open_below=False, open_above=False)
     """
-    pairs = list(zip(gaps, weights, strict=True))
+    pairs = [(g, w) for g, w in zip(gaps, weights, strict=True) if w]
     return Gap(
         sum(w * g.difference for g, w in pairs),
         math.hypot(*(w * g.margin for g, w in pairs)),
-        any(g.one_seed for g in gaps),
+        any(g.one_seed for g, _ in pairs),
         any(g.open_below if w > 0 else g.open_above for g, w in pairs),
         any(g.open_above if w > 0 else g.open_below for g, w in pairs),
     )
@@ -162,8 +162,8 @@ def contrast(groups: Sequence[Sequence[Record]], weights: Sequence[float]) -> Ga
 
     Σ wᵢ ēᵢ ± t₀.₉₇₅(ν) √(Σ wᵢ² sᵢ²/nᵢ), with Welch's degrees of freedom ν.
 
-    The margin is two standard errors of the test set if a group has one seed, or if all seeds have
-    the same error, as of collapsed networks. Runs that diverged are left out of the means, and the
+    A group of one seed adds two standard errors of the test set to the margin, and so do all groups
+    if the seeds of each have the same error, as of collapsed networks. Runs that diverged are left out of the means, and the
     interval is open to the side on which they lie.
 
     Args:
@@ -179,23 +179,19 @@ def contrast(groups: Sequence[Sequence[Record]], weights: Sequence[float]) -> Ga
     """
     ended = [[r for r in runs if r["final_test_error"] is not None] for runs in groups]
     errors = [[r["final_test_error"] for r in runs] for runs in ended]
-    terms = [(w, e) for w, e in zip(weights, errors, strict=True) if w]
-    one_seed = any(len(e) < 2 for _, e in terms)
-    parts = [0.0 if one_seed else w**2 * statistics.variance(e) / len(e) for w, e in terms]
-    if total := sum(parts):
-        freedom = total**2 / sum(
-            p**2 / (len(e) - 1) for p, (_, e) in zip(parts, terms, strict=True)
-        )
-        margin = float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+    terms = [(w, e, runs[0]) for w, e, runs in zip(weights, errors, ended, strict=True) if w]
+    several = [(w**2 * statistics.variance(e) / len(e), len(e)) for w, e, _ in terms if len(e) > 1]
+    if total := sum(part for part, _ in several):
+        freedom = total**2 / sum(part**2 / (count - 1) for part, count in several)
+        spread = float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+        margin = math.hypot(spread, *(w * noise(run) for w, e, run in terms if len(e) < 2))
     else:
-        margin = math.hypot(
-            *(w * noise(runs[0]) for w, runs in zip(weights, ended, strict=True) if w)
-        )
+        margin = math.hypot(*(w * noise(run) for w, _, run in terms))
     lost = [w for w, all_, own in zip(weights, groups, ended, strict=True) if len(own) < len(all_)]
     return Gap(
-        sum(w * statistics.fmean(e) for w, e in terms),
+        sum(w * statistics.fmean(e) for w, e, _ in terms),
         margin,
-        one_seed,
+        any(len(e) < 2 for _, e, _ in terms),
         open_below=any(w < 0 for w in lost),
         open_above=any(w > 0 for w in lost),
     )

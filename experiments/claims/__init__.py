@@ -164,6 +164,14 @@ TOGETHER = f"together less than {100 * TOLERANCE:.0f} points"
 """Part of a criterion that `no_higher` judges."""
 
 
+def equal(difference: Gap) -> Verdict:
+    """Return the verdict on a difference that should be zero: its interval lies within ± `TOLERANCE`."""
+    if difference.low > 0 or difference.high < 0:
+        return Verdict.NOT_REPRODUCED
+    within = difference.low > -TOLERANCE and difference.high < TOLERANCE
+    return Verdict.REPRODUCED if within else Verdict.INCONCLUSIVE
+
+
 def no_higher(loss: Gap) -> Verdict:
     """Return the verdict on an error that should not be higher: its interval ends below `TOLERANCE`."""
     if loss.low > 0:

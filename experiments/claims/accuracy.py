@@ -16,6 +16,7 @@ from experiments.claims import (
     NotTested,
     by_margin,
     claim,
+    equal,
     learned,
     lost_seeds,
     need_judged,
@@ -39,10 +40,7 @@ def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
     first, second, both = _names(one, other)
     statement = f"{first} has no lead over {second}{both}."
     criterion = "error higher by more than the margin of error (95 %); within it: inconclusive"
-
-    def verdict(lead: Gap) -> Verdict:
-        return by_margin(combine([lead], [-1.0]))
-
+    verdict = lambda lead: by_margin(combine([lead], [-1.0]))  # noqa: E731
     return _compare(one, other, section, statement, criterion, verdict)
 
 
@@ -60,14 +58,10 @@ def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
 
 def equal_error(first: Tuned, second: Tuned, section: str, where: str = "") -> Claim:
     """Return the claim that two methods have the same best test error."""
-
-    def verdict(lead: Gap) -> Verdict:
-        return no_higher(lead if lead.difference > 0 else combine([lead], [-1.0]))
-
     one, other, both = _names(first, second)
     statement = f"{where}{one} and {other} reach the same test error{both}."
     criterion = f"difference within the margin of error (95 %); {TOGETHER}"
-    return _compare(first, second, section, statement, criterion, verdict)
+    return _compare(first, second, section, statement, criterion, equal)
 
 
 def _names(one: Tuned, other: Tuned) -> tuple[str, str, str]:
@@ -92,8 +86,14 @@ def _compare(
         need_runs(one, other)
         need_judged(one.protocol, one.tried, other.tried, one.finished or other.finished)
         if not (one.finished and other.finished):
+            # The one that finished may owe its lead to the seeds that survived.
             ahead, lost = (1.0, other.name) if one.finished else (-1.0, one.name)
-            return Finding(f"{lost} diverged", verdict(Gap(ahead, 0.0)))
+            doubt = (
+                bool(one.finished and lost_seeds(one)),
+                bool(other.finished and lost_seeds(other)),
+            )
+            found = verdict(Gap(ahead, 0.0, False, *doubt))
+            return Finding(f"{lost} diverged", found, " ".join(lost_seeds(one, other)))
         lead = gap(other.seeds, one.seeds)
         measured = f"{estimate(one.seeds)} vs {estimate(other.seeds)}"
         tuned = len(one.tried) > 1 or len(other.tried) > 1
@@ -143,7 +143,7 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
         ends = [better.seeds[0]["depth"] for better, _ in (finished[0], finished[-1])]
         note = f"From {ends[0]} to {ends[1]} layers it grows by {growth}."
         if lost := depths - len(finished):
-            verdict = Verdict.INCONCLUSIVE
+            verdict = Verdict.INCONCLUSIVE if verdict is Verdict.REPRODUCED else verdict
             note += f" All runs of a method diverged at {lost} of {depths} depths."
         return Finding(measured, verdict, note)
 

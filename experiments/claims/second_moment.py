@@ -31,7 +31,7 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
         )
         beyond = [one.low > 0 for one in leads]
         if not beyond[0]:
-            note = "Without a change, the lead is within its margin of error."
+            note = "Without a change, the interval of the lead contains 0."
             return Finding(measured, Verdict.INCONCLUSIVE, note)
         largest = max(one.high for one in leads[1:])
         verdict = Verdict.REPRODUCED if largest < leads[0].difference else Verdict.INCONCLUSIVE

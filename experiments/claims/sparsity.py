@@ -111,7 +111,8 @@ def sparse(line: Line) -> Claim:
             )
         dense, top = (_counted(line.records.of(runs)) for runs in line.compared)
         shares = [record[zeros.column] for record in top]
-        loss, diverged = gap(top, dense), len(line.compared[1]) - len(top)
+        diverged = len(line.compared[1]) - len(top)
+        loss = gap(*(line.records.of(runs) for runs in reversed(line.compared)))
         verdict = no_higher(loss)
         if diverged or min(shares) < zeros.share:
             verdict = Verdict.NOT_REPRODUCED
