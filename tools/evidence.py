@@ -5,14 +5,14 @@ from statistics import fmean
 
 import numpy as np
 
-from adamprox.report.claims import Gap, best, compact, contrast, estimate, gap, select
+from adamprox.report.claims import best, compact, contrast, estimate, gap, select
 from adamprox.sweep import Record
 from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
 from experiments.claims import by_margin
 from experiments.claims.accuracy import lead
 from experiments.claims.second_moment import best_decays, fall
 from experiments.tuning import Tuned, complete
-from tools.significance import plain
+from tools.significance import in_points, plain
 from tools.tables import grid_point
 
 
@@ -34,7 +34,7 @@ def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
             str(first["depth"]),
             f"{images:,} of {side}×{side}, {first['epochs']}",
             *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
-            ("+" if own.difference >= 0 else "") + _in_points(own._replace(one_seed=False)),
+            ("+" if own.difference >= 0 else "") + in_points(own._replace(one_seed=False)),
             *(f"{100 * _training_error(method.finished):.0f}" for method in (l2, adamw)),
             str(seeds) + (" (± of the test set)" if own.one_seed else ""),
             by_margin(own).value,
@@ -64,7 +64,7 @@ def progress_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
             if any(run["test_error"][at] is None for m in pair for run in m.finished):
                 continue
             means = (str(estimate(own)).partition(" ±")[0] for own in then)
-            own = _in_points(gap(*then))
+            own = in_points(gap(*then))
             lines.append(f"| {' | '.join([str(depth), str(at + 1), *means, own])} |")
     return "\n".join(lines)
 
@@ -72,11 +72,6 @@ def progress_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
 def _tested(run: Record, at: int) -> Record:
     """Return the record with the test error at an index of its epochs in place of the final one."""
     return run if run.error is None else Record({**run, "final_test_error": run["test_error"][at]})
-
-
-def _in_points(effect: Gap) -> str:
-    """Return a difference for a column whose unit is percentage points."""
-    return str(effect).replace(" points", "")
 
 
 def _training_error(runs: Sequence[Record]) -> float:
@@ -104,7 +99,7 @@ def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
         if not any(method.missing or len(method.finished) < 2 for method in row):
             seeds = [method.seeds for method in row]
             weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5), (-1.0, 0.0, 0.0, 1.0)
-            effects = [_in_points(contrast(seeds, w)) for w in weights]
+            effects = [in_points(contrast(seeds, w)) for w in weights]
         means = [str(estimate(method.seeds) or "—") for method in row]
         lines.append(f"| {' | '.join([name, *means, *effects])} |")
     return "\n".join(lines)
@@ -132,8 +127,8 @@ def changes_table(networks: Iterable[Changed]) -> str:
                 f"ResNet-{l2.seeds[0]['depth']}",
                 change,
                 *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
-                _in_points(own),
-                "" if change == UNCHANGED else _in_points(by),
+                in_points(own),
+                "" if change == UNCHANGED else in_points(by),
                 _both([_training_error(method.finished) for method in (l2, adamw)]),
                 _both([_without_decay(method) for method in (l2, adamw)]),
                 ", ".join(map(compact, best_decays(l2.tried))),

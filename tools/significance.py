@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ttest_ind, ttest_rel
 
-from adamprox.report.claims import best, estimate, gap, noise, select
+from adamprox.report.claims import Gap, best, estimate, gap, noise, select
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record, run_key
 from adamprox.training import TrainingRun
@@ -99,10 +99,15 @@ def activations_table(reduced: Sequence[Record]) -> str:
         if best(whole) is None or best(own) is None:
             continue
         means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
-        difference = str(gap(own, whole)).replace(" points", "")
+        difference = in_points(gap(own, whole))
         row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
+
+
+def in_points(effect: Gap) -> str:
+    """Return a difference for a column whose unit is percentage points."""
+    return str(effect).replace(" points", "")
 
 
 def plain(reduced: Sequence[Record]) -> list[Record]:
