@@ -96,7 +96,7 @@ class Gap(NamedTuple):
     Attributes:
       difference: The difference, as a fraction.
       margin: Margin of error of the difference at 95 %, as a fraction.
-      one_seed: True if a mean is of one seed, so that the margin is that of the test set.
+      one_seed: True if a mean is of one seed, for which the margin has the noise of the test set.
       open_below: True if runs diverged whose errors would make the difference smaller.
       open_above: True if runs diverged whose errors would make it larger.
     """
@@ -116,6 +116,11 @@ class Gap(NamedTuple):
     def high(self) -> float:
         """Upper end of the interval; ∞ if runs diverged that would make the difference larger."""
         return math.inf if self.open_above else self.difference + self.margin
+
+    @property
+    def differs(self) -> bool:
+        """True if the interval excludes 0."""
+        return self.low > 0 or self.high < 0
 
     def __str__(self):
         """Return the difference and its margin in percentage points."""
@@ -163,8 +168,8 @@ def contrast(groups: Sequence[Sequence[Record]], weights: Sequence[float]) -> Ga
     Σ wᵢ ēᵢ ± t₀.₉₇₅(ν) √(Σ wᵢ² sᵢ²/nᵢ), with Welch's degrees of freedom ν.
 
     A group of one seed adds two standard errors of the test set to the margin, and so do all groups
-    if the seeds of each have the same error, as of collapsed networks. Runs that diverged are left out of the means, and the
-    interval is open to the side on which they lie.
+    if the seeds of each have the same error, as of collapsed networks. Runs that diverged are left
+    out of the means, and the interval is open to the side on which they lie.
 
     Args:
       groups: Runs over seeds; at least one in each group finished.

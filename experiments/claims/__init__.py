@@ -155,18 +155,18 @@ def share(count: int, total: int, of: str) -> tuple[str, float, float]:
 
 def by_margin(effect: Gap) -> Verdict:
     """Return the verdict on a difference that should be positive."""
-    return met(effect.low > 0) if effect.low > 0 or effect.high < 0 else Verdict.INCONCLUSIVE
+    return met(effect.difference > 0) if effect.differs else Verdict.INCONCLUSIVE
 
 
 TOLERANCE = 0.03
 """Difference of two errors, margin of error included, below which they count as equal."""
 TOGETHER = f"together less than {100 * TOLERANCE:.0f} points"
-"""Part of a criterion that `no_higher` judges."""
+"""Part of a criterion that `no_higher` or `equal` judges."""
 
 
 def equal(difference: Gap) -> Verdict:
     """Return the verdict on a difference that should be zero: its interval lies within ± `TOLERANCE`."""
-    if difference.low > 0 or difference.high < 0:
+    if difference.differs:
         return Verdict.NOT_REPRODUCED
     within = difference.low > -TOLERANCE and difference.high < TOLERANCE
     return Verdict.REPRODUCED if within else Verdict.INCONCLUSIVE

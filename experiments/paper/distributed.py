@@ -125,8 +125,7 @@ class Distributed(Study):
         one, many = (self.records.of(its) for its in runs)
         need_judged(self.protocol, estimate(one), estimate(many))
         lead = gap(many, one)
-        differs = lead.low > 0 or lead.high < 0
-        verdict = Verdict.REPRODUCED if differs else Verdict.INCONCLUSIVE
+        verdict = Verdict.REPRODUCED if lead.differs else Verdict.INCONCLUSIVE
         note = f"The second minus the first is {lead}."
         measured = f"{estimate(one)} on one, {estimate(many)} on {most}"
         return Finding(measured, verdict, note)
