@@ -154,6 +154,21 @@ def sparse_claim(columns, seeds=3):
     return claims("l1_sparsity", wanted, records)[0]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_seed_that_diverged_without_decay_leaves_the_loss_of_accuracy_open(lost):
+    """The mean at λ = 0 is of the seeds that survived, and too low."""
+
+    def columns(cell):
+        zero, loss = (0.7, 0.025 * (cell.seed > 0)) if cell.weight_decay else (0.0, 0.0)
+        diverged = lost and cell.seed == 1 and not cell.weight_decay
+        error = None if diverged else 0.05 + loss + 1e-4 * cell.seed
+        return {"final_test_error": error, "zero_share": zero, "zero_channel_share": zero}
+
+    claim = sparse_claim(columns, seeds=5)
+    assert claim.verdict is (Verdict.INCONCLUSIVE if lost else Verdict.NOT_REPRODUCED)
+    assert ("1 of 5 seeds diverged at λ = 0." in claim.note) is lost
+
+
 def test_a_seed_that_diverged_is_not_sparse():
     def columns(cell):
         lost = cell.seed == 2 and cell.weight_decay > 0

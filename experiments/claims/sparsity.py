@@ -120,7 +120,10 @@ def sparse(line: Line) -> Claim:
             f"{_between(shares)} of the {zeros.things} at λ = {compact(top[0].weight_decay)}, test error "
             f"{estimate(top)} vs {estimate(dense)} at λ = 0"
         )
-        return Finding(measured, verdict, _note(line, top[0].weight_decay, diverged))
+        note = _note(line, top[0].weight_decay, diverged)
+        if lost := len(line.compared[0]) - len(dense):
+            note += f" {lost} of {len(line.compared[0])} seeds diverged at λ = 0."
+        return Finding(measured, verdict, note)
 
     return claim(SECTION, statement, criterion, measure)
 
