@@ -40,6 +40,9 @@ class Section(NamedTuple):
     link: str = ""
 
 
+_DPI = 150  # of PNG files
+
+
 def save_figures(figures: Sequence[Figure], directory: pathlib.Path) -> None:
     """Write every figure as ``<name>.png`` and ``<name>.svg``."""
     for figure in figures:
@@ -50,12 +53,16 @@ def save_figures(figures: Sequence[Figure], directory: pathlib.Path) -> None:
 @functools.lru_cache(maxsize=128)
 def _drawn(canvas: Canvas, kind: str) -> bytes:
     """Return the picture; the cache lets file and page share one drawing."""
+    layout = canvas.get_layout_engine()
+    if layout is not None:  # once, because savefig would draw each format twice
+        canvas.set_dpi(_DPI)
+        layout.execute(canvas)
+        canvas.set_layout_engine(None)
     buffer = io.BytesIO()
-    if kind == "png":
-        canvas.savefig(buffer, format=kind, dpi=150)
-        canvas.set_layout_engine("none")  # the other format keeps the layout, which takes long
-    else:  # without the time, for equal files from equal records
-        canvas.savefig(buffer, format=kind, metadata={"Date": None})
+    # Without the time, equal records give equal files.
+    canvas.savefig(
+        buffer, format=kind, dpi=_DPI, metadata={"Date": None} if kind == "svg" else None
+    )
     return buffer.getvalue()
 
 
