@@ -1,4 +1,4 @@
-"""The devices over which an array is divided: questions to its type, and ways to change it."""
+"""Helpers for arrays that are divided over several devices."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Decays that pass through Adam's moments or its metric, one at a time, for comparison."""
+"""Adam with decay in its moments only, or in its metric only: the baselines of the factorial."""
 
 from typing import Any, NamedTuple
 

@@ -42,7 +42,7 @@ def adam_direction(
     schedule: Schedule = 1.0,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """The step −η_t α u_t that all optimizers here share, the p_t of eq. (3).
+    """Adam's step −η_t α u_t, the η_t p_t of eq. (3), which all optimizers here share.
 
     u_t = m̂_t / (√v̂_t + ε). Follow it with `decay_weights` or `proximal` to make an optimizer.
 

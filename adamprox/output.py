@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 
 
-def obstacle(directory: str | os.PathLike[str]) -> str | None:
+def reason_not_writable(directory: str | os.PathLike[str]) -> str | None:
     """Return the reason why no file can be created in ``directory``, or None if one can.
 
     The check creates a file without a name in the directory, or in the nearest existing directory
@@ -65,7 +65,7 @@ def check_writable(
     Raises:
       ValueError: The message names the folder or file, and the reason.
     """
-    reasons = [reason for folder in folders if (reason := obstacle(folder))]
+    reasons = [reason for folder in folders if (reason := reason_not_writable(folder))]
     reasons += [
         f"{file}: is a directory" for file in files if file.is_dir() and not file.is_symlink()
     ]

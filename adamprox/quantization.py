@@ -32,7 +32,7 @@ class StraightThroughState(NamedTuple):
 def straight_through(
     prox: Prox, weight: Schedule, schedule: Schedule = 1.0, mask: Mask | None = None
 ) -> optax.GradientTransformation:
-    """Sum all steps in latent weights, of which the parameters are the proximal point.
+    """Sum all steps in latent weights w and set the parameters to prox(w).
 
     w ← w + u,   x ← prox_{η_t λ R}(w),   where w starts at the parameters.
 

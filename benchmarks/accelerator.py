@@ -37,7 +37,7 @@ import numpy as np
 from adamprox.command_line import Parser
 from adamprox.data import Dataset, Split
 from adamprox.files import write_atomically
-from adamprox.output import obstacle, one_line
+from adamprox.output import one_line, reason_not_writable
 from adamprox.training.specs import Program, ResNetSpec
 from adamprox.training.throughput import Measurement, timed
 
@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.seconds < math.inf:
         parser.error(f"seconds must be a number, got {options.seconds}")
     if out := options.out:
-        reason = "is a directory" if out.is_dir() else obstacle(out.parent)
+        reason = "is a directory" if out.is_dir() else reason_not_writable(out.parent)
         if reason:
             parser.error(f"out must be a file that can be written, got {out} ({reason})")
     clock, rows = time.monotonic(), []

@@ -18,7 +18,7 @@
 # its iterates. The property matters because gradients of different layers can differ by orders of magnitude. It can
 # be *tested* on any optimizer by running it twice.
 #
-# This notebook runs the test by hand and with the certifier, shows the effect of ε, and prints part of the
+# This notebook runs the test by hand and with `scale_freeness`, shows the effect of ε, and prints part of the
 # scorecard. It takes about a minute.
 
 # %%
@@ -83,7 +83,7 @@ for name, optimizer in make.items():
 # Adam-ℓ2 differs at ε = 0 too. It adds λx to the gradient *before* Adam divides by the size of the gradient. Where
 # the gradient is small, λx dominates, and Adam scales λx up to a full step.
 #
-# ## The certifier
+# ## The scale-freeness test
 #
 # `adamprox.scale_freeness` runs this test with heavy-tailed gradients, many factors and fifteen gradient scales. It
 # returns a verdict with a reason.

@@ -167,7 +167,7 @@ def test_a_dry_run_asks_for_no_room_to_write(tmp_path, monkeypatch, capsys):
     def refuse(directory):
         raise AssertionError("a dry run writes nothing")
 
-    monkeypatch.setattr("adamprox.output.obstacle", refuse)
+    monkeypatch.setattr("adamprox.output.reason_not_writable", refuse)
     assert main(["fig01", "--preset", "smoke", "--dry-run", "--out", str(tmp_path)]) == 0
     assert main(["fig01", "--preset", "smoke", "--dry-run", "--out", "/proc/x"]) == 0
     assert "1 runs, about" in capsys.readouterr().out

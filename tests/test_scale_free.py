@@ -1,4 +1,4 @@
-"""The certifier on optimizers whose answer is known, and the scorecard."""
+"""The scale-freeness test on optimizers whose answer is known, and the scorecard."""
 
 import functools
 import math

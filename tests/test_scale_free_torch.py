@@ -1,4 +1,4 @@
-"""PyTorch optimizers under the certifier: a double without torch, and torch where installed."""
+"""PyTorch optimizers under the scale-freeness test: a double without torch, and torch where installed."""
 
 import contextlib
 import pathlib

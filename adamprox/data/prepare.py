@@ -15,7 +15,7 @@ from adamprox.data.archive import read_archive
 from adamprox.data.cifar import BUILDERS, published
 from adamprox.data.layout import LAYOUTS, Layout
 from adamprox.data.loading import forget, is_prepared, prepared_directory, resolve_data_dir
-from adamprox.output import obstacle
+from adamprox.output import reason_not_writable
 
 _ROOM = 1.2  # size of prepared files relative to the archive, with a margin; measured: 1.02
 
@@ -122,7 +122,7 @@ def _download(layout: Layout, root: pathlib.Path) -> pathlib.Path:
 
 def _check_room(root: pathlib.Path, size: float) -> None:
     """Refuse a directory without room for ``size`` bytes, before anything is written."""
-    if reason := obstacle(root):
+    if reason := reason_not_writable(root):
         raise PrepareError(f"cannot write {root}: {reason}")
     free = shutil.disk_usage(next(p for p in (root, *root.parents) if p.exists())).free
     if free < size:

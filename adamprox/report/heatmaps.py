@@ -66,7 +66,7 @@ class Heatmaps(NamedTuple):
 def error_limits(records: Sequence[Record]) -> tuple[float, float]:
     """Return the ends of a color scale in percent: the lowest error, and 90 or the highest.
 
-    An error of 90 % is that of guessing among ten classes.
+    With ten classes chance level is 90 %.
     """
     errors = [100 * r["final_test_error"] for r in records if r["final_test_error"] is not None]
     return max(min(errors, default=1.0), 0.1), max([90.0, *errors])

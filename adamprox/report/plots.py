@@ -78,7 +78,7 @@ LABELS = _Labels(
     }
 )
 HIGHEST_LOSS = 10.0
-"""Upper end of a loss axis in nats: 4.3 times the loss of guessing among 10 classes."""
+"""Upper end of a loss axis in nats: 4.3 times the loss at chance level with 10 classes."""
 _STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,

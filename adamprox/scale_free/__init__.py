@@ -1,4 +1,4 @@
-"""The certifier: tests if an optimizer is scale-free exactly, to a tolerance, or not.
+"""The scale-freeness test: is an optimizer scale-free exactly, to a tolerance, or not?
 
 ``python -m adamprox.scale_free`` prints a scorecard of every optimizer in the installed Optax, and
 with ``--torch`` one of PyTorch optimizers.

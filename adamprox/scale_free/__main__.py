@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 from adamprox.files import write_atomically
-from adamprox.output import obstacle, one_line, show_any_text
+from adamprox.output import one_line, reason_not_writable, show_any_text
 from adamprox.scale_free.scorecard import COLUMNS, markdown, scorecard
 from adamprox.scale_free.torch_scorecard import torch_markdown, torch_scorecard
 
@@ -47,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("absl").setLevel(logging.ERROR)  # optax's lookahead warns of its parameters
     screen = console()
     certify, page = (torch_scorecard, torch_markdown) if given.torch else (scorecard, markdown)
-    with screen.status("certifying …") as status:
-        rows = certify(report=lambda row: status.update(f"certified {row.entry.name}"))
+    with screen.status("testing …") as status:
+        rows = certify(report=lambda row: status.update(f"tested {row.entry.name}"))
     table = Table(*COLUMNS, title="Which optimizers are scale-free?", show_lines=True)
     for row in rows:
         table.add_row(*row.cells)
@@ -70,7 +70,7 @@ def _problem(out: pathlib.Path) -> str | None:
         if not out.parent.is_dir():
             return f"there is no folder {out.parent}"
         missing = isinstance(error, FileNotFoundError)
-        return obstacle(out.parent) if missing else str(error.strerror).lower()
+        return reason_not_writable(out.parent) if missing else str(error.strerror).lower()
     except ValueError as error:  # a zero byte
         return str(error)
     if out.is_dir():

@@ -27,7 +27,7 @@ class Entry:
       name: Public name without ``optax.``, such as ``adamw``, ``contrib.muon``, ``adamprox.adamw``.
       arguments: Source text of the arguments.
       make: Function that builds the optimizer.
-      params: Parameters for the test, None for the certifier's default.
+      params: Parameters for the test, None for the default.
     """
 
     name: str

@@ -142,7 +142,7 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "adamprox.adam_l2",
         "learning_rate=0.01, eps=0.0, weight_decay=0.01",
-    ): "The cause is λx in the moments, not ε: compare the row without decay.",
+    ): "λx is added to the gradient without the scale √v̂. ε is not the cause: compare the row without decay.",
     (
         "adamprox.adamprox_l1",
         "learning_rate=0.01, eps=1e-08, weight_decay=0.01",

@@ -1,4 +1,4 @@
-"""Results of the certifier: a verdict and its numbers."""
+"""Results of the scale-freeness test: a verdict and its numbers."""
 
 import dataclasses
 import enum

@@ -1,4 +1,4 @@
-"""PyTorch optimizers for the certifier. Only `optimizer` imports torch, which is optional."""
+"""PyTorch optimizers for the scale-freeness test. Only `optimizer` imports torch, which is optional."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any

@@ -68,7 +68,7 @@ def torch_scorecard(
 ) -> list[Row]:
     """Certify PyTorch optimizers one after the other.
 
-    An optimizer that fails on the certifier's parameters is tested on fewer: without the scalar,
+    An optimizer that fails on the default parameters is tested on fewer: without the scalar,
     then on the matrix alone.
 
     Args:

@@ -83,7 +83,7 @@ class DataSize(Study):
         caption = (
             "Distance between the 10th and the 90th percentile of log2 |update|/α. Panels of a column have "
             "equal λ · T, where T is the number of steps. A curve at the lower edge belongs to a network "
-            "that is no better than guessing."
+            "that is no better than chance."
         )
         title = "Spread of update magnitudes with few images and with more."
         return [Figure("data_size", title, caption, figure)]
@@ -120,7 +120,7 @@ class DataSize(Study):
         )
         pairs = [pair for pair in zip(first, last, strict=True) if None not in pair]
         if not pairs:
-            raise NotTested("At no λ · T are all four networks 1.5 times as accurate as guessing.")
+            raise NotTested("At no λ · T do all four networks have 1.5 times chance accuracy.")
         before, after = np.array(pairs, float).T
         share, verdict = spread.most(after < before, "values of λ · T")
         medians = f"{np.median(after):.2f} vs {np.median(before):.2f}"

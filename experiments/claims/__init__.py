@@ -22,7 +22,7 @@ FEWEST = 5
 ONE_SEED = "One seed each."
 """Note of a claim on single runs."""
 
-LEARNED = "is at least 1.5 times as accurate as guessing"
+LEARNED = "has at least 1.5 times chance accuracy"
 """Condition of `learned`, in words."""
 
 _CLASSES = {"digits": 10, **{layout.name: layout.labels["label"] for layout in LAYOUTS.values()}}
@@ -123,7 +123,7 @@ def on_edges(method: Tuned) -> list[str]:
 
 
 def learned(record: Record) -> bool:
-    """Return True if a run finished with an error clearly below guessing.
+    """Return True if a run finished with an error clearly below chance level.
 
     With ten classes the error is at most 85 %, with a hundred at most 98.5 %.
     """

@@ -151,8 +151,8 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
 
 
 def reaches(method: Tuned, section: str, network: str, epochs: int, share: float) -> Claim:
-    """Return the claim that a run gets a ``share`` of the test images right after ``epochs``."""
-    statement = f"{network}: {method.name} gets {percent(share)} of the test images right after {epochs} epochs."
+    """Return the claim that a run's test accuracy is at least ``share`` after ``epochs``."""
+    statement = f"{network}: {method.name}'s test accuracy after {epochs} epochs is {percent(share)} or more."
     criterion = f"at least {percent(share)}; less within the margin of the test set: inconclusive"
 
     def measure() -> Finding:

@@ -107,7 +107,7 @@ def sparse(line: Line) -> Claim:
         need_judged(line.protocol)
         if not line.compared or not learned(line.finished[0]):
             raise NotTested(
-                "At λ = 0 the network is no better than guessing, or its zeros were not counted."
+                "At λ = 0 the network is no better than chance, or its zeros were not counted."
             )
         dense, top = (_counted(line.records.of(runs)) for runs in line.compared)
         shares = [record[zeros.column] for record in top]

@@ -48,9 +48,7 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
         first, second = (_through(record)[epochs // 2 : epochs] for record in pair)
         smaller = float(np.mean(first < second))
         means = " vs ".join(_over_seeds(method.seeds, epochs) for method in (narrow, wide))
-        measured = (
-            f"{means} powers of two; smaller in {100 * smaller:.0f} % of the epochs (first seed)"
-        )
+        measured = f"{means} powers of two; smaller in {100 * smaller:.0f} % of the epochs of the second half (first seed)"
         still = np.array([_still(record)[epochs // 2 : epochs] for record in pair])
         note = (
             f"At the end {' vs '.join(map(percent, still[:, -1]))} of the coordinates move by less than "
@@ -84,9 +82,7 @@ def smaller_spread_at_equal_points(
         need_judged(narrow.protocol)
         pairs = _shared(narrow, wide)
         if not pairs:
-            raise NotTested(
-                "At no α and λ > 0 are both networks 1.5 times as accurate as guessing."
-            )
+            raise NotTested("At no α and λ > 0 do both networks have 1.5 times chance accuracy.")
         ratio = np.array([mean_spread(one) / mean_spread(other) for one, other in pairs])
         points, verdict = most(ratio < 1, "grid points")
         measured = f"smaller at {points}; median ratio of spreads {np.median(ratio):.2f}"
@@ -155,7 +151,7 @@ def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
     axes[0, len(alphas) // 2].legend()
     caption = (
         "Distance between the 10th and the 90th percentile of log2 |update|/α, averaged over the second "
-        "half of the epochs. At λ = 0 both are Adam. Networks that are no better than guessing are left out."
+        "half of the epochs. At λ = 0 both are Adam. Networks that are no better than chance are left out."
     )
     return [Figure(file, "Spread of update magnitudes at equal α and λ.", caption, figure)]
 

@@ -103,7 +103,7 @@ def _same(where: str, row: Sequence[Tuned]) -> Claim:
         # At λ = 0 the two are the same algorithm.
         found = [p for p in everything if p[0].weight_decay and any(map(learned, p))]
         if not found:
-            raise NotTested("No network is better than guessing.")
+            raise NotTested("No network is better than chance.")
         gaps = [_gap(pair) for pair in found]
         close = sum(gap <= noise(*pair) for gap, pair in zip(gaps, found, strict=True))
         equal, *_ = share(close, len(found), "grid points")

@@ -18,7 +18,7 @@ from experiments.protocol import Experiment, Options, Protocol, Records, Study
 
 WEIGHT_DECAY = 1e-4
 TRAINS = 0.7
-"""Largest training error of a network that trains; guessing among ten classes has 0.9."""
+"""Largest training error of a network that trains; chance level is 0.9 with ten classes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class SGDDivergence(Study):
             text = f"diverged\nat step {step}" if step else f"{height:.0f} %"
             ax.text(place, 50 if step else height + 2, text, ha="center", fontsize=8,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
-        ax.axhline(90, color="#999999", lw=1, ls=":", label="guessing")
+        ax.axhline(90, color="#999999", lw=1, ls=":", label="chance level")
         if self.adamw and not self.adamw.diverged:
             label = f"{LABELS['adamw']}, α = {compact(self.adamw.learning_rate)}"
             error = 100 * self.adamw["train_error"][-1]
