@@ -24,12 +24,14 @@ def _count(model):
     ("network", "with_norm", "without"),
     [
         (functools.partial(ResNet, 20), 269722, 268346),
-        (functools.partial(ResNet, 44), 658586, 655418),
+        pytest.param(functools.partial(ResNet, 44), 658586, 655418, marks=pytest.mark.slow),
         (functools.partial(ResNet, 56), 853018, 848954),
         (functools.partial(ResNet, 110), 1727962, 1719866),
         pytest.param(functools.partial(ResNet, 218), 3477850, 3461690, marks=pytest.mark.slow),
         (DenseNet, 800032, 776044),
-        (functools.partial(DenseNet, num_classes=10), 769162, 745174),
+        pytest.param(
+            functools.partial(DenseNet, num_classes=10), 769162, 745174, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_parameter_counts(network, with_norm, without):

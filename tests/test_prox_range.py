@@ -172,6 +172,6 @@ EVERY = {
 @pytest.mark.parametrize("name", EVERY)
 def test_no_operator_adds_axes_silently(name):
     """``jax_numpy_rank_promotion="raise"`` is an error for users who set it, in derivatives too."""
-    tree = {"w": jnp.arange(8.0).reshape(4, 2) - 3.3, "b": jnp.ones(4)}
+    tree = {"w": jnp.ones((4, 2)), "b": jnp.ones(4)}
     with jax.numpy_rank_promotion("raise"):
-        jax.jvp(lambda tree: EVERY[name](tree, 0.1), (tree,), (tree,))
+        jax.eval_shape(lambda t: jax.jvp(lambda x: EVERY[name](x, 0.1), (t,), (t,)), tree)

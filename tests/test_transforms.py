@@ -53,14 +53,18 @@ def test_proximal_follows_any_base(name):
     base = optax.with_extra_args_support(BASES[name])
     tx = optax.chain(base, adamprox.proximal(prox.l1, 0.05))
     extra = {"obj_fn": quadratic} if name == "sophia" else {}
+
+    @jax.jit
+    def step(x, state):
+        gradient = jax.grad(quadratic)(x)
+        moved, _ = base.update(gradient, state[0], x, **extra)
+        updates, state = tx.update(gradient, state, x, **extra)
+        return optax.apply_updates(x, updates), state, prox.l1(x + moved, 0.05)
+
     x = jax.random.normal(jax.random.key(0), (6, 4))
     state, seen = tx.init(x), 0
     for _ in range(5):
-        gradient = jax.grad(quadratic)(x)
-        moved, _ = base.update(gradient, state[0], x, **extra)
-        target = prox.l1(x + moved, 0.05)
-        updates, state = tx.update(gradient, state, x, **extra)
-        x = optax.apply_updates(x, updates)
+        x, state, target = step(x, state)
         np.testing.assert_allclose(x, target, rtol=0, atol=1e-6)
         assert np.all(x[target == 0] == 0)
         seen += int(np.sum(target == 0))

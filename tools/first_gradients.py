@@ -49,13 +49,18 @@ def magnitudes(run: TrainingRun, after: Sequence[int]) -> Iterator[tuple[int, np
     state = compiled.start(network.init(0), hps)
     first = slice(0, run.images.batch_size)
     images = normalize(network.pool.images[first], network.mean, network.std)
-    gradient = jax.jit(jax.grad(make_loss(network.model), has_aux=True))
+    loss = make_loss(network.model)
+
+    @jax.jit
+    def measured(params: Any) -> list[jax.Array]:
+        found, _ = jax.grad(loss, has_aux=True)(params, {}, 1.0, images, network.pool.labels[first])
+        kernels = (leaf for leaf in jax.tree.leaves(found) if leaf.ndim == 4)
+        return [jnp.sqrt(jnp.mean(kernel**2)) for kernel in kernels]
+
     for epoch in range(after[-1] + 1):
         if epoch in after:
-            params: Any = jax.tree.map(lambda leaf: leaf[0], state.variables["params"])
-            found, _ = gradient(params, {}, 1.0, images, network.pool.labels[first])
-            kernels = [leaf for leaf in jax.tree.leaves(found) if leaf.ndim == 4]
-            yield epoch, np.array([jnp.sqrt(jnp.mean(kernel**2)) for kernel in kernels])
+            params = jax.tree.map(lambda leaf: np.asarray(leaf)[0], state.variables["params"])
+            yield epoch, np.array(measured(params))
         if epoch == after[-1]:
             return
         seeds = jnp.array([run.seed], jnp.int32)
