@@ -151,7 +151,7 @@ def _check(arguments: argparse.Namespace) -> None:
         check_directory(arguments.log_dir, "log-dir")
     selecting = ["optimizer", "grid_point", "network"] if given["command"] == "run" else []
     for name in (*_TRAINING, *selecting) if given.get("draw") else ():
-        if given[name] not in (None, "local") and given[name] is not False:
+        if given[name] not in (None, "local") and given[name] is not False:  # but 0 is given
             option = name.replace("_", "-")
             raise ValueError(f"{option} must not be given with --draw, which trains nothing")
     if (given.get("workers") or 0) < 0:

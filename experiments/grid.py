@@ -9,8 +9,8 @@ from adamprox.checks import did_you_mean
 from adamprox.sweep import Run
 from adamprox.training import TrainingRun
 
-# The published grids have values 1, 5, 10, 50, …; extensions continue this sequence.
-_LADDER = (1.0, 5.0)
+_LADDER = {1.0: (5.0, 0.5), 5.0: (2.0, 0.2)}
+"""Leading digit in the published grids 1, 5, 10, 50, … to the ratios of the next value above and below."""
 
 
 class Grid(NamedTuple):
@@ -76,28 +76,20 @@ def neighbor(values: Sequence[float], *, up: bool) -> float:
       0.03
     """
     positive = [value for value in values if value > 0]
-    edge = positive[-1] if up else positive[0]
-    if all(map(_on_ladder, positive)) and _has_five(positive):
-        ratio = (
-            (5.0 if _leading(edge) == 1 else 2.0) if up else (0.5 if _leading(edge) == 1 else 0.2)
-        )
+    edge, beside = (positive[-1], positive[-2:-1]) if up else (positive[0], positive[1:2])
+    digits = {_leading(value) for value in positive}
+    if 5.0 in digits and digits <= _LADDER.keys():
+        above, below = _LADDER[_leading(edge)]
+        ratio = above if up else below
+    elif beside:
+        ratio = edge / beside[0]
     else:
-        pair = positive[-2:] if up else positive[:2]
-        step = pair[-1] / pair[0] if len(pair) == 2 else 10.0
-        ratio = step if up else 1 / step
+        ratio = 10.0 if up else 0.1
     return float(f"{edge * ratio:.3g}")
 
 
 def _leading(value: float) -> float:
     return round(value / 10 ** math.floor(math.log10(value) + 1e-9), 6)
-
-
-def _on_ladder(value: float) -> bool:
-    return _leading(value) in _LADDER
-
-
-def _has_five(values: Sequence[float]) -> bool:
-    return any(_leading(value) == 5 for value in values)
 
 
 def selection(

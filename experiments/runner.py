@@ -32,6 +32,10 @@ Runner = Callable[[Sequence[Run], Results], list[Record]]
 """Function that executes the runs without a record, such as `run_sweep`."""
 
 
+class NoRecordsError(ValueError):
+    """Error of drawing where no record is found."""
+
+
 class Published(NamedTuple):
     """A written page.
 
@@ -79,7 +83,7 @@ def run(
     try:
         found = settled(chosen, protocol, lambda runs: runner(runs, results))
     except LostRunsError:
-        with contextlib.suppress(ValueError):  # there are no records at all
+        with contextlib.suppress(NoRecordsError):
             draw(experiments, protocol, out, console=console)
         raise
     shown = experiments
@@ -104,7 +108,7 @@ def restricted(experiments: Experiments, only: Callable[[Run], bool]) -> list[Ex
 def draw(
     experiments: Experiments, protocol: Protocol, out: pathlib.Path, *, console: Console
 ) -> Published:
-    """Write figures, claims and page from records; raise ValueError without records."""
+    """Write figures, claims and page from records; raise `NoRecordsError` without records."""
     results = Results(out / "records")
     studies, records = settled(experiments, protocol, results.read_all)
     missing = [run for key, run in _distinct(studies).items() if key not in records]
@@ -113,7 +117,7 @@ def draw(
     begun = _begun(experiments, studies, records)
     if not begun:
         name = experiments[0].name
-        raise ValueError(f"out must hold records of this preset, {out} has none of {name}")
+        raise NoRecordsError(f"out must hold records of this preset, {out} has none of {name}")
     console.print(f"{len(records)} records of {len(begun)} experiments")
     return _publish(begun, studies, records, protocol, out / page_name(experiments))
 

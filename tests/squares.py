@@ -32,6 +32,21 @@ class Square(PlainRun):
 
 
 @dataclasses.dataclass(frozen=True)
+class Meeting(Square):
+    """A run that ends when two processes have begun such a run in one folder."""
+
+    kind: ClassVar[str] = "meeting"
+    folder: str = ""
+
+    def run(self, scratch: pathlib.Path | None = None) -> dict[str, Any]:
+        pathlib.Path(self.folder, str(os.getpid())).touch()
+        until = time.monotonic() + 120
+        while len(os.listdir(self.folder)) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        return super().run(scratch)
+
+
+@dataclasses.dataclass(frozen=True)
 class Fatal(Square):
     """A cell that kills the process that runs it, ``deaths`` times."""
 

@@ -100,6 +100,21 @@ def test_a_function_that_another_module_defines_counts_too(module):
     sys.modules.pop("wrapper")
 
 
+def test_the_name_is_the_same_in_another_folder(tmp_path, monkeypatch):
+    """The paths of the two files sort one way and then the other."""
+    names = set()
+    for folders in (("a", "b"), ("d", "c")):
+        texts = {"wrapper": "from mine import make_tx\n", "mine": SOURCE}
+        for folder, (name, text) in zip(folders, texts.items(), strict=True):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / f"{name}.py").write_text(text)
+            monkeypatch.syspath_prepend(tmp_path / folder)
+        names.add(optimizer_name("wrapper:make_tx"))
+        for name in texts:
+            del sys.modules[name]
+    assert len(names) == 1
+
+
 def test_an_imported_optimizer_trains_as_its_recipe(module, tmp_path):
     """Also in a worker process."""
     run = TrainingRun.of(**TINY, optimizer=optimizer_name("mine:make_tx"))

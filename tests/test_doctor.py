@@ -25,6 +25,12 @@ def test_a_machine_that_passes_these_tests_passes_the_doctor(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_help_examines_nothing():
+    command = [sys.executable, "-S", "-m", "tools.doctor", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "output directory of the runs" in done.stdout
+
+
 def test_without_packages_the_doctor_says_so():
     command = [sys.executable, "-S", "-m", "tools.doctor"]
     environment = os.environ | {"PYTHONPATH": ""}

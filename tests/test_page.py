@@ -14,7 +14,6 @@ from adamprox.report.claims import Gap, combine, contrast, gap, percent, points
 from adamprox.report.heatmaps import WIDEST, Heatmap
 from adamprox.report.page import Section, write_page
 from adamprox.report.plots import HIGHEST_LOSS, Figure, canvas, curves, heatmap_figure
-from adamprox.report.tables import _digest, read_claims, write_claims
 
 
 def record(alpha, decay, error, seed=0, losses=(2.0, 1.0)):
@@ -121,20 +120,6 @@ def test_pictures_are_images_of_the_whole_drawing(tmp_path):
     (source,) = re.findall(r'<img [^>]*src="data:image/svg\+xml,([^"]*)"', text)
     assert source.rstrip().endswith("</svg>") and "#" not in source and "--wide:400px" in text
     assert re.findall(r" d='[^']*\.\d{3}", source) == []
-
-
-def test_a_file_with_the_old_words_is_read(tmp_path):
-    judged = CLAIMS[:3]
-    write_claims(tmp_path, {"one": judged}, {"preset": "demo"})
-    contents = json.loads((tmp_path / "claims.json").read_text())
-    old = ("holds", "does not hold", "undecided")
-    for row, word in zip(contents["claims"], old, strict=True):
-        row |= {"bar": row.pop("criterion"), "verdict": word}
-    del contents["digest"]
-    contents["digest"] = _digest(contents)
-    (tmp_path / "claims.json").write_text(json.dumps(contents))
-    found = read_claims(tmp_path)
-    assert found and found["claims"] == [("one", claim) for claim in judged]
 
 
 def test_differences_of_percentages_are_points():

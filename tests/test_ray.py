@@ -54,7 +54,7 @@ def test_five_killed_workers_leave_no_trace(cluster, tmp_path):
     cells = CELLS[:20]
     expected = run_sweep(cells, Results(tmp_path / "whole"), workers=0, console=QUIET)
     results, finished = Results(tmp_path / "killed"), []
-    for record in run_ray(cells, results, None, cluster):
+    for record in run_ray(cells, results, address=cluster):
         finished.append(record["key"])
         if len(finished) <= 10 and len(finished) % 2:
             os.kill(record["process"], signal.SIGKILL)

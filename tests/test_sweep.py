@@ -24,7 +24,7 @@ from adamprox.sweep.lock import locked
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
 from adamprox.training import TrainingRun
-from tests.squares import QUIET, Fatal, Long, Pair, Square, table
+from tests.squares import QUIET, Fatal, Long, Meeting, Pair, Square, table
 
 
 def test_every_cell_has_one_record_in_order(tmp_path):
@@ -142,11 +142,12 @@ def test_another_worker_compiles_only_what_it_would_not_come_too_late_for():
 
 
 def test_workers_are_processes_and_keep_their_programs(tmp_path):
-    cells = [Square(float(n), 0.05) for n in range(8)]
-    records = run_sweep(cells, Results(tmp_path), workers=2, console=QUIET)
+    (tmp_path / "met").mkdir()
+    cells = [Meeting(float(n), folder=str(tmp_path / "met")) for n in range(8)]
+    records = run_sweep(cells, Results(tmp_path / "out"), workers=2, console=QUIET)
     assert [r["square"] for r in records] == [n * n for n in range(8)]
-    processes = {r["number"]: r["process"] for r in records}
-    assert os.getpid() not in processes.values() and len(set(processes.values())) == 2
+    processes = {r["process"] for r in records}
+    assert os.getpid() not in processes and len(processes) == 2
 
 
 def test_a_killed_worker_costs_only_its_cell_which_is_run_again(tmp_path):
@@ -331,6 +332,21 @@ def test_a_run_that_raises_costs_its_group_no_other_run(tmp_path):
     assert not list((tmp_path / "unfinished").glob("group-*"))
 
 
+class BrokenEnd(Pair):
+    """A run whose group raises after its last record."""
+
+    @classmethod
+    def run_together(cls, cells, scratch, deadline):
+        yield from super().run_together(cells, scratch, deadline)
+        raise RuntimeError("boom")
+
+
+def test_an_error_after_the_last_record_of_a_group_is_shown(tmp_path, caplog):
+    runs = [BrokenEnd(1.0), BrokenEnd(3.0)]
+    assert len(run_sweep(runs, Results(tmp_path), workers=0, console=QUIET)) == 2
+    assert "after the last record of a group: RuntimeError: boom" in caplog.text
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_full_disk_ends_the_sweep(tmp_path, workers):
     results = Results(tmp_path)
@@ -396,6 +412,7 @@ def test_engines_have_names(tmp_path):
         run_sweep([Square(1.0)], Results(tmp_path), engine="slurm", console=QUIET)
     with pytest.raises(ValueError, match=r"address needs the engine ray.*'auto'"):
         run_sweep([Square(1.0)], Results(tmp_path), address="auto", console=QUIET)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])

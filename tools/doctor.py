@@ -4,6 +4,7 @@ Each check is a function that returns a `Check` and writes nothing. The module i
 standard library at first, so it also runs where packages are missing.
 """
 
+import argparse
 import importlib
 import importlib.metadata
 import os
@@ -111,4 +112,6 @@ def main(out: pathlib.Path | None = None, data_dir: pathlib.Path | None = None) 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):  # `adamprox.output` does this too, but imports JAX
         stream.reconfigure(errors="backslashreplace")  # pyright: ignore
-    sys.exit(main(*map(pathlib.Path, sys.argv[1:2])))
+    parser = argparse.ArgumentParser(prog="python -m tools.doctor", description=__doc__)
+    parser.add_argument("out", nargs="?", type=pathlib.Path, help="output directory of the runs")
+    sys.exit(main(parser.parse_args().out))

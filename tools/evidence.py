@@ -33,7 +33,7 @@ def headline_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
         row = (
             str(first["depth"]),
             f"{images:,} of {side}×{side}, {first['epochs']}",
-            *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
+            *(_mean(method.seeds) for method in (l2, adamw)),
             ("+" if own.difference >= 0 else "") + in_points(own._replace(one_seed=False)),
             *(f"{100 * _training_error(method.finished):.0f}" for method in (l2, adamw)),
             str(seeds) + (" (± of the test set)" if own.one_seed else ""),
@@ -63,10 +63,16 @@ def progress_table(pairs: Iterable[tuple[Tuned, Tuned]]) -> str:
             then = [[_tested(run, at) for run in own] for own in runs]
             if any(run["test_error"][at] is None for m in pair for run in m.finished):
                 continue
-            means = (str(estimate(own)).partition(" ±")[0] for own in then)
+            means = (f"{100 * found.mean:.1f}" if (found := estimate(own)) else "—" for own in then)
             own = in_points(gap(*then))
             lines.append(f"| {' | '.join([str(depth), str(at + 1), *means, own])} |")
     return "\n".join(lines)
+
+
+def _mean(runs: Sequence[Record]) -> str:
+    """Return the mean test error over seeds for a column in percent."""
+    found = estimate(runs)
+    return found.in_percent if found else "—"
 
 
 def _tested(run: Record, at: int) -> Record:
@@ -126,7 +132,7 @@ def changes_table(networks: Iterable[Changed]) -> str:
             row = (
                 f"ResNet-{l2.seeds[0]['depth']}",
                 change,
-                *(str(estimate(method.seeds)).partition(" %")[0] for method in (l2, adamw)),
+                *(_mean(method.seeds) for method in (l2, adamw)),
                 in_points(own),
                 "" if change == UNCHANGED else in_points(by),
                 _both([_training_error(method.finished) for method in (l2, adamw)]),
@@ -204,7 +210,7 @@ def rotation_table(reduced: Sequence[Record]) -> str:
         seeds = select(own, **at)
         late = [run["angular_update"][len(run["angular_update"]) // 2 :] for run in seeds]
         angles = (f"{float(f'{1e3 * angle:.2g}'):g}" for angle in np.mean(np.concatenate(late), 0))
-        error = str(estimate(seeds)).partition(" %")[0]
+        error = _mean(seeds)
         row = (str(depth), f"`{optimizer}`", grid_point(winner), *angles, error, str(len(seeds)))
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)

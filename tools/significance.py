@@ -98,7 +98,7 @@ def activations_table(reduced: Sequence[Record]) -> str:
         whole = [run for run in select(plain(reduced), **like) if run["seed"] in seeds]
         if best(whole) is None or best(own) is None:
             continue
-        means = (str(estimate(runs)).partition(" %")[0] for runs in (whole, own))
+        means = (found.in_percent for runs in (whole, own) if (found := estimate(runs)))
         difference = in_points(gap(own, whole))
         row = (str(depth), LABELS[optimizer], *means, difference, str(len(seeds)))
         rows.append(f"| {' | '.join(row)} |")

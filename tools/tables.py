@@ -86,11 +86,12 @@ def trained_table(records: Sequence[Record]) -> str:
     """
     rows = ["| network | optimizer | runs | diverged | best (α, λ) | time |", "| --- " * 6 + "|"]
     kinds: dict[tuple[str, str], list[Record]] = {}
-    for record in sorted(records, key=lambda r: (r["depth"], r["batch_norm"], r["optimizer"])):
+    order = ("depth", "batch_norm", "optimizer", "compute_dtype", "statistics_groups")
+    for record in sorted(records, key=lambda r: [r[column] for column in order]):
         network = TrainingRun.from_columns(record).network.title
         network += f", {record['train_size']:,} images of {record['dataset']}"
         network += ", flipped and shifted" if record["augment"] else ""
-        network += f", {record['epochs']} epochs"
+        network += f", {record['epochs']} epochs" + _variant(record)
         kinds.setdefault((network, record["optimizer"]), []).append(record)
     for (network, optimizer), own in kinds.items():
         diverged = sum(bool(record["diverged_step"]) for record in own)
@@ -107,6 +108,13 @@ def trained_table(records: Sequence[Record]) -> str:
         "a checkout with uncommitted changes; their records say `-dirty`."
     )
     return "\n".join([*rows, "", summary])
+
+
+def _variant(record: Record) -> str:
+    """Return what makes a run slower or its statistics other than its network's, as text."""
+    dtype, groups = record["compute_dtype"], record["statistics_groups"]
+    text = f", {dtype}" if dtype != "float32" else ""
+    return text + (f", statistics of {groups} devices" if groups > 1 else "")
 
 
 def runs_table(records: Sequence[Record]) -> str:
@@ -139,10 +147,11 @@ def cost_table(records: Sequence[Record]) -> str:
         "| --- | --: | --: | --: |",
     ]
     kinds: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda r: (r["network"], r["depth"])):
+    order = ("network", "depth", "compute_dtype", "statistics_groups")
+    for record in sorted(records, key=lambda r: [r[column] for column in order]):
         if not record["diverged_step"]:
             network = f"{record['network']}-{record['depth']}, {record['train_size']:,} images"
-            network += f", {record['epochs']} epochs"
+            network += f", {record['epochs']} epochs" + _variant(record)
             kinds.setdefault(network, []).append(record)
     for network, own in kinds.items():
         run = TrainingRun.from_columns(own[0])

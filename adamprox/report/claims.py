@@ -65,11 +65,16 @@ class Estimate(NamedTuple):
     half_width: float | None
     runs: int
 
+    @property
+    def in_percent(self) -> str:
+        """Mean and half-width for a column whose unit is percent, such as ``61.4 ± 0.8``."""
+        width = "" if self.half_width is None else f" ± {100 * self.half_width:.1f}"
+        return f"{100 * self.mean:.1f}{width}"
+
     def __str__(self):
         """Return the mean and its half-width in percent, with the number of seeds."""
-        if self.half_width is None:
-            return f"{percent(self.mean)} (1 seed)"
-        return f"{100 * self.mean:.1f} ± {100 * self.half_width:.1f} % ({self.runs} seeds)"
+        seeds = "1 seed" if self.half_width is None else f"{self.runs} seeds"
+        return f"{self.in_percent} % ({seeds})"
 
 
 def estimate(runs: Sequence[Record]) -> Estimate | None:
@@ -121,6 +126,10 @@ class Gap(NamedTuple):
     def differs(self) -> bool:
         """True if the interval excludes 0."""
         return self.low > 0 or self.high < 0
+
+    def __neg__(self) -> "Gap":
+        """Return the difference with the opposite sign."""
+        return Gap(-self.difference, self.margin, self.one_seed, self.open_above, self.open_below)
 
     def __str__(self):
         """Return the difference and its margin in percentage points."""

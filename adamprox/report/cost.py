@@ -74,8 +74,10 @@ def _measured(records: Sequence[Record]) -> dict[tuple, float]:
 
 def _like(record: Mapping[str, Any]) -> tuple:
     names = ("network", "depth", "growth_rate", "width", "batch_norm", "statistics_groups")
+    names += ("skip_init", "compute_dtype", "augment")
     data = ("dataset", "image_size", "train_size", "batch_size")
-    return tuple(record.get(name) for name in names + data)
+    usual = TrainingRun.defaults()
+    return tuple(record.get(name, usual.get(name)) for name in names + data)
 
 
 def _seconds(

@@ -57,7 +57,8 @@ def _speed(now: Progress, results: Results) -> list[str]:
         return [f"  about {in_words(left / len(now.running))} left"]
     speed = sum(len(record.epochs) for record in since) / elapsed
     paid = sum(record.seconds for record in since) / elapsed
-    return [f"  {speed:.3g} epochs/s, about {in_words(left / paid)} left"]
+    remaining = f"about {in_words(left / paid)} left" if paid else "time left unknown"
+    return [f"  {speed:.3g} epochs/s, {remaining}"]
 
 
 def _finished(record: Record) -> datetime.datetime:

@@ -23,12 +23,6 @@ CLAIMS_LOCK = ".claims.lock"
 """Name of the file that a process locks while it writes claims."""
 _PATIENCE = 60.0  # seconds; a write takes 0.01
 _LARGEST = 2**24  # bytes; the claims of all experiments take 40,000
-_OLD_VERDICTS = {
-    "holds": "reproduced",
-    "does not hold": "not reproduced",
-    "undecided": "inconclusive",
-}
-"""Verdicts of older files, to the present words."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -126,10 +120,7 @@ def read_claims(out: pathlib.Path) -> dict[str, Any] | None:
         if found.pop("digest") != _digest(found):
             return None
         claims = [(row["experiment"], _claim(row)) for row in found["claims"]]
-        # Before version 0.1 a file had one preset and page for all claims.
-        common = {name: fact for name, fact in found.items() if name not in ("claims", "about")}
-        known = found.get("about", {})
-        about = {name: _texts(known.get(name, common)) for name, _ in claims}
+        about = {name: _texts(found["about"][name]) for name, _ in claims}
     except (FileNotFoundError, NotADirectoryError, NotAFileError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -143,13 +134,10 @@ def _digest(contents: Mapping[str, Any]) -> str:
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:
-    """Return the claim of a row; rows of older files use other words."""
-    if "bar" in row:
-        row = {**row, "criterion": row["bar"]}
     texts = _texts({column: row[column] for column in ("experiment", *Claim._fields)})
-    verdict = texts.pop("verdict")
+    verdict = Verdict(texts.pop("verdict"))
     del texts["experiment"]
-    return Claim(**texts, verdict=Verdict(_OLD_VERDICTS.get(verdict, verdict)))
+    return Claim(**texts, verdict=verdict)
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, str]:

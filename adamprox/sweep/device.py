@@ -133,7 +133,7 @@ class _Groups:
                     files.end()
                 return again
             if self.results.read(run) is None:
-                about = provenance() | {"runs_at_once": len(group) // self.devices}
+                about = provenance() | {"runs_at_once": max(1, len(group) // self.devices)}
                 yield self.results.write(run, columns, about)
 
     def _after(self, error: Exception, group: Sequence[Any]) -> list[Run]:
@@ -151,6 +151,8 @@ class _Groups:
             self.most.append((group[0], each // 2))
         elif len(left) > 1:
             self.alone.update(left)
+        elif not left:
+            _log.warning("after the last record of a group: %s: %s", type(error).__name__, error)
         else:
             for run in left.values():
                 self.failures.add(run, error)

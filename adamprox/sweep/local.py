@@ -36,7 +36,6 @@ def run_local(
     runs: Sequence[Run],
     results: Results,
     workers: int | None = None,
-    address: str | None = None,
     deadline: float | None = None,
 ) -> Iterator[Record]:
     """Execute ``runs`` and yield their records as they finish, each after it is on disk.
@@ -47,18 +46,14 @@ def run_local(
       workers: On a CPU, number of worker processes, at most the number of cores; 0 means this
         process, None one process per core. On an accelerator this process executes the runs, and
         the number is that of runs at once on each device; None or 0 means the fastest one.
-      address: None, because this engine uses this machine.
       deadline: Time of `time.monotonic` at which to stop; None for no limit.
 
     Yields:
       One record per run.
 
     Raises:
-      ValueError: ``address`` is not None.
       OutOfTimeError: Some runs are not done at the deadline.
     """
-    if address is not None:
-        raise ValueError(f"address needs the engine ray, the engine is local; got {address!r}")
     cpu = jax.default_backend() == "cpu"
     if workers is None and cpu:
         workers = len(cores())

@@ -22,8 +22,9 @@ def run_ray(
     runs: Sequence[Run],
     results: Results,
     workers: int | None = None,
-    address: str | None = None,
     deadline: float | None = None,
+    *,
+    address: str | None = None,
 ) -> Iterator[Record]:
     """Execute ``runs`` on a Ray cluster and yield their records, each after it is on disk.
 
@@ -34,10 +35,10 @@ def run_ray(
       runs: Runs to execute, in order of preference.
       results: Store of the records; this process, the driver, writes them.
       workers: Number of actors of one CPU each, at most and by default the CPUs of the cluster.
+      deadline: Time of `time.monotonic` at which to stop; None for no limit.
       address: Address of the cluster. None or ``local`` starts a private cluster on this machine
         with a token, ``auto`` finds the cluster of this machine, ``host:port`` is the head of a
         cluster. An existing connection has priority and stays open.
-      deadline: Time of `time.monotonic` at which to stop; None for no limit.
 
     Returns:
       An iterator with one record per run, in order of completion.

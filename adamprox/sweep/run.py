@@ -21,8 +21,8 @@ from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
 from adamprox.sweep.runs import Run, check_data, run_key
 
-Engine = Callable[[Sequence[Run], Results, int | None, str | None, float | None], Iterator[Record]]
-"""Function (runs, results, workers, address, deadline) -> records, each after it is on disk."""
+Engine = Callable[..., Iterator[Record]]
+"""Function (runs, results, workers, deadline) -> records, each after it is on disk."""
 
 View = Callable[[Sequence[Run], Sequence[Record]], RenderableType]
 
@@ -85,6 +85,8 @@ def run_sweep(
         raise ValueError(f"workers must be a whole number >= 0 or None, got {workers!r}")
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    if address is not None and engine != "ray":
+        raise ValueError(f"address needs the engine ray, the engine is {engine}; got {address!r}")
     console = console or Console(stderr=True, markup=False, emoji=False)
     wanted = list({run_key(run): run for run in runs}.values())
     done = {record.key: record for record in results.read_all(wanted)}
@@ -96,7 +98,8 @@ def run_sweep(
         console.print(line, soft_wrap=True)
     console.print(f"{len(wanted)} runs, {len(done)} already done")
     if missing:
-        finished = ENGINES[engine](missing, results, workers, address, deadline)
+        options = {"address": address} if engine == "ray" else {}
+        finished = ENGINES[engine](missing, results, workers, deadline, **options)
         started = announce(wanted, results)  # the engine has refused what it cannot do
         with _progress(console) as progress:
             task = progress.add_task("training", total=len(missing))

@@ -61,10 +61,9 @@ def optimizer_name(reference: str) -> str:
         files.add(inspect.getsourcefile(inspect.unwrap(found)))
     if not all(file and pathlib.Path(file).is_file() for file in files):
         raise ValueError(f"optimizer must have a source file, got {reference!r}")
-    digest = hashlib.sha256()
-    for file in sorted(filter(None, files)):
-        digest.update(pathlib.Path(file).read_bytes())
-    return f"{reference}#{digest.hexdigest()[:12]}"
+    # Sorted by content: the same files in another folder have the same digest.
+    contents = sorted(pathlib.Path(file).read_bytes() for file in filter(None, files))
+    return f"{reference}#{hashlib.sha256(b''.join(contents)).hexdigest()[:12]}"
 
 
 def _check_keywords(reference: str, function: Callable[..., Any]) -> None:

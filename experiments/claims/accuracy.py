@@ -29,39 +29,30 @@ from experiments.tuning import Tuned
 
 def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> Claim:
     """Return the claim that the best test error of one method is lower than that of another."""
-    first, second, both = _names(better, worse)
-    statement = f"{where}{first}'s test error is lower than {second}'s{both}."
+    statement = "{}'s test error is lower than {}'s{}."
     criterion = "lower by more than the margin of error (95 %)"
-    return _compare(better, worse, section, statement, criterion, by_margin)
+    return _compare(better, worse, section, statement, criterion, by_margin, where)
 
 
 def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
     """Return the claim that a method, however tuned, does not lead another: it is behind."""
-    first, second, both = _names(one, other)
-    statement = f"{first} has no lead over {second}{both}."
+    statement = "{} has no lead over {}{}."
     criterion = "error higher by more than the margin of error (95 %); within it: inconclusive"
-    verdict = lambda lead: by_margin(combine([lead], [-1.0]))  # noqa: E731
-    return _compare(one, other, section, statement, criterion, verdict)
+    return _compare(one, other, section, statement, criterion, lambda lead: by_margin(-lead))
 
 
 def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
     """Return the claim that the best test error of one method is not higher than that of another."""
-
-    def verdict(lead: Gap) -> Verdict:
-        return no_higher(combine([lead], [-1.0]))
-
-    first, second, both = _names(new, old)
-    statement = f"{first}'s test error is not higher than {second}'s{both}."
+    statement = "{}'s test error is not higher than {}'s{}."
     criterion = f"not higher by more than the margin of error (95 %); {TOGETHER}"
-    return _compare(new, old, section, statement, criterion, verdict)
+    return _compare(new, old, section, statement, criterion, lambda lead: no_higher(-lead))
 
 
 def equal_error(first: Tuned, second: Tuned, section: str, where: str = "") -> Claim:
     """Return the claim that two methods have the same best test error."""
-    one, other, both = _names(first, second)
-    statement = f"{where}{one} and {other} reach the same test error{both}."
+    statement = "{} and {} reach the same test error{}."
     criterion = f"difference within the margin of error (95 %); {TOGETHER}"
-    return _compare(first, second, section, statement, criterion, equal)
+    return _compare(first, second, section, statement, criterion, equal, where)
 
 
 def _names(one: Tuned, other: Tuned) -> tuple[str, str, str]:
@@ -79,8 +70,12 @@ def _compare(
     statement: str,
     criterion: str,
     verdict: Callable[[Gap], Verdict],
+    where: str = "",
 ) -> Claim:
-    """Return the claim that ``verdict`` judges by the lead of ``one`` over ``other``."""
+    """Return the claim that ``verdict`` judges by the lead of ``one`` over ``other``.
+
+    ``statement`` is a format string for their names and what both names share.
+    """
 
     def measure() -> Finding:
         need_runs(one, other)
@@ -106,7 +101,7 @@ def _compare(
         ]
         return Finding(measured, verdict(lead), " ".join(notes))
 
-    return claim(section, statement, criterion, measure)
+    return claim(section, where + statement.format(*_names(one, other)), criterion, measure)
 
 
 def lead(better: Tuned, worse: Tuned) -> Gap:

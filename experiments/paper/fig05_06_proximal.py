@@ -135,7 +135,7 @@ def _gap(pair: tuple[Record, Record]) -> float:
 def _described(pair: tuple[Record, Record]) -> str:
     one = pair[0]
     at = f"({compact(one.learning_rate)}, {compact(one.weight_decay)})"
-    errors = ("diverged" if r.error == 1 else percent(r["final_test_error"]) for r in pair)
+    errors = ("diverged" if r.diverged else percent(r["final_test_error"]) for r in pair)
     return f"{at} with {' vs '.join(errors)}"
 
 
