@@ -330,12 +330,6 @@ def test_adam_l2_is_also_run_where_the_multiplier_moves_it():
     assert demo.weight_decays_of("adamw", 100.0) == (0.0, 3e-4, 3e-3, 3e-2)
 
 
-def test_list_names_every_experiment(capsys):
-    assert main(["list"]) == 0
-    text = capsys.readouterr().out
-    assert all(name in text for name in EXPERIMENTS)
-
-
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

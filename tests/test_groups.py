@@ -4,7 +4,6 @@ import collections
 import contextlib
 import dataclasses
 import json
-import pathlib
 import re
 import time
 import types
@@ -411,7 +410,7 @@ def test_out_of_memory_halves_the_group(tmp_path, by_eights, monkeypatch, caplog
 
     monkeypatch.setattr("adamprox.training.run.epochs", full)
     records = run_sweep(GRID[:6], Results(tmp_path), workers=0, console=QUIET)
-    assert (len(records) == 6 and sizes == [6, 3, 1, 1, 1, 1, 1, 1]) or sizes[:2] == [6, 3]
+    assert len(records) == 6 and sizes == [6, 3, 1, 1, 1, 1, 1, 1]
     assert "no memory for 6 runs at once: they begin again, 3 at once" in caplog.text
 
 
@@ -486,8 +485,7 @@ def test_compilation_is_no_part_of_the_time_of_an_epoch(monkeypatch):
     assert len(seen) == 12 and clock[0] == 210
 
 
-def test_throughput_is_measured_for_real(tmp_path):
+def test_throughput_is_measured_for_real():
     program = GRID[0].program._replace(images=ImageSpec("digits", train_size=64, batch_size=32))
     found = list(throughput.measure(program, counts=(1, 2), repeats=1))
     assert [m.runs for m in found] == [1, 2] and all(m.images_per_second > 0 for m in found)
-    assert pathlib.Path(tmp_path).exists()

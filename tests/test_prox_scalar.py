@@ -8,26 +8,40 @@ import numpy as np
 import pytest
 
 from adamprox import prox
-from tests.penalties import IGNORE_T, INFINITY, NEED_AN_ORDER, SEPARABLE, smallest_at_zero
+from tests.penalties import (
+    IGNORE_T,
+    INFINITY,
+    NEED_AN_ORDER,
+    REGULARIZERS,
+    SEPARABLE,
+    smallest_at_zero,
+)
 
 COMPLEX_TOO = [name for name in SEPARABLE if name not in NEED_AN_ORDER]
 GRID = np.linspace(-6, 6, 24_001)  # steps of 0.0005; 0, the bounds and the knees lie on it
 GRID[12_000] = 0
+XS = np.linspace(-5.5, 5.5, 111)  # odd multiples of 0.05 and tenths, ties included
+
+
+@pytest.fixture(scope="module")
+def squares():
+    """½(z − x)² for every z of GRID and x of XS."""
+    return (GRID[None] - XS[:, None]) ** 2 / 2
 
 
 # Below, at and above γ of each MCP; the last one sends most of the line to zero.
-@pytest.mark.parametrize("t", [0.0, 0.3, 1.0, 1.25, 2.0, 3.0, 4.5, 50.0])
 @pytest.mark.parametrize("name", SEPARABLE)
-def test_no_point_of_a_grid_is_better(name, t, x64):
+def test_no_point_of_a_grid_is_better(name, squares, x64):
     operator, penalty = SEPARABLE[name]
-    xs = np.linspace(-5.5, 5.5, 111)  # odd multiples of 0.05 and tenths, ties included
-    zs = np.asarray(operator(jnp.asarray(xs), t))
-    value = (zs - xs) ** 2 / 2 + t * penalty(zs) if t else (zs - xs) ** 2 / 2
-    with np.errstate(invalid="ignore"):
-        cost = t * penalty(GRID) if t else np.where(np.isinf(penalty(GRID)), INFINITY, 0)
-    best = np.min((GRID[None] - xs[:, None]) ** 2 / 2 + cost, axis=1)
-    assert np.all(value <= best + 1e-12)  # no grid point is better
-    assert np.all(value >= best - 1e-5)  # and the regularizer above is the one minimized
+    on_grid = penalty(GRID)
+    for t in (0.0, 0.3, 1.0, 1.25, 2.0, 3.0, 4.5, 50.0):
+        zs = np.asarray(operator(jnp.asarray(XS), t))
+        value = (zs - XS) ** 2 / 2 + t * penalty(zs) if t else (zs - XS) ** 2 / 2
+        with np.errstate(invalid="ignore"):
+            cost = t * on_grid if t else np.where(np.isinf(on_grid), INFINITY, 0)
+        best = np.min(squares + cost, axis=1)
+        assert np.all(value <= best + 1e-12), t  # no grid point is better
+        assert np.all(value >= best - 1e-5), t  # and the regularizer above is the one minimized
 
 
 @pytest.mark.parametrize("t", [0.5, 3.0, 4.0])
@@ -124,8 +138,9 @@ def test_parameters_may_be_traced():
         np.testing.assert_allclose(batched, one_by_one, rtol=1e-6, err_msg=str(operator))
 
 
-EVERY = {name: operator for name, (operator, _) in SEPARABLE.items()} | {
-    "sparse_group": prox.sparse_group,
+PLANE = 3 * np.random.default_rng(0).normal(size=(200, 2))
+ALL = SEPARABLE | REGULARIZERS
+EVERY = {name: operator for name, (operator, *_) in ALL.items()} | {
     "l2_ball": functools.partial(prox.l2_ball, radius=1e30),
     "sized": prox.per_leaf(prox.size_weighted(prox.l2)),
 }
@@ -134,7 +149,7 @@ EVERY = {name: operator for name, (operator, _) in SEPARABLE.items()} | {
 @pytest.mark.parametrize("name", EVERY)
 def test_identity_at_zero_weight_dtype_kept_and_none_skipped(name):
     for dtype in ("float16", "bfloat16", "float32", "complex64"):
-        if dtype == "complex64" and name not in COMPLEX_TOO:
+        if dtype == "complex64" and name in NEED_AN_ORDER:
             continue
         x = jnp.asarray([0.1, 1.5, 0.0, 2.0], dtype)
         out = EVERY[name]({"x": x, "none": None}, 0.0)
@@ -159,7 +174,8 @@ def test_finite_for_any_weight_at_any_scale(name):
         x = scale * jnp.array([3.0, -4.0])
         out = value(x, t)
         assert np.all(np.isfinite(out))
-        shrinks = name not in SEPARABLE or smallest_at_zero(SEPARABLE[name][1], GRID[::100])
+        points = PLANE if name in REGULARIZERS else GRID[::100]
+        shrinks = name not in ALL or smallest_at_zero(ALL[name][1], points)
         assert not shrinks or np.all(np.abs(out) <= np.abs(x))
         by_x, by_t = slope(x, t, scale)
         assert np.all(np.isfinite(by_x))
