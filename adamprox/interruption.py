@@ -21,7 +21,7 @@ def was_interrupted(error: BaseException | None) -> bool:
     return error is not None
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """End this process with an exit code, after all its results are on disk.
 
     `sys.exit` has two problems. After ``python -m``, CPython drops the code and ends by the signal

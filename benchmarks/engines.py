@@ -31,7 +31,7 @@ def arguments_parser() -> Parser:
         prog="python -m benchmarks.engines", description="Time one sweep on every engine."
     )
     add = functools.partial(parser.add_argument, type=integer, metavar="N")
-    add("--cells", default=16, help="runs of a sweep, of one network, each with its own λ (16)")
+    add("--runs", default=16, help="runs of a sweep, of one network, each with its own λ (16)")
     add("--epochs", default=40, help="epochs of a run on the digits (40)")
     add("--depth", default=8, metavar="6n+2", help="depth of the ResNet (8)")
     add("--workers", default=len(cores()), help="workers (one per core)")
@@ -47,19 +47,19 @@ class Sweep:
     """Wall time of one sweep and total time of its runs, in seconds."""
 
     wall: float
-    cells: float
+    runs: float
 
 
 def sweep(arguments: argparse.Namespace, engine: str) -> Sweep:
     """Execute the sweep once."""
-    cells = [
+    runs = [
         TrainingRun.of(depth=arguments.depth, epochs=arguments.epochs, weight_decay=1e-5 * number)
-        for number in range(arguments.cells)
+        for number in range(arguments.runs)
     ]
     with tempfile.TemporaryDirectory() as directory:
         started = time.perf_counter()
         records = run_sweep(
-            cells,
+            runs,
             Results(pathlib.Path(directory)),
             workers=arguments.workers,
             engine=engine,
@@ -78,7 +78,7 @@ def table(found: dict[str, list[Sweep]], workers: int) -> str:
     ]
     for engine, sweeps in found.items():
         wall = statistics.median(s.wall for s in sweeps)
-        own = statistics.median(s.cells for s in sweeps) / workers
+        own = statistics.median(s.runs for s in sweeps) / workers
         rows.append(f"| {engine} | {own:.0f} | {wall:.0f} | {wall / first:.2f} |")
     return "\n".join(rows)
 
@@ -86,14 +86,14 @@ def table(found: dict[str, list[Sweep]], workers: int) -> str:
 def main(arguments: argparse.Namespace) -> None:
     """Compile once, time all engines in turn, and print the table."""
     sweep(
-        argparse.Namespace(**{**vars(arguments), "cells": 1, "epochs": 1}), "local"
+        argparse.Namespace(**{**vars(arguments), "runs": 1, "epochs": 1}), "local"
     )  # fills the compilation cache
     found: dict[str, list[Sweep]] = {engine: [] for engine in ENGINES}
     for number in range(arguments.rounds):
         order = list(ENGINES) if number % 2 == 0 else list(ENGINES)[::-1]
         for engine in order:
             found[engine].append(sweep(arguments, engine))
-    print(f"{arguments.cells} runs of ResNet-{arguments.depth}, {arguments.epochs} epochs each, "
+    print(f"{arguments.runs} runs of ResNet-{arguments.depth}, {arguments.epochs} epochs each, "
           f"{arguments.workers} workers, median of {arguments.rounds} rounds.\n")  # fmt: skip
     print(table(found, arguments.workers))
 

@@ -60,28 +60,28 @@ def arguments_parser() -> Parser:
     return parser
 
 
-def training_cells(preset: str) -> list[TrainingRun]:
+def training_runs(preset: str) -> list[TrainingRun]:
     """Return the distinct runs of all experiments, before any extension of a grid."""
     everything: Iterable[Run] = (
-        cell for e in EXPERIMENTS.values() for cell in e.study(protocol(preset), Records()).runs
+        run for e in EXPERIMENTS.values() for run in e.study(protocol(preset), Records()).runs
     )
-    unique = {run_key(cell): cell for cell in everything}
-    return [cell for cell in unique.values() if isinstance(cell, TrainingRun)]
+    unique = {run_key(run): run for run in everything}
+    return [run for run in unique.values() if isinstance(run, TrainingRun)]
 
 
-def measured_program(cell: TrainingRun) -> Program:
+def measured_program(run: TrainingRun) -> Program:
     """Return the program to time for a run: its network on a few batches, with AdamW."""
-    data = cell.images.expected
-    size = min(BATCHES * cell.images.batch_size, data.train)
-    images = dataclasses.replace(cell.images, train_size=size)
-    return cell.program._replace(images=images, optimizers=("adamw",))
+    data = run.images.expected
+    size = min(BATCHES * run.images.batch_size, data.train)
+    images = dataclasses.replace(run.images, train_size=size)
+    return run.program._replace(images=images, optimizers=("adamw",))
 
 
-def steps(cell: TrainingRun) -> float:
+def steps(run: TrainingRun) -> float:
     """Return the training steps of a run; evaluation of a batch counts as a third of a step."""
-    data, schedule, batch = cell.images.expected, cell.schedule, cell.images.batch_size
+    data, schedule, batch = run.images.expected, run.schedule, run.images.batch_size
     visits = sum(schedule.visits(number) for number in range(1, schedule.epochs + 1))
-    visited = data.test + cell.images.validation_size + data.train * schedule.evaluate_train
+    visited = data.test + run.images.validation_size + data.train * schedule.evaluate_train
     return schedule.epochs * -(-data.train // batch) + visits * visited / batch / 3
 
 
@@ -102,7 +102,7 @@ class Row:
     """Number of runs of one network, their total steps, and the seconds per step."""
 
     program: Program
-    cells: int
+    runs: int
     steps: float
     seconds: float
 
@@ -113,12 +113,12 @@ class Row:
 
 
 def predict(
-    cells: Iterable[TrainingRun], timing: Callable[[Program], float] = seconds_a_step
+    runs: Iterable[TrainingRun], timing: Callable[[Program], float] = seconds_a_step
 ) -> list[Row]:
     """Return one row per program, the most expensive first."""
     groups: dict[Program, list[TrainingRun]] = collections.defaultdict(list)
-    for cell in cells:
-        groups[measured_program(cell)].append(cell)
+    for run in runs:
+        groups[measured_program(run)].append(run)
     rows = [
         Row(program, len(group), sum(map(steps, group)), timing(program))
         for program, group in groups.items()
@@ -126,12 +126,12 @@ def predict(
     return sorted(rows, key=lambda row: -row.days)
 
 
-def comparison(cells: Iterable[TrainingRun], rows: list[Row], records: pathlib.Path) -> str:
+def comparison(runs: Iterable[TrainingRun], rows: list[Row], records: pathlib.Path) -> str:
     """Compare predicted with measured seconds, summed over the runs with records."""
     results, seconds = Results(records), {row.program: row.seconds for row in rows}
-    done = [(cell, record) for cell in cells if (record := results.read(cell))]
-    whole = [(cell, r) for cell, r in done if not r["diverged_step"]]
-    predicted = sum(steps(cell) * seconds[measured_program(cell)] for cell, _ in whole)
+    done = [(run, record) for run in runs if (record := results.read(run))]
+    whole = [(run, r) for run, r in done if not r["diverged_step"]]
+    predicted = sum(steps(run) * seconds[measured_program(run)] for run, _ in whole)
     took = sum(record["seconds"] for _, record in whole)
     return f"{len(whole)} finished runs: predicted {predicted:.0f} s, measured {took:.0f} s"
 
@@ -141,14 +141,14 @@ def lines(rows: list[Row], devices: Sequence[int]) -> list[list[str]]:
     header = ["network", "runs", "steps", "ms a step"]
     header += [f"days on {n} device{'s' * (n > 1)}" for n in devices]
     body = [
-        [network_name(row.program), f"{row.cells}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
+        [network_name(row.program), f"{row.runs}", f"{row.steps:,.0f}", f"{1e3 * row.seconds:.1f}"]
         + [_days(row.days / n) for n in devices]
         for row in rows
     ]
     total = sum(row.days for row in rows)
-    cells, count = sum(row.cells for row in rows), sum(row.steps for row in rows)
+    runs, count = sum(row.runs for row in rows), sum(row.steps for row in rows)
     networks = len({network_name(row.program) for row in rows})
-    whole = [f"these {networks} networks", f"{cells:,}", f"{count:,.0f}", ""]
+    whole = [f"these {networks} networks", f"{runs:,}", f"{count:,.0f}", ""]
     return [header, *body, whole + [_days(total / n) for n in devices]]
 
 
@@ -158,16 +158,16 @@ def _days(days: float) -> str:
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure the networks and print the table."""
-    cells = training_cells(arguments.preset)
+    runs = training_runs(arguments.preset)
     if arguments.only:
-        names = {cell: network_name(cell.program) for cell in cells}
-        cells = [c for c in cells if names[c].startswith(tuple(arguments.only))]
-        if not cells:
+        names = {run: network_name(run.program) for run in runs}
+        runs = [c for c in runs if names[c].startswith(tuple(arguments.only))]
+        if not runs:
             known = "; ".join(sorted(set(names.values())))
             arguments_parser().error(
                 f"--only must begin one of: {known}; got {' '.join(arguments.only)}"
             )
-    rows = predict(cells)
+    rows = predict(runs)
     header, *body = lines(rows, arguments.devices)
     device = f"Preset {arguments.preset} on {jax.devices()[0].device_kind}."
     if arguments.markdown:
@@ -178,7 +178,7 @@ def main(arguments: argparse.Namespace) -> None:
             table.add_row(*row)
         Console().print(table)
     if arguments.records:
-        print(comparison(cells, rows, arguments.records))
+        print(comparison(runs, rows, arguments.records))
 
 
 def _markdown(header: list[str], body: list[list[str]]) -> list[str]:

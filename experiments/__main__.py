@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from adamprox.command_line import begin, console
-from adamprox.interruption import leave, was_interrupted
+from adamprox.interruption import exit_process, was_interrupted
 from adamprox.output import check_directory, one_line
 from adamprox.report.cards import counted
 from adamprox.report.export import export
@@ -191,4 +191,4 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    exit_process(main(sys.argv[1:]))

@@ -6,7 +6,7 @@ import pytest
 
 import adamprox
 from adamprox import models
-from adamprox.training.forgetting import restart_once
+from adamprox.training.second_moment import restart_once
 
 TAKE_INTEGERS = {
     "steps_per_round": lambda n: adamprox.adagrad_with_restarts(1.0, n),

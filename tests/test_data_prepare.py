@@ -163,7 +163,7 @@ def test_a_refused_archive_leaves_the_prepared_data_set_alone(prepared, run, tmp
     (tmp_path / "bad").write_bytes(b"")
     command_line = ("prepare", "cifar10", "--archive", tmp_path / "bad", "--data-dir", prepared)
     one_line(run(*command_line, "--force"), "empty")
-    loading_module.forget()
+    loading_module.clear_cache()
     assert load("cifar10", prepared).fingerprint == before
 
 
@@ -267,7 +267,7 @@ def test_damage_is_noticed_and_named_with_the_command_that_mends_it(prepared, ru
     folder = prepared / "cifar10_binary/1.0.0"
     archive = tmp_path / "cifar.tar.gz"
     for what, damage in damaged_shards(folder):
-        loading_module.forget()
+        loading_module.clear_cache()
         damage()
         with pytest.raises(DamagedDataError) as caught:
             load("cifar10", prepared)
@@ -290,14 +290,14 @@ def test_exchanged_shards_are_noticed(prepared, tmp_path, run):
     run("prepare", "cifar10", "--archive", archive, "--data-dir", other)
     theirs, ours = (next(data.glob("cifar10_binary/*/*test*record*")) for data in (other, prepared))
     ours.write_bytes(theirs.read_bytes())
-    loading_module.forget()
+    loading_module.clear_cache()
     with pytest.raises(DamagedDataError, match=r"its fingerprint is .*, expected"):
         load("cifar10", prepared)
 
 
 def test_a_data_set_whose_description_is_gone_can_be_prepared_again(prepared, run, tmp_path):
     (prepared / "cifar10_binary/1.0.0/dataset_info.json").unlink()
-    loading_module.forget()
+    loading_module.clear_cache()
     with pytest.raises(MissingDataError):
         load("cifar10", prepared)
     assert (
@@ -403,6 +403,6 @@ def test_a_data_set_is_replaced_only_by_a_whole_one(prepared, run, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(cifar.Cifar10Binary, "_generate_examples", fail)
         assert run(*command_line)[0] == 2
-    loading_module.forget()
+    loading_module.clear_cache()
     assert load("cifar10", prepared).fingerprint == before
     assert [path.name for path in (prepared / "cifar10_binary").iterdir()] == ["1.0.0"]

@@ -35,7 +35,7 @@ def folder(whole, tmp_path):
 
 
 def assert_refused(data_dir):
-    loading.forget()
+    loading.clear_cache()
     with pytest.raises((DamagedDataError, MissingDataError)) as caught:
         load("cifar10", data_dir)
     line = str(caught.value)
@@ -55,7 +55,7 @@ def test_any_other_value_in_any_place_is_refused(folder):
         (folder / name).write_text(content)
         assert_refused(folder.parents[1])
         (folder / name).write_text(before)
-    loading.forget()
+    loading.clear_cache()
     assert len(load("cifar10", folder.parents[1]).train) == 15
 
 
@@ -83,7 +83,7 @@ def test_no_command_imports_what_a_file_names(folder, trap, monkeypatch, capsys)
     monkeypatch.chdir(trap)
     (trap / "array_record.py").unlink()
     monkeypatch.syspath_prepend(str(trap))
-    loading.forget()
+    loading.clear_cache()
     where = str(folder.parents[1])
     check = doctor.data_set("cifar10", folder.parents[1])
     assert (
@@ -130,7 +130,7 @@ def test_texts_of_a_stranger_are_printed_as_texts(folder, capsys, monkeypatch):
     name = "\x1b[2J[red]x[/nothing]\n\u202e.tar.gz"
     set_in("metadata.json", "archive", "name", by=name)(folder)
     set_in("metadata.json", "warnings", by=["\x07[link=x]"])(folder)
-    loading.forget()
+    loading.clear_cache()
     assert command.main(["list", "--data-dir", str(folder.parents[1])]) == 0
     out = capsys.readouterr().out
     assert "\\x1b[2J[red]x[/nothing]\\n\\u202e.tar.gz; \\x07[link=x]" in out

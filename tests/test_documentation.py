@@ -189,12 +189,12 @@ def test_the_cost_of_a_paper_is_its_cells_times_their_steps():
     from adamprox.training import TrainingRun
     from benchmarks import paper_cost
 
-    cell = TrainingRun.of(epochs=4, train_size=100, batch_size=50, evaluate_every=2)
+    run = TrainingRun.of(epochs=4, train_size=100, batch_size=50, evaluate_every=2)
     # 4 epochs of 2 steps; the 1,285 test images twice, each 50 a third of a step.
-    assert paper_cost.steps(cell) == pytest.approx(8 + 2 * 1285 / 50 / 3)
-    cells = [cell, TrainingRun.of(epochs=4, train_size=100, batch_size=50, learning_rate=1.0)]
-    (row,) = paper_cost.predict(cells, timing=lambda program: 86_400.0)
-    assert row.cells == 2 and row.days == sum(map(paper_cost.steps, cells))
+    assert paper_cost.steps(run) == pytest.approx(8 + 2 * 1285 / 50 / 3)
+    runs = [run, TrainingRun.of(epochs=4, train_size=100, batch_size=50, learning_rate=1.0)]
+    (row,) = paper_cost.predict(runs, timing=lambda program: 86_400.0)
+    assert row.runs == 2 and row.days == sum(map(paper_cost.steps, runs))
     *_, whole = paper_cost.lines([row], (1, 8))
     assert float(whole[-2]) == pytest.approx(8 * float(whole[-1]), rel=0.01)
     assert paper_cost.network_name(row.program) == "ResNet-20 without BatchNorm, digits"
@@ -208,9 +208,9 @@ def test_the_published_cost_follows_from_its_step_times():
     table = page.split("<!-- paper_cost:")[1].split("<!-- end -->")[0].strip().splitlines()[2:]
     rows = [[field.strip() for field in line.strip("|").split("|")] for line in table]
     seconds = {row[0]: float(row[3]) / 1e3 for row in rows[1:-1] if row[3][:1].isdigit()}
-    everything = paper_cost.training_cells("paper")
-    names = {cell: paper_cost.network_name(cell.program) for cell in everything}
-    measured = [cell for cell in everything if names[cell] in seconds]
+    everything = paper_cost.training_runs("paper")
+    names = {run: paper_cost.network_name(run.program) for run in everything}
+    measured = [run for run in everything if names[run] in seconds]
     found = paper_cost.predict(measured, lambda p: seconds[paper_cost.network_name(p)])
     assert [rows[0], *rows[2:]] == paper_cost.lines(found, (1, 8))
     text = " ".join(page.split())
@@ -221,5 +221,5 @@ def test_the_published_cost_follows_from_its_step_times():
 def test_the_smoke_preset_has_cells_to_cost():
     from benchmarks import paper_cost
 
-    cells = paper_cost.training_cells("smoke")
-    assert cells and len(cells) == len(set(cells))
+    runs = paper_cost.training_runs("smoke")
+    assert runs and len(runs) == len(set(runs))

@@ -1,4 +1,4 @@
-"""Sizes of the first gradients, and the time until the second moment forgets them."""
+"""Sizes of the first gradients, and the time until the second moment has decayed."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from adamprox.data import load
 from adamprox.models import ResNet
 from adamprox.training import TrainingRun
 from adamprox.training.compiled_network import compile_network
-from tools.first_gradients import magnitudes, main, steps_to_forget
+from tools.first_gradients import magnitudes, main, steps_until_decayed
 
 
 def test_the_magnitudes_are_those_of_the_gradient_of_the_cross_entropy(quick_compilation):
@@ -33,13 +33,13 @@ def test_the_magnitudes_are_those_of_the_gradient_of_the_cross_entropy(quick_com
     assert before == pytest.approx([float(jnp.sqrt(jnp.mean(g**2))) for g in kernels], rel=1e-4)
 
 
-def test_a_gradient_is_forgotten_when_its_share_of_the_second_moment_has_decayed():
+def test_a_gradient_counts_until_its_share_of_the_second_moment_has_decayed():
     """Against the recursion of v itself: one gradient of 10, then none."""
     b2, v = 0.99, (1 - 0.99) * 10.0**2
-    for _ in range(round(steps_to_forget(10.0, 0.1, b2))):
+    for _ in range(round(steps_until_decayed(10.0, 0.1, b2))):
         v *= b2
     assert np.sqrt(v) == pytest.approx(0.1, rel=1e-2)
-    assert steps_to_forget(0.1, 10.0, b2) == 0
+    assert steps_until_decayed(0.1, 10.0, b2) == 0
 
 
 def test_a_misspelled_option_ends_with_one_line(capsys):

@@ -17,7 +17,7 @@ def run(folder: pathlib.Path, *lines: str, **options) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, text=True, **options)
 
 
-LEAVE = "from adamprox.interruption import leave; leave({})"
+LEAVE = "from adamprox.interruption import exit_process; exit_process({})"
 
 
 def test_an_exit_code_is_not_replaced_by_an_interruption_inside_exec(tmp_path):

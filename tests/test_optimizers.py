@@ -356,7 +356,7 @@ def test_weight_decay_may_be_a_schedule(x64, name):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_moments_without_epsilon_forget_in_half_precision(dtype):
+def test_moments_without_epsilon_decay_in_half_precision(dtype):
     """After one gradient of 100 and 2000 of 1, √v̂ is 37.4, whatever the type of the parameters."""
     gradients = jnp.ones((2000, 1), dtype).at[0].set(100.0)
     tx = adamprox.scale_by_adam(eps=0.0)

@@ -121,8 +121,8 @@ def repeated(value, count, **options):
     return parquet(pa.table({"a": lists}), store_schema=False, **options)
 
 
-def understated(data, count, told):
-    """The same file, whose footer tells of ``told`` values: as many bytes, the last ones zero."""
+def understated(data, count, claimed):
+    """The same file, whose footer claims ``claimed`` values: as many bytes, the last ones zero."""
     digits = [count >> shift & 127 for shift in range(0, 35, 7)]
     at_least = max(i for i, digit in enumerate(digits) if digit) + 1
     varint = lambda n: bytes(  # noqa: E731
@@ -130,7 +130,7 @@ def understated(data, count, told):
     )
     footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     assert varint(2 * count) in data[footer:]
-    return data[:footer] + data[footer:].replace(varint(2 * count), varint(2 * told))
+    return data[:footer] + data[footer:].replace(varint(2 * count), varint(2 * claimed))
 
 
 def deep(depth):

@@ -14,11 +14,11 @@ from adamprox.models import ResNet
 from adamprox.sweep import run_key
 from adamprox.training import TrainingRun
 from adamprox.training.compiled_network import compile_network
-from adamprox.training.forgetting import restart_once
 from adamprox.training.loop import classic_random, train
 from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
 from adamprox.training.rotation import angular_updates, balance_rotation, percentiles
+from adamprox.training.second_moment import restart_once
 from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters
 
@@ -52,8 +52,8 @@ def test_recipes_are_the_optimizers_they_are_named_after(name):
 
 
 def test_sgd_is_optax_sgd_on_the_regularized_loss():
-    rival = optax.chain(optax.add_decayed_weights(0.02), optax.sgd(0.01, momentum=0.9))
-    check_same_path(RECIPES["sgd"](0.01, 0.02), rival)
+    expected = optax.chain(optax.add_decayed_weights(0.02), optax.sgd(0.01, momentum=0.9))
+    check_same_path(RECIPES["sgd"](0.01, 0.02), expected)
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam_l2"])
@@ -68,7 +68,7 @@ def test_controls_are_what_they_are_named_after(name):
     check_same_path(RECIPES[f"{name}_clipped"](0.01, 0.02), clipped)
 
 
-def test_a_restart_forgets_all_that_came_before_it_and_nothing_later():
+def test_a_restart_removes_all_that_came_before_it_and_nothing_later():
     tx, plain, x = restart_once(optax.trace(0.9), 3), optax.trace(0.9), jnp.ones(2)
     state, before, after = tx.init(x), plain.init(x), plain.init(x)
     for k in range(6):

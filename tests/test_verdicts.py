@@ -245,7 +245,7 @@ def test_a_grid_with_a_gap_is_not_judged():
         (0.0, 0.0, Verdict.INCONCLUSIVE),
     ],
 )
-def test_whether_forgetting_explains_the_lead(published, controls, verdict):
+def test_a_stale_second_moment_explains_the_lead_or_not(published, controls, verdict):
     def error(cell):
         plain = cell.optimizer in ("adamw", "adam_l2") and not cell.config()["skip_init"]
         lead = published if plain else controls
@@ -260,7 +260,7 @@ def test_whether_forgetting_explains_the_lead(published, controls, verdict):
     ("control", "verdict"),
     [(3e-3, Verdict.REPRODUCED), (3e-2, Verdict.NOT_REPRODUCED), (0.3, Verdict.NOT_REPRODUCED)],
 )
-def test_whether_adam_l2_feels_a_smaller_decay_once_it_forgets(control, verdict):
+def test_adam_l2_needs_a_smaller_decay_if_its_second_moment_decays(control, verdict):
     """Without a change its best λ is 3e-2."""
 
     def error(cell):
@@ -288,7 +288,7 @@ DEEPER = dataclasses.replace(
 
 
 def test_a_deeper_network_has_grids_of_its_own_for_a_control():
-    """Forgetting takes its lead away, and leaves that of the other network."""
+    """A faster decay of v removes its lead, and not that of the other network."""
 
     def error(cell):
         explained = cell.network.depth == 56 and cell.optimizer == "adam_l2_short_memory"
@@ -452,7 +452,7 @@ def test_expected_best_is_the_mean_over_all_choices():
     assert found.tolist() == pytest.approx(expected, abs=1e-15)
 
 
-def test_rival_tuning_tells_easier_from_better():
+def test_tuning_budget_distinguishes_easier_from_better():
     """Adam-ℓ2's bowl lies where only the extension of its grid reaches: easier, and no better."""
 
     def error(cell):

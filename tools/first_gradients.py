@@ -67,7 +67,7 @@ def magnitudes(run: TrainingRun, after: Sequence[int]) -> Iterator[tuple[int, np
         state, *_ = classic_random(compiled.epoch, state, hps, seeds, epoch + 1, network.pool)
 
 
-def steps_to_forget(first: float, later: float, b2: float) -> float:
+def steps_until_decayed(first: float, later: float, b2: float) -> float:
     """Return the number of steps until the first gradient's share of √v is as small as a later one.
 
     |g₀| √(1 − β₂) β₂^(t/2) = |g|, solved for t.
@@ -78,7 +78,7 @@ def steps_to_forget(first: float, later: float, b2: float) -> float:
       b2: Decay rate β₂ of the second moment.
 
     Example:
-      >>> round(steps_to_forget(10.0, 0.1, 0.99))
+      >>> round(steps_until_decayed(10.0, 0.1, 0.99))
       458
     """
     return max(0.0, 2 * math.log(first * math.sqrt(1 - b2) / later) / -math.log(b2))
@@ -104,7 +104,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             for epochs in (1, 5)
         ]
         later = found.get((preset, depth, 5), found["reduced", depth, 5])["median"]
-        counts = [f"{steps_to_forget(first['median'], later, b2):,.0f}" for b2 in _DECAYS]
+        counts = [f"{steps_until_decayed(first['median'], later, b2):,.0f}" for b2 in _DECAYS]
         kernels = [_two_digits(first[name]) for name in ("smallest", "median", "largest")]
         side = protocol(preset).training.get("image_size", 32)
         row = (str(depth), f"{side}×{side}", *kernels, *medians, *counts)

@@ -17,7 +17,7 @@ from adamprox.data.loading import (
 )
 from adamprox.data.prepare import prepare
 from adamprox.data.prepared import stored_provenance
-from adamprox.interruption import leave, was_interrupted
+from adamprox.interruption import exit_process, was_interrupted
 from adamprox.output import one_line
 
 _DATA_DIR = "folder of data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets by default"
@@ -115,4 +115,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    exit_process(main(sys.argv[1:]))

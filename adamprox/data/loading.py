@@ -94,7 +94,7 @@ def prepare_command(
     return shlex.join(["python", "-m", "adamprox.data", "prepare", layout.name, *where, *options])
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Make `load` read files again."""
     _prepared.cache_clear()
 

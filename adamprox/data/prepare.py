@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from adamprox.data.archive import read_archive
 from adamprox.data.cifar import BUILDERS, published
 from adamprox.data.layout import LAYOUTS, Layout
-from adamprox.data.loading import forget, is_prepared, prepared_directory, resolve_data_dir
+from adamprox.data.loading import clear_cache, is_prepared, prepared_directory, resolve_data_dir
 from adamprox.output import reason_not_writable
 
 _ROOM = 1.2  # size of prepared files relative to the archive, with a margin; measured: 1.02
@@ -73,7 +73,7 @@ def prepare(
                 builder.download_and_prepare()
     except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError for a full disk
         raise PrepareError(f"cannot write {directory}: {_one_line(error)}") from error
-    forget()
+    clear_cache()
     return True
 
 

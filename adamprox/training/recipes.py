@@ -13,9 +13,9 @@ import optax
 from adamprox import prox
 from adamprox.metric import proxgen, scale_free_adam_l2
 from adamprox.optimizers import adam_direction
-from adamprox.training.forgetting import CLIP_AT, equal_betas, restarted, short_memory
 from adamprox.training.imported import imported
 from adamprox.training.rotation import balance_rotation
+from adamprox.training.second_moment import CLIP_AT, equal_betas, restarted, short_memory
 from adamprox.transforms import add_l2_gradient, decay_weights, proximal
 
 
@@ -85,7 +85,7 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     "adamw_restarted": _then(decay_weights, restarted),
     "adam_l2_clipped": _l2_then(adam_direction, _clip),
     "adamw_clipped": _then(decay_weights, adam_direction, _clip),
-    # Controls: both moments forget equally fast.
+    # Changes of both optimizers: both moments decay equally fast.
     "adam_l2_equal_betas_0.9": _l2_then(equal_betas(0.9)),
     "adamw_equal_betas_0.9": _then(decay_weights, equal_betas(0.9)),
     "adam_l2_equal_betas_0.95": _l2_then(equal_betas(0.95)),

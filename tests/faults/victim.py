@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 
-from adamprox.interruption import leave
+from adamprox.interruption import exit_process
 from adamprox.sweep.local import use_one_thread
 from adamprox.training import run as training_run
 from adamprox.training.checkpoints import Checkpoints
@@ -77,4 +77,4 @@ def main(out: str, fault: str = "", at: str = "0") -> int:
 
 
 if __name__ == "__main__":
-    leave(main(*sys.argv[1:]))
+    exit_process(main(*sys.argv[1:]))
