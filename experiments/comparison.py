@@ -14,8 +14,8 @@ from adamprox.report.plots import distinct_labels
 from adamprox.training.imported import optimizer_name
 from adamprox.training.recipes import RECIPES
 from experiments.claims import accuracy
-from experiments.protocol import Experiment, Protocol, Records, Study
-from experiments.tuning import Method, complete, wanted
+from experiments.protocol import Experiment, Network, Protocol, Records, Study
+from experiments.tuning import Method, Tuned, complete, wanted
 
 AGAINST = ["adamw", "adam_l2"]
 """Optimizers of a comparison that names none."""
@@ -30,24 +30,27 @@ class Comparison(Study):
 
     def __init__(
         self,
-        name: str,
+        page: str,
         labels: Mapping[str, str],
         networks: Sequence[str],
         protocol: Protocol,
         records: Records,
     ):
         """Tune all on every network; ``labels`` has their names by optimizer, the new one's first."""
-        self.protocol, self.name = protocol, name
-        (new, label), *against = labels.items()
+        self.protocol, self.page = protocol, page
         self.imported = [label for optimizer, label in labels.items() if ":" in optimizer]
-        self.rows = {}
-        for name in networks or list(protocol.networks)[:1]:
-            network = protocol.network(name)
-            methods = [Method.on(network, *other) for other in against]
-            first = Method.on(network, against[0][0])
-            mine = dataclasses.replace(first, optimizer=new, label=label)
-            self.rows[name] = [m.tuned_on(protocol, records) for m in (mine, *methods)]
+        self.rows = {
+            name: self._row(labels, protocol.network(name), records)
+            for name in networks or list(protocol.networks)[:1]
+        }
         self.runs = wanted(method for row in self.rows.values() for method in row)
+
+    def _row(self, labels: Mapping[str, str], network: Network, records: Records) -> list[Tuned]:
+        """Return the new optimizer and the others, tuned on a network."""
+        (new, label), *against = labels.items()
+        methods = [Method.on(network, *other) for other in against]
+        mine = dataclasses.replace(methods[0], optimizer=new, label=label)
+        return [method.tuned_on(self.protocol, records) for method in (mine, *methods)]
 
     def figures(self) -> list[Figure]:
         """Draw heatmaps, and learning curves and update histograms of the best runs."""
@@ -60,7 +63,7 @@ class Comparison(Study):
             caption += f" The update histograms of {names} include weight decay."
         networks = self.protocol.networks
         titles = {name: f"{self.protocol.trained_on(networks[name])}." for name in self.rows}
-        return figures.by_network(self.rows, titles, self.name, caption)
+        return figures.by_network(self.rows, titles, self.page, caption)
 
     def claims(self) -> list[Claim]:
         """Judge the difference of the test errors to every other optimizer."""

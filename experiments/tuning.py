@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from adamprox.report.claims import best
 from adamprox.report.plots import LABELS
@@ -77,14 +77,17 @@ class Tuned:
         self.method, self.protocol, self._records = method, protocol, records
         self._made: dict[tuple[float, float], TrainingRun] = {}
         self.grid = method.grid or protocol.grid(method.optimizer, method.multiplier)
-        runs = self._extend(protocol.extensions)
-        self.tried = records.of(runs)
+        points = self._extend(protocol.extensions)
+        self.tried = records.of(points)
         self.best = best(self.tried)
-        self.untuned = len(runs) - len(self.tried)
-        repeated = self._repeated(runs)
+        self.untuned = len(points) - len(self.tried)
+        single = len(points) == 1  # it is the best from the start
+        first = points[0] if single else None
+        if self.best:
+            first = self._run(self.best.learning_rate, self.best.weight_decay)
+        repeated = with_seeds(first, method.seeds or protocol.seeds) if first else []
         self.seeds = records.of(repeated)
-        waiting = self.untuned and len(runs) > 1
-        self.runs = runs if waiting else [*runs, *repeated[1:]]
+        self.runs = [*points, *(repeated[1:] if single or not self.untuned else [])]
         self.missing = records.missing(self.runs)
 
     @property
@@ -141,13 +144,6 @@ class Tuned:
                 method.optimizer, alpha, weight_decay, method.multiplier, **method.options
             )
         return self._made[alpha, weight_decay]
-
-    def _repeated(self, runs: Sequence[TrainingRun]) -> list[TrainingRun]:
-        """Return the runs at the best point, one a seed; a single point is the best from the start."""
-        if self.best:
-            runs = [self._run(self.best.learning_rate, self.best.weight_decay)]
-        count = self.method.seeds or self.protocol.seeds
-        return with_seeds(runs[0], count) if len(runs) == 1 else []
 
 
 def complete(methods: Iterable[Tuned]) -> bool:

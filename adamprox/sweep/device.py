@@ -68,12 +68,12 @@ def run_on_device(
             ours = [run for run in asked if stack.enter_context(results.claim(run))]
             found = results.read_all(ours)
             if len(ours) == len(asked) and not found:
-                waiting = [*(yield from groups.run(group, deadline)), *waiting]
-                continue
+                again = yield from groups.run(group, deadline)
+            else:  # the rest forms a new group, because the program depends on its size
+                done = {record.key for record in found}
+                again = [run for run in ours if run_key(run) not in done]
         yield from found
-        # The rest forms a new group, because the program depends on the size of the group.
-        done = {record.key for record in found}
-        waiting = [*(run for run in ours if run_key(run) not in done), *waiting]
+        waiting = [*again, *waiting]
         elsewhere += _without(asked, ours)
     groups.failures.end()
 
