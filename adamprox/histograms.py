@@ -62,6 +62,7 @@ def log2_histogram(
       int32[28]; the sum is the number of coordinates (at most 2³¹ − 1).
 
     Raises:
+      TypeError: A leaf is neither floating-point nor complex.
       ValueError: ``scale`` is a negative number.
 
     Example:
@@ -74,6 +75,8 @@ def log2_histogram(
     _check_scale(scale)
     counts = jnp.zeros([NUM_BINS], jnp.int32)
     for leaf in map(jnp.asarray, jax.tree.leaves(tree)):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            raise TypeError(f"tree must have floating-point or complex leaves, got {leaf.dtype}")
         count = _count
         if has_explicit_axes(leaf):
             # The sharding of a scatter is ambiguous; auto_axes leaves the choice to the compiler.
@@ -94,6 +97,7 @@ def _count(leaf, scale):
     exponent = numerator - denominator - (significand < unit)
     exponent = jnp.where((numerator == BEYOND) | (denominator == -BEYOND), BEYOND, exponent)
     exponent = jnp.where(numerator == -BEYOND, -BEYOND, exponent)
+    exponent = jnp.where(jnp.isnan(scale), BEYOND, exponent)
     counts = vary_like(jnp.zeros([NUM_BINS], jnp.int32), exponent)
     return counts.at[jnp.clip(exponent - LOWEST_LOG2, 0, NUM_BINS - 1)].add(1)
 

@@ -17,8 +17,11 @@ from adamprox.transforms import (
     add_l2_gradient,
     at_count,
     check_nonnegative,
+    check_numbers,
     difference,
+    map_updates,
     one_mask,
+    stepped,
 )
 
 
@@ -71,6 +74,7 @@ def proxgen(
     Networks*, 2021.
     """
     check_operator(prox)
+    check_numbers(learning_rate=learning_rate)
     check_nonnegative(weight=weight, schedule=schedule)
     adam = scale_by_adam(b1, b2, eps)
 
@@ -91,7 +95,7 @@ def proxgen(
             alone = jnp.where(pull == 0, 0, jnp.inf)
             threshold = jnp.where(metric == 0, alone, pull / jnp.where(metric == 0, 1, metric))
             threshold = threshold.astype(root.dtype)
-            target = p - step_size * u
+            target = stepped(-jnp.asarray(step_size, root.dtype) * u, p)
             return difference(jnp.vectorize(prox)(target, threshold), p)
 
         new_updates = jax.tree.map(on_leaf, direction, params, roots, is_leaf=lambda x: x is None)
@@ -170,6 +174,7 @@ def scale_free_adam_l2(
 
     Source: this project, to separate the two effects of Adam-ℓ2 (Algorithm 1 of the paper).
     """
+    check_numbers(learning_rate=learning_rate)
     check_nonnegative(schedule=schedule)
     decay = add_l2_gradient(weight_decay, one_mask(mask, weight_decay_mask))
     adam = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
@@ -194,10 +199,10 @@ def scale_free_adam_l2(
             decay = jnp.where(started, root * (d / divisor.astype(root.dtype)), 0)
             return g + decay.astype(jnp.result_type(g))
 
-        mixed = jax.tree.map(on_leaf, updates, pull, roots)
+        mixed = map_updates(on_leaf, updates, pull, roots)
         direction, adam_state = adam.update(mixed, state.adam, params)
         step_size = -alpha * at_count(schedule, count)
-        steps = jax.tree.map(lambda u: jnp.asarray(step_size, jnp.result_type(u)) * u, direction)
+        steps = map_updates(lambda u: jnp.asarray(step_size, jnp.result_type(u)) * u, direction)
         return steps, ScaleFreeAdamL2State(decay_state, adam_state)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from adamprox.transforms import check_decay_rates, check_nonnegative, is_static_number, map_updates
@@ -143,13 +144,13 @@ def _scale_by_range_safe_adam(b1, b2, eps_root, mu_dtype, nesterov):
 
 def _wide_root(parameter):
     """Return √v = 0 in float32 or wider: in bfloat16, √β₂ √v rounds to √v and never decays."""
-    return zeros_at_least_float32(jnp.abs(parameter))
+    modulus = np.real(np.empty(0, jnp.result_type(parameter))).dtype
+    return jnp.zeros_like(parameter, dtype=jnp.promote_types(modulus, jnp.float32))
 
 
 def zeros_at_least_float32(x: jax.Array) -> jax.Array:
     """Return zeros of the shape of ``x``, in its dtype or float32, whichever is wider."""
-    x = jnp.asarray(x)
-    return jnp.zeros_like(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
+    return jnp.zeros_like(x, dtype=jnp.promote_types(jnp.result_type(x), jnp.float32))
 
 
 def _root_moment(magnitude, root, b2):

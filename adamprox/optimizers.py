@@ -24,6 +24,7 @@ from adamprox.transforms import (
     Schedule,
     add_l2_gradient,
     check_nonnegative,
+    check_numbers,
     decay_weights_unwarned,
     one_mask,
     proximal,
@@ -63,6 +64,7 @@ def adam_direction(
       A transformation.
 
     Raises:
+      TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root`` or ``schedule`` is a negative number, ``b1`` or ``b2`` one
         outside [0, 1).
 
@@ -75,6 +77,7 @@ def adam_direction(
 
     Source: Algorithm 1 and eq. (3) of the paper.
     """
+    check_numbers(learning_rate=learning_rate)
     check_nonnegative(schedule=schedule)
     scale_by_multiplier = optax.scale_by_schedule if callable(schedule) else optax.scale
     return optax.chain(
@@ -125,6 +128,7 @@ def adam_l2(
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
+      TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
         ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
         ``params``.
@@ -189,6 +193,7 @@ def adamw(
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
+      TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
         ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
         ``params``.
@@ -255,6 +260,7 @@ def adamprox(
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
+      TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
         ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
         ``params``.
@@ -323,6 +329,7 @@ def adamprox_l2(
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
+      TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
         ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
         ``params``.
@@ -388,6 +395,7 @@ def adamprox_l1(
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
+      TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
         ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
         ``params``.

@@ -37,8 +37,16 @@ def is_static_number(value: object) -> TypeGuard[float]:
     return is_known(value) and np.ndim(value) == 0 and np.isrealobj(value)  # pyright: ignore
 
 
+def check_numbers(**given: object) -> None:
+    """Raise TypeError for a keyword that is no number, no array and no schedule."""
+    for name, value in given.items():
+        if not (callable(value) or hasattr(value, "dtype") or isinstance(value, int | float)):
+            raise TypeError(f"{name} must be a number, an array or a schedule, got {value!r}")
+
+
 def check_nonnegative(**given: object) -> None:
     """Raise ValueError for a keyword that is a plain number and negative or NaN."""
+    check_numbers(**given)
     for name, value in given.items():
         if is_static_number(value) and not float(value) >= 0:
             raise ValueError(f"{name} must be a number >= 0, got {value}")
@@ -46,6 +54,7 @@ def check_nonnegative(**given: object) -> None:
 
 def check_decay_rates(**given: object) -> None:
     """Raise ValueError for a keyword that is a plain number outside [0, 1)."""
+    check_numbers(**given)
     for name, value in given.items():
         if is_static_number(value) and not 0 <= float(value) < 1:
             raise ValueError(f"{name} must be a number with 0 <= {name} < 1, got {value}")
@@ -223,7 +232,8 @@ def proximal(
     makes an exact zero of the prox an exact zero of the parameter after ``optax.apply_updates``. A
     later transformation would rescale that difference and lose the zeros. A nonzero parameter
     equals the result of the prox to one rounding, and this rounding may leave the bounds of
-    `prox.box`. With ``round_inward`` the parameter stays within the bounds.
+    `prox.box`. With ``round_inward`` the parameter stays within the bounds. For parameters in half
+    precision the operator sees x + u in float32.
 
     Args:
       prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``.
@@ -260,13 +270,19 @@ def proximal(
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params)
         # A leaf without an update is None for the prox, which excludes it from the norms.
-        target = map_updates(lambda u, p: p + u, updates, params)
+        target = map_updates(stepped, updates, params)
         moved = prox(target, t)
         if round_inward:
             return map_updates(_inward_difference, moved, target, params)
         return map_updates(difference, moved, params)
 
     return with_params(step, weight, schedule, mask)
+
+
+def stepped(u: chex.Array, p: chex.Array) -> jax.Array:
+    """Return p + u in float32 or wider: half precision would round short steps away."""
+    dtype = jnp.promote_types(jnp.result_type(p, u), jnp.float32)
+    return jnp.asarray(p, dtype) + jnp.asarray(u, dtype)
 
 
 def difference(z: jax.Array, p: chex.Array) -> jax.Array:

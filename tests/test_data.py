@@ -113,8 +113,16 @@ def test_pooled_images_are_averages(side):
         ours = getattr(pooled, name)
         np.testing.assert_array_equal(ours.images, np.floor(means + 0.5))
         np.testing.assert_array_equal(ours.labels, getattr(digits, name).labels)
-    np.testing.assert_allclose(pooled.mean, (pooled.train.images / 255).mean((0, 1, 2)), rtol=1e-6)
     assert (pooled.fingerprint == digits.fingerprint) == (side == 8)
+    first = adamprox.data.load("digits").pooled(side)
+    for name in ("mean", "std"):
+        np.testing.assert_array_equal(getattr(pooled, name), getattr(first, name))
+    np.testing.assert_allclose(first.mean, (first.train.images / 255).mean((0, 1, 2)), rtol=1e-6)
+
+
+def test_datasets_are_compared_by_identity():
+    digits = adamprox.data.load("digits")
+    assert digits == digits and digits != digits.pooled(8) and len({digits, digits.train}) == 2
 
 
 @pytest.mark.parametrize(

@@ -112,3 +112,8 @@ def test_refuses():
         augment(jax.random.key(0), jnp.zeros([1, 8, 8, 1]))
     with pytest.raises(ValueError, match="pad must be >= 0, got -1"):
         augment(jax.random.key(0), jnp.zeros([1, 8, 8, 1], jnp.uint8), pad=-1)
+
+
+def test_no_images_are_no_images():
+    images = jnp.zeros((0, 8, 8, 3), jnp.uint8)
+    assert augment(jax.random.key(0), images).shape == images.shape

@@ -117,3 +117,13 @@ def test_bins_are_exact_at_every_edge_over_the_whole_range(dtype, scale, x64):
     for count in (log2_histogram, jax.jit(log2_histogram)):
         counts = count({"a": jnp.asarray(values)}, scale)
         assert np.array_equal(counts, exact_bins(values, scale))
+
+
+def test_a_scale_that_is_not_a_number_counts_in_the_last_bin():
+    counts = log2_histogram(jnp.array([0.0, 1.0, jnp.inf]), jnp.asarray(jnp.nan))
+    assert counts[NUM_BINS - 1] == 3
+
+
+def test_integers_are_refused():
+    with pytest.raises(TypeError, match="tree must have floating-point or complex leaves, got int"):
+        log2_histogram(jnp.arange(3))

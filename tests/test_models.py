@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adamprox.models import DenseNet, ResNet
+from adamprox.models import MLP, DenseNet, ResNet
 from adamprox.models.convolution import _lax_conv
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -37,6 +37,33 @@ def _count(model):
 def test_parameter_counts(network, with_norm, without):
     assert _count(network(batch_norm=True)) == with_norm
     assert _count(network(batch_norm=False)) == without
+
+
+@pytest.mark.parametrize("depth", [20, 56])
+def test_intermediates_of_every_block_are_captured(depth):
+    model, images = ResNet(depth, batch_norm=False), jnp.zeros((1, 8, 8, 3))
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
+
+    def apply(variables):
+        options = {"mutable": ["intermediates"], "capture_intermediates": True}
+        return model.apply(variables, images, train=False, **options)[1]["intermediates"]
+
+    blocks = [name for name in jax.eval_shape(apply, variables) if name.startswith("BasicBlock")]
+    assert len(blocks) == (depth - 2) // 2
+
+
+@pytest.mark.parametrize("model", [ResNet(8), DenseNet(10, 4), MLP(2)])
+def test_an_empty_batch_has_no_logits(model):
+    variables = model.init(jax.random.key(0), jnp.zeros((2, 8, 8, 3)), train=False)
+    classes = model.num_classes
+    assert model.apply(variables, jnp.zeros((0, 8, 8, 3)), train=False).shape == (0, classes)
+
+
+@pytest.mark.parametrize("make", [lambda c: ResNet(8, c), lambda c: MLP(num_classes=c)])
+@pytest.mark.parametrize("classes", [0, -1, "10", 10.0, True])
+def test_numbers_of_classes_are_checked(make, classes):
+    with pytest.raises(ValueError, match="num_classes must be a positive integer, got"):
+        make(classes)
 
 
 def test_skip_init_adds_one_parameter_a_block():

@@ -616,3 +616,32 @@ def test_parameters_that_are_plain_numbers(number):
                 x = optax.apply_updates(x, updates)
             taken.append(float(x["w"]))
         assert taken[0] == taken[1] != 1
+
+
+@pytest.mark.parametrize("name", ADAM_BASED)
+def test_what_is_no_number_is_refused_by_name(name):
+    make = getattr(adamprox, name)
+    for odd in ("0.1", None, [0.1]):
+        for argument in ("learning_rate", "weight_decay", "schedule", "b1", "b2", "eps"):
+            given = {"learning_rate": 0.1, argument: odd}
+            with pytest.raises(TypeError, match=f"{argument} must be a number, an array or a sch"):
+                make(**given)
+
+
+@pytest.mark.parametrize("name", ADAM_BASED)
+@pytest.mark.parametrize("eps", [0.0, 1e-8])
+def test_states_of_abstract_parameters_are_those_of_arrays(name, eps):
+    tx = getattr(adamprox, name)(0.1, eps=eps)
+    for dtype in ("float32", "bfloat16", "complex64"):
+        x = {"a": jnp.ones((2, 3), dtype)}
+        abstract = {"a": jax.ShapeDtypeStruct((2, 3), dtype)}
+        shapes = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)  # noqa: E731
+        assert shapes(tx.init(abstract)) == shapes(tx.init(x))
+
+
+@pytest.mark.parametrize("name", ADAM_BASED)
+def test_a_gradient_of_none_has_no_update_without_epsilon(name):
+    tx = getattr(adamprox, name)(0.1, eps=0.0)
+    x = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    updates, _ = tx.update({"a": jnp.ones(2), "b": None}, tx.init(x), x)
+    assert updates["b"] is None and np.all(updates["a"] < 0)

@@ -24,12 +24,47 @@ def test_zeros_of_the_prox_are_zeros_of_the_parameters(base, dtype, grad_dtype):
     state = tx.init(x)
     for _ in range(3):
         moved, _ = base.update(gradient, state[0], x)
-        target = prox.l1(x + moved, 0.5).astype(dtype)
+        target = prox.l1(x.astype("float32") + moved.astype("float32"), 0.5).astype(dtype)
         updates, state = tx.update(gradient, state, x)
         assert updates.dtype == x.dtype
         x = optax.apply_updates(x, updates)
         # The other way round need not hold: what is left of a large parameter may round to zero.
         assert np.all(x[target == 0] == 0) and 0 < np.sum(target == 0) < 200
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("wrap", [jax.jit, lambda f: f])
+def test_half_precision_is_rounded_once(dtype, wrap):
+    """A sum in half precision leaves a fifth of the parameters beside the nearest number."""
+    rng = np.random.default_rng(0)
+    p, u = (jnp.asarray(a, dtype) for a in (rng.normal(size=2000), 0.01 * rng.normal(size=2000)))
+    wide = np.asarray(p, np.float64) + np.asarray(u, np.float64)
+    shrunk = {
+        prox.squared_l2: wide / 1.01,
+        prox.l1: np.sign(wide) * np.maximum(abs(wide) - 0.01, 0),
+    }
+    for operator, exact in shrunk.items():
+        tx = adamprox.proximal(operator, 0.01)
+        updates, _ = wrap(tx.update)(u, tx.init(p), p)
+        nearest = jnp.asarray(exact.astype(np.float32), dtype)
+        assert np.mean(optax.apply_updates(p, updates) != nearest) < 0.01
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_short_steps_in_half_precision_are_not_lost(dtype):
+    """Each part is less than half a unit in the last place of x = 1, their sum is more."""
+    rate = 0.4 * float(jnp.finfo(dtype).eps) / 2
+    adam = adamprox.adam_direction(rate)
+    decay = 0.3 * float(jnp.finfo(dtype).eps) / 2
+    x = jnp.ones(1, dtype)
+    for tx in (
+        optax.chain(adam, adamprox.proximal(prox.squared_l2, decay)),
+        adamprox.adamprox(rate, weight_decay=decay),
+        adamprox.adamw(rate, weight_decay=decay),
+        adamprox.proxgen(rate, prox.squared_l2, decay / rate),
+    ):
+        updates, _ = tx.update(jnp.ones(1, dtype), tx.init(x), x)
+        assert optax.apply_updates(x, updates)[0] < 1
 
 
 def quadratic(x):

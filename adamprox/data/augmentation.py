@@ -72,7 +72,7 @@ def transform(draws: Draws, images: jax.Array, pad: int) -> jax.Array:
     columns = jnp.arange(width) + draws.right[:, None]
     # Columns of mirrored images count from the right end; the padding is symmetric.
     columns = jnp.where(draws.flip[:, None] == 1, width + 2 * pad - 1 - columns, columns)
-    flat = padded.reshape(count, height + 2 * pad, -1)
+    flat = padded.reshape(count, height + 2 * pad, (width + 2 * pad) * channels)
     cropped = jnp.take_along_axis(flat, rows[:, :, None], axis=1)
     cropped = cropped.reshape(count, height, width + 2 * pad, channels)
     return jnp.take_along_axis(cropped, columns[:, None, :, None], axis=2)

@@ -9,7 +9,7 @@ import numpy as np
 from adamprox.checks import is_integer
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Images and labels of one split, read-only.
 
@@ -43,7 +43,7 @@ class Split:
         return Split(self.images[which], self.labels[which])
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """A classification data set.
 
@@ -112,7 +112,7 @@ class Dataset:
     def pooled(self, side: int) -> "Dataset":
         """Average images over squares down to ``side`` × ``side`` pixels, with halves rounded up.
 
-        Mean and std are those of the pooled training images.
+        Mean and std are those of the pooled training images, with those of `validation`.
 
         Args:
           side: Height and width of the result, a divisor of both.
@@ -133,13 +133,14 @@ class Dataset:
         if height % side or width % side:
             raise ValueError(f"side must divide {height} and {width}, got {side}")
         pool = lambda split: split and Split(_pool(split.images, side), split.labels)  # noqa: E731
-        train = pool(self.train)
-        mean, std = channel_statistics(train.images)
+        train, validation = pool(self.train), pool(self.validation)
+        whole = [split.images for split in (train, validation) if split]
+        mean, std = channel_statistics(np.concatenate(whole))
         return dataclasses.replace(
             self,
             train=train,
             test=pool(self.test),
-            validation=pool(self.validation),
+            validation=validation,
             mean=mean,
             std=std,
         )

@@ -128,6 +128,8 @@ def conv3x3(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
        [6. 9. 6.]
        [4. 6. 4.]]
     """
+    if x.size == 0:  # an empty batch has no chunks
+        return _lax_conv(x, kernel, stride)
     whole_blocks = stride == 2 and x.shape[1] % 2 == x.shape[2] % 2 == 0
     # JAX chooses at lowering, for the platform on which the program runs.
     return lax.platform_dependent(

@@ -1,6 +1,7 @@
 """Fully connected networks on the pixels of an image."""
 
 import functools
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -34,7 +35,7 @@ class MLP(nn.Module):
       float32[N, num_classes]. With BatchNorm and ``train=True`` pass ``mutable=["batch_stats"]``.
 
     Raises:
-      ValueError: ``depth`` or ``width`` is not a positive integer.
+      ValueError: ``depth``, ``width`` or ``num_classes`` is not a positive integer.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -55,14 +56,14 @@ class MLP(nn.Module):
 
     def __post_init__(self):
         """Check the arguments before anything is built."""
-        for name in ("depth", "width"):
+        for name in ("depth", "width", "num_classes"):
             positive_integer(name, getattr(self, name))
         super().__post_init__()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Map images float[N, H, W, C] to logits float32[N, num_classes]."""
-        x = x.reshape(x.shape[0], -1)
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:]))  # -1 fails for no images
         for _ in range(self.depth - 1):
             x = _dense(self.width, x.shape[-1], self.dtype)(x)
             x = nn.relu(norm(x, self.batch_norm, train, self.dtype, self.statistics_groups))

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from adamprox.checks import as_integer
+from adamprox.checks import as_integer, positive_integer
 from adamprox.models.layers import Conv3x3, classify, norm
 from adamprox.models.repeat import repeat
 
@@ -101,8 +101,9 @@ class ResNet(nn.Module):
     statistics_groups: int = 1
 
     def __post_init__(self):
-        """Check the depth before anything is built."""
+        """Check the arguments before anything is built."""
         check_depth(self.depth)
+        positive_integer("num_classes", self.num_classes)
         super().__post_init__()
 
     @nn.compact
@@ -120,8 +121,9 @@ class ResNet(nn.Module):
         first, *others = [f"BasicBlock_{stage * blocks + index}" for index in range(blocks)]
         x = self._block(stage, 2 if stage else 1, name=first)(x, train)
         # Initialization always visits one block after the other: values must not depend on
-        # `repeat`.
-        if blocks >= _REPEAT_FROM and not self.is_initializing():
+        # `repeat`. So does a call that captures intermediates, which `repeat` would drop.
+        whole = self.is_initializing() or self.is_mutable_collection("intermediates")
+        if blocks >= _REPEAT_FROM and not whole:
             return repeat(self, self._block(stage, parent=None), others, x, train)
         for name in others:
             x = self._block(stage, name=name)(x, train)
