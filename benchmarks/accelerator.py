@@ -240,8 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.show:
         try:
             print(markdown(json.loads(options.show.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except OSError as error:
             parser.error(f"show must be a file of --out, got {options.show}: {one_line(error)}")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            parser.error(f"show must be a file of --out, got {options.show} without its rows")
         return 0
     if not options.seconds < math.inf:
         parser.error(f"seconds must be a number, got {options.seconds}")

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adamprox.command_line import Parser, integer, path
+from adamprox.data import MissingDataError
 from adamprox.sweep import Results, Run, run_key
 from adamprox.training import TrainingRun
 from adamprox.training.specs import Program
@@ -43,7 +44,7 @@ def arguments_parser() -> Parser:
     add(
         "--devices",
         type=integer,
-        nargs="*",
+        nargs="+",
         default=(1, 8),
         metavar="N",
         help="numbers of devices like this one, which divide the runs (1 8)",
@@ -167,7 +168,12 @@ def main(arguments: argparse.Namespace) -> None:
             arguments_parser().error(
                 f"--only must begin one of: {known}; got {' '.join(arguments.only)}"
             )
-    rows = predict(runs)
+    if min(arguments.devices) < 1:
+        arguments_parser().error(f"--devices must be >= 1, got {min(arguments.devices)}")
+    try:
+        rows = predict(runs)
+    except MissingDataError as error:
+        arguments_parser().error(str(error))
     header, *body = lines(rows, arguments.devices)
     device = f"Preset {arguments.preset} on {jax.devices()[0].device_kind}."
     if arguments.markdown:

@@ -218,6 +218,17 @@ def test_the_published_cost_follows_from_its_step_times():
     assert f"{len(measured):,} of the {len(everything):,} runs" in text
 
 
+def test_a_cost_without_devices_or_data_ends_with_one_line(monkeypatch, tmp_path, capsys):
+    from benchmarks import paper_cost
+
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    wanted = {("--devices", "0"): "--devices must be >= 1, got 0", (): "cifar10 is not prepared"}
+    for argv, message in wanted.items():
+        with pytest.raises(SystemExit):
+            paper_cost.main(paper_cost.arguments_parser().parse_args(argv))
+        assert message in capsys.readouterr().err
+
+
 def test_the_smoke_preset_has_cells_to_cost():
     from benchmarks import paper_cost
 
