@@ -264,6 +264,13 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(tmp_path):
     assert len(files()) == 2 * 30
 
 
+def test_a_record_that_another_sweep_wrote_is_no_reason_to_wait(tmp_path, caplog):
+    run, results = Square(1.0), Results(tmp_path)
+    results.write(run, run.run(), {})
+    assert len(list(run_local([run], results, 1))) == 1
+    assert "waiting for" not in caplog.text
+
+
 @pytest.mark.slow  # eight devices; test_many_devices.py divides groups in every run
 def test_groups_are_divided_over_all_devices(run_with_devices, tmp_path):
     run_with_devices(8, pathlib.Path(__file__).with_name("sweep_on_devices.py"), tmp_path)

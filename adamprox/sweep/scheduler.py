@@ -182,10 +182,10 @@ class _Sweep:
         self.jobs[handle] = _Job(place, run, claim, compiles, time.monotonic())
 
     def finished(self) -> Sequence[Hashable]:
-        if not self.jobs:  # another sweep executes all remaining runs
-            if not self.has_waited:
+        if not self.jobs:  # another sweep executes all remaining runs, or all are done
+            if self.elsewhere and not self.has_waited:
                 _log.warning(waiting_for(len(self.elsewhere), self.results))
-            self.has_waited = True
+                self.has_waited = True
             time.sleep(_PATIENCE)
         done = self.crew.wait(list(self.jobs), _PATIENCE) if self.jobs else []
         self.waiting += self.elsewhere
