@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from adamprox.checks import did_you_mean
 from adamprox.command_line import Parser, duration, grid_point, integer, number, path
@@ -70,11 +71,12 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
             _add_study(made[name])
     _add_sweep(made["run"])
     add = made["run"].add_argument_group("only some of the runs").add_argument
-    add("--optimizer", nargs="+", metavar="OPTIMIZER", help="those of these optimizers")
+    several: Any = {"nargs": "+", "action": "extend"}
+    add("--optimizer", **several, metavar="OPTIMIZER", help="those of these optimizers")
     add(
-        "--grid-point", type=grid_point, nargs="+", metavar="α,λ", help="those at these grid points"
+        "--grid-point", type=grid_point, **several, metavar="α,λ", help="those at these grid points"
     )
-    add("--network", nargs="+", metavar="NETWORK", help="those of these networks of the preset")
+    add("--network", **several, metavar="NETWORK", help="those of these networks of the preset")
     add = made["compare"].add_argument
     add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
     add("--against", nargs="+", default=AGAINST, metavar="OPTIMIZER", help=_AGAINST)

@@ -24,6 +24,7 @@ from adamprox.scale_free.__main__ import main as scale_free
 from adamprox.sweep import LostRunsError, OutOfTimeError, Results, local, run_sweep
 from adamprox.sweep.lock import locked
 from experiments.__main__ import main
+from experiments.arguments import parse
 from experiments.presets import PRESETS
 from experiments.registry import COMMANDS, EXPERIMENTS, description
 from tests.cifar_archives import good
@@ -303,6 +304,12 @@ def test_list_has_one_line_for_each_experiment_with_every_preset_at_which_it_has
         assert presets.replace("(", "").replace(")", "").split(",") == found
         listed = [p for p in presets.split(",") if not p.startswith("(")]
         assert listed == [p for p in found if name in PRESETS[p].experiments]
+
+
+def test_a_repeated_list_option_adds_values():
+    both = ["--optimizer", "adamw", "--optimizer", "adam_l2"]
+    given = parse(["fig03", "--preset", "smoke", *both, "--grid-point", "1e-3,0"])
+    assert given.optimizer == ["adamw", "adam_l2"] and given.grid_point == [(1e-3, 0.0)]
 
 
 def test_claims_of_a_description_are_those_of_the_largest_preset():
