@@ -24,7 +24,7 @@ from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.training.copies import copies_of
 from adamprox.training.monitoring import outputs, without_parameters
 from experiments.arguments import help_of, parse, protocol_of, selected
-from experiments.comparison import compared
+from experiments.comparison import AGAINST, compared
 from experiments.presets import PRESETS
 from experiments.protocol import Experiment, Protocol
 from experiments.registry import description, find, listing, plan, runs_of
@@ -105,7 +105,9 @@ def _study(
 ) -> Iterator[tuple[list[Experiment], Protocol, pathlib.Path]]:
     """Yield experiments, protocol and output directory, with the copies of the data in place."""
     if arguments.command == "compare":
-        experiments = [compared(arguments.optimizer, arguments.against, arguments.network)]
+        experiments = [
+            compared(arguments.optimizer, arguments.against or AGAINST, arguments.network)
+        ]
     else:
         experiments = find(arguments.experiment, PRESETS[arguments.preset])
     chosen = protocol_of(arguments, experiments)

@@ -9,7 +9,6 @@ from adamprox.command_line import Parser, duration, grid_point, integer, number,
 from adamprox.output import check_directory
 from adamprox.sweep import ENGINES, Run
 from adamprox.training import TrainingRun
-from experiments.comparison import AGAINST
 from experiments.grid import selection
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol
@@ -79,8 +78,8 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     add("--network", **several, metavar="NETWORK", help="those of these networks of the preset")
     add = made["compare"].add_argument
     add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
-    add("--against", nargs="+", default=AGAINST, metavar="OPTIMIZER", help=_AGAINST)
-    add("--network", nargs="+", default=[], metavar="NETWORK", help="of the preset (its first)")
+    add("--against", **several, metavar="OPTIMIZER", help=_AGAINST)
+    add("--network", **several, default=[], metavar="NETWORK", help="of the preset (its first)")
     _add_study(made["compare"])
     _add_sweep(made["compare"])
     add = made["export"].add_argument
@@ -116,8 +115,9 @@ def _add_study(parser: Parser) -> None:
     add("--compute-dtype", metavar="{float32,bfloat16}", help="of activations")
     add("--seed", type=integer, metavar="N", help="seed of the examples' order")
     add("--validation-size", type=integer, metavar="N", help=_VALIDATION)
-    add("--learning-rates", type=number, nargs="*", metavar="α", help="grid of α")
-    add("--weight-decays", type=number, nargs="*", metavar="λ", help="base grid of λ per step")
+    grid: Any = {"type": number, "nargs": "*", "action": "extend"}
+    add("--learning-rates", **grid, metavar="α", help="grid of α")
+    add("--weight-decays", **grid, metavar="λ", help="base grid of λ per step")
 
 
 def _add_sweep(parser: Parser) -> None:

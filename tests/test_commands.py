@@ -308,8 +308,12 @@ def test_list_has_one_line_for_each_experiment_with_every_preset_at_which_it_has
 
 def test_a_repeated_list_option_adds_values():
     both = ["--optimizer", "adamw", "--optimizer", "adam_l2"]
-    given = parse(["fig03", "--preset", "smoke", *both, "--grid-point", "1e-3,0"])
+    rates = ["--learning-rates", "1", "2", "--learning-rates", "3"]
+    given = parse(["fig03", "--preset", "smoke", *both, *rates, "--grid-point", "1e-3,0"])
     assert given.optimizer == ["adamw", "adam_l2"] and given.grid_point == [(1e-3, 0.0)]
+    assert given.learning_rates == [1, 2, 3] and given.weight_decays is None
+    command = ["compare", "--optimizer", "m:f", "--against", "sgd", "--against", "adamw"]
+    assert parse(command).against == ["sgd", "adamw"]
 
 
 def test_claims_of_a_description_are_those_of_the_largest_preset():

@@ -479,7 +479,7 @@ def test_a_coordinate_without_gradients_is_only_regularized(name):
 
 
 def regularized(name, decay):
-    """What λ alone makes of (1, −2, 0) in one step, with α = ⅛."""
+    """Return (1, −2, 0) after one step of the regularizer, with α = ⅛."""
     x = np.array([1.0, -2.0, 0.0])
     return {
         "adam_l2": x - 0.125 * np.sign(x) * (decay > 0),

@@ -29,11 +29,11 @@ def squares():
     return (GRID[None] - XS[:, None]) ** 2 / 2
 
 
-# Below, at and above γ of each MCP; the last one sends most of the line to zero.
 @pytest.mark.parametrize("name", SEPARABLE)
 def test_no_point_of_a_grid_is_better(name, squares, x64):
     operator, penalty = SEPARABLE[name]
     on_grid = penalty(GRID)
+    # Below, at and above γ of each MCP; the last one sends most of the line to zero.
     for t in (0.0, 0.3, 1.0, 1.25, 2.0, 3.0, 4.5, 50.0):
         zs = np.asarray(operator(jnp.asarray(XS), t))
         value = (zs - XS) ** 2 / 2 + t * penalty(zs) if t else (zs - XS) ** 2 / 2

@@ -8,7 +8,7 @@ import numpy as np
 from adamprox.report.claims import best, compact, contrast, estimate, gap, select
 from adamprox.sweep import Record
 from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
-from experiments.claims import by_margin
+from experiments.claims import by_margin, spread
 from experiments.claims.accuracy import lead
 from experiments.claims.second_moment import best_decays, fall
 from experiments.tuning import Tuned, complete
@@ -149,6 +149,32 @@ def _without_decay(method: Tuned) -> float | None:
     assert method.best
     found = [r for r in method.tried if r.weight_decay == 0]
     return next((r.error for r in found if r.learning_rate == method.best.learning_rate), None)
+
+
+def spread_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
+    """Return a Markdown table of the spread of AdamW's updates against that of Adam-ℓ2's.
+
+    Args:
+      rows: Adam-ℓ2, AdamW and others by the name of the network. Networks with missing runs are
+        left out.
+    """
+    lines = [
+        "| network | grid points with the smaller spread for AdamW | without those where 10 % stand still | spread at the best grid points: AdamW, Adam-ℓ2 |",
+        "| --- | --: | --: | --: |",
+    ]
+    for name, (l2, adamw, *_) in rows.items():
+        if not complete((l2, adamw)):
+            continue
+        ratio, moving = spread.at_equal_points(adamw, l2)
+        means = (f"{fmean(map(spread.mean_spread, m.finished)):.1f}" for m in (adamw, l2))
+        plain_adam = l2.best is not None and l2.best.weight_decay == 0
+        row = (
+            name,
+            *(f"{np.sum(own < 1)} of {len(own)}" for own in (ratio, ratio[moving])),
+            "not tested" if plain_adam else ", ".join(means),
+        )
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
 
 
 def staleness_table(pairs: Iterable[tuple[Tuned, Tuned]], networks: Iterable[Changed]) -> str:

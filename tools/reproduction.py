@@ -34,6 +34,7 @@ from tools.evidence import (
     headline_table,
     progress_table,
     rotation_table,
+    spread_table,
     staleness_table,
 )
 from tools.significance import activations_table, seed_noise_table, statistics_table
@@ -169,6 +170,7 @@ def tables() -> dict[str, str]:
         "staleness": staleness_table([*_published(), *pairs], changed),
         "activations": activations_table(REDUCED.records),
         "rotation": rotation_table(REDUCED.records),
+        "spread": spread_table(rows),
         "statistics": statistics_table(rows),
         "seed_noise": seed_noise_table(REDUCED.records),
         "runs": runs_table([*PAPER.records, *PAPER_110.records]),

@@ -80,13 +80,11 @@ def smaller_spread_at_equal_points(
     def measure() -> Finding:
         need_runs(narrow, wide)
         need_judged(narrow.protocol)
-        pairs = _shared(narrow, wide)
-        if not pairs:
+        ratio, moving = at_equal_points(narrow, wide)
+        if not len(ratio):
             raise NotTested("At no α and λ > 0 do both networks have 1.5 times chance accuracy.")
-        ratio = np.array([mean_spread(one) / mean_spread(other) for one, other in pairs])
         points, verdict = most(ratio < 1, "grid points")
         measured = f"smaller at {points}; median ratio of spreads {np.median(ratio):.2f}"
-        moving = [max(_still(r)[len(r.epochs) // 2 :].mean() for r in pair) < 0.1 for pair in pairs]
         note = (
             f"A grid point counts if each network {LEARNED}. Where fewer than 10 % of the coordinates move "
             f"by less than 2⁻¹⁶ α: smaller at {np.sum(ratio[moving] < 1)} of {sum(moving)}. {ONE_SEED}"
@@ -94,6 +92,18 @@ def smaller_spread_at_equal_points(
         return Finding(measured, verdict, note)
 
     return claim(section, statement, criterion, measure)
+
+
+def at_equal_points(one: Tuned, other: Tuned) -> tuple[np.ndarray, np.ndarray]:
+    """Return two arrays over the grid points at λ > 0 at which both networks have learned.
+
+    They are the ratio of the spreads, float[n], and whether at most 10 % of the coordinates stand
+    still, bool[n].
+    """
+    pairs = _shared(one, other)
+    still = [max(_still(r)[len(r.epochs) // 2 :].mean() for r in pair) for pair in pairs]
+    ratio = [mean_spread(first) / mean_spread(second) for first, second in pairs]
+    return np.array(ratio), np.array(still) < 0.1
 
 
 def ratios(one: Tuned, other: Tuned) -> dict[float, float]:
