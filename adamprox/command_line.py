@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -21,6 +22,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any):
         """Take the options of ``argparse.ArgumentParser``."""
         super().__init__(allow_abbrev=False, **options)
+        # A value such as -1e-3,0 is not an option; argparse sees that for plain numbers alone.
+        self._negative_number_matcher = re.compile(r"-\.?\d")
         self._words: list[str] = []
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
@@ -100,9 +103,16 @@ def path(text: str) -> pathlib.Path:
 
 
 def begin() -> None:
-    """Have SIGTERM end this process as Ctrl-C does, and escape what its terminal cannot show."""
+    """Have SIGTERM end this process as Ctrl-C does, and print plain text and warnings of one line."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.formatwarning = _in_one_line
     show_any_text()
+
+
+def _in_one_line(message: Warning | str, category: type[Warning], *place: Any) -> str:
+    """Return a warning without the line of code that raised it."""
+    del place
+    return f"{category.__name__}: {one_line(message)}\n"
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -16,6 +16,7 @@ from adamprox.report.page import Section
 from adamprox.report.plots import style
 from adamprox.report.publish import make_writable, publish
 from adamprox.sweep import LostRunsError, Record, Results, Run, run_key
+from experiments.presets import replaced_options
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.registry import plan
 
@@ -161,6 +162,8 @@ def _publish(
     grid = ("preset", "learning_rates", "weight_decays", "l2_extension", "loss_multipliers")
     facts = {name: getattr(protocol, name) for name in (*grid, "extensions", "seeds")}
     facts = {**protocol.training, **facts, "this command": f"{seconds:.0f} s"}
+    if options := replaced_options(protocol):
+        facts["options"] = options
     with style():
         sections = {
             e.name: Section(e.title, e.claim, study.figures(), study.claims(), study.headline())

@@ -7,6 +7,7 @@ import types
 import pyarrow.parquet as pq
 import pytest
 
+from adamprox.data import fingerprints
 from adamprox.histograms import log2_spread
 from adamprox.sweep import Results
 from adamprox.training import TrainingRun
@@ -27,6 +28,15 @@ def test_a_callback_gets_every_epoch():
     assert [metrics["train_loss"] for _, metrics in calls] == record["train_loss"]
     assert [metrics.get("test_error") for _, metrics in calls] == record["test_error"]
     assert set(calls[0][1]) == {"train_loss", "train_error"}
+
+
+def test_steps_are_those_of_the_images_that_are_there(monkeypatch):
+    # The sizes by which another archive is announced can differ from its own.
+    announced = fingerprints.COMMITTED["digits"]._replace(train=5000)
+    monkeypatch.setitem(fingerprints.COMMITTED, "digits", announced)
+    calls, run = [], RUN.with_options(train_size=None, epochs=1)
+    run.run(callback=lambda step, _: calls.append(step))
+    assert calls == [512 // run.images.batch_size]
 
 
 def test_a_diverged_run_reports_its_last_step():
@@ -120,8 +130,12 @@ def test_exported_tables_hold_what_the_records_hold(tmp_path, capsys):
         others = results.directory / "training" / f"{name}.parquet"
         store(others, [{"key": name, "kind": "training", **row}])
     assert len(list(results.each("training"))) == len(runs) + 2
+    (results.directory / "training" / "02.parquet").write_bytes(b"damaged")
     tables = tmp_path / "tables"
-    assert main(["export", "--out", str(tmp_path / "out"), "--to", str(tables)]) == 0
+    with pytest.warns(UserWarning, match="left out") as caught:
+        assert main(["export", "--out", str(tmp_path / "out"), "--to", str(tables)]) == 0
+    damaged, others = (str(warning.message) for warning in caught)
+    assert "02.parquet is damaged" in damaged and others.startswith("2 records are of another")
     names = ["runs.parquet", "runs.csv", "epochs.parquet", "epochs.csv"]
     assert capsys.readouterr().out.split() == [str(tables / name) for name in names]
     assert pq.read_table(tables / "runs.parquet").num_rows == len(runs)
@@ -141,5 +155,7 @@ def test_exported_tables_hold_what_the_records_hold(tmp_path, capsys):
     with (tables / "runs.csv").open(newline="") as file:
         assert {row["commit"] for row in csv.DictReader(file)} == {"'=1+1"}
     assert main(["export", "--out", str(tmp_path / "none"), "--to", str(tables)]) == 2
-    assert main(["export", "--out", str(tmp_path / "out"), "--to", str(tables / "runs.csv")]) == 2
+    with pytest.warns(UserWarning, match="left out"):
+        argv = ["export", "--out", str(tmp_path / "out"), "--to", str(tables / "runs.csv")]
+        assert main(argv) == 2
     assert "to must be a directory that can be written to" in capsys.readouterr().err

@@ -61,6 +61,11 @@ def test_status_of_finished_old_and_missing_sweeps(tmp_path, capsys):
         (results.directory / "sweep.json").write_text(damage)
         assert main(["status", "--out", str(tmp_path)]) == 0
         assert capsys.readouterr().out == f"{tmp_path}: 2 runs finished\n"
+    results.path(Square(2.0)).write_bytes(b"damaged")
+    assert main(["status", "--out", str(tmp_path)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path}: 1 runs finished"
+    assert second == f"  {results.path(Square(2.0))} is damaged or of another run: not counted"
     assert main(["status", "--out", str(tmp_path / "none")]) == 2
     assert "out must hold records" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 """Tables of all training runs in a directory, and of all their epochs, for other programs."""
 
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,9 +40,18 @@ def export(out: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
 
     Raises:
       ValueError: There are no records of training runs, or ``to`` is not writable.
+
+    Warns:
+      UserWarning: A record is damaged, or of another version of the package, and is left out.
     """
-    found = Results(out / "records").each(TrainingRun.kind)
-    records = [record for record in found if TrainingRun.described(record)]
+    damaged: list[pathlib.Path] = []
+    found = Results(out / "records").each(TrainingRun.kind, damaged)
+    intact = list(found)
+    records = [record for record in intact if TrainingRun.described(record)]
+    for path in damaged:
+        warnings.warn(f"{path} is damaged or of another run: left out", stacklevel=2)
+    if others := len(intact) - len(records):
+        warnings.warn(f"{others} records are of another version: left out", stacklevel=2)
     if not records:
         raise ValueError(f"out must hold records of training runs, got {out}")
     files = [to / f"{name}.{kind}" for name in ("runs", "epochs") for kind in ("parquet", "csv")]

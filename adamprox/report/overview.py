@@ -7,7 +7,7 @@ import sys
 from adamprox.output import one_line
 from adamprox.report import Claim
 from adamprox.report.page import Section, write_page
-from adamprox.report.tables import read_claims
+from adamprox.report.tables import protocol_of, read_claims
 
 LEAD = "All run directories in this directory, with the verdicts of their claims. A heading links to a report."
 
@@ -33,19 +33,20 @@ def write_overview(root: pathlib.Path) -> pathlib.Path:
             print(f"{one_line(path / 'claims.json')} is damaged: left out", file=sys.stderr)
             continue
         for name, claim in run["claims"]:
-            facts = (run["about"][name].get(k, "unknown") for k in ("page", "preset", "finished"))
-            pages.setdefault((path.name, *facts), []).append(claim)
+            about = run["about"][name]
+            page, finished = (about.get(fact, "unknown") for fact in ("page", "finished"))
+            pages.setdefault((path.name, page, protocol_of(about), finished), []).append(claim)
     if not pages:
         raise ValueError(f"out must hold directories of finished runs, got {root}")
     sections = [
         Section(
             _title(run, page),
-            f"Preset {preset}; the last run finished at {finished}.",
+            f"Preset {protocol}; the last run finished at {finished}.",
             figures=[],
             claims=claims,
             link=f"{run}/{page}",
         )
-        for (run, page, preset, finished), claims in pages.items()
+        for (run, page, protocol, finished), claims in pages.items()
     ]
     path = root / "index.html"
     write_page(path, "All runs", LEAD, sections, facts=[])

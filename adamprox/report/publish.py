@@ -26,14 +26,16 @@ def publish(
       lead: Paragraph under it.
       sections: Section of the page by name of the experiment.
       records: Records by name of the experiment.
-      facts: Configuration by name; ``preset`` is one of them.
+      facts: Configuration by name; ``preset`` is one of them, and ``options`` those of the command line
+        that replace its values, as a text.
     """
     out, every = page.parent, _distinct(records)
     for section in sections.values():
         save_figures(section.figures, out / "figures")
     write_page(page, title, lead, list(sections.values()), _facts(list(sections), every, facts))
     # The time of the last run instead of the present time keeps redrawn files identical.
-    about = {"preset": str(facts["preset"]), "page": page.name, "finished": _finished(every)[-1]}
+    given = {name: str(facts[name]) for name in ("preset", "options") if facts.get(name)}
+    about = {**given, "page": page.name, "finished": _finished(every)[-1]}
     write_claims(out, {name: section.claims for name, section in sections.items()}, about)
     for name, rows in records.items():
         write_records(out / "tables", name, rows)

@@ -3,6 +3,7 @@
 import datetime
 import pathlib
 
+from adamprox.output import one_line
 from adamprox.report.cost import estimate, in_words
 from adamprox.sweep import Record, Results
 from adamprox.sweep.progress import Progress, as_time, progress
@@ -27,14 +28,17 @@ def _lines(out: pathlib.Path) -> list[str]:
     results = Results(out / "records")
     now = progress(results)
     done, rest = len(now.finished), [*now.running, *now.failed, *now.left]
+    damaged = [
+        f"  {one_line(path)} is damaged or of another run: not counted" for path in now.damaged
+    ]
     if now.started is None or not rest:
-        return [f"{out}: {done} runs finished"]
+        return [f"{out}: {done} runs finished", *damaged]
     counts = [
         (done, "finished"),
         *((len(getattr(now, n)), n) for n in ("running", "failed", "left")),
     ]
     text = ", ".join(f"{count} {name}" for count, name in counts)
-    return [f"{out}: {done + len(rest)} runs: {text}", *_speed(now, results)]
+    return [f"{out}: {done + len(rest)} runs: {text}", *damaged, *_speed(now, results)]
 
 
 def _speed(now: Progress, results: Results) -> list[str]:

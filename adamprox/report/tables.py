@@ -80,10 +80,13 @@ def write_claims(
     Args:
       out: Directory of a run.
       claims: Claims by the name of their experiment.
-      about: Preset, page and time of these claims, for the overview page.
+      about: Preset, its replaced options if there are any, page and time of these claims.
 
     Raises:
       OSError: A file cannot be written, or the present one cannot be read.
+
+    Warns:
+      UserWarning: The present file is damaged, or the claims replace those of another protocol.
     """
     with locked(out / CLAIMS_LOCK, wait=_PATIENCE):
         before = read_claims(out)
@@ -91,6 +94,9 @@ def write_claims(
             gone = "the claims of other experiments are lost until they are drawn again"
             warnings.warn(f"{out / _CLAIMS} is damaged: {gone}", stacklevel=2)
         before = before or {"claims": [], "about": {}}
+        _warn_of_other_protocols(
+            {n: before["about"][n] for n in claims if n in before["about"]}, about
+        )
         found = [(name, claim) for name, claim in before["claims"] if name not in claims]
         found += [(name, claim) for name, own in claims.items() for claim in own]
         facts = {**before["about"], **{name: dict(about) for name in claims}}
@@ -104,6 +110,24 @@ def write_claims(
         columns = ["preset", "experiment", *Claim._fields]
         labelled = [{"preset": facts[r["experiment"]].get("preset", ""), **r} for r in rows]
         write_atomically(out / "claims.csv", _csv(columns, labelled))
+
+
+def _warn_of_other_protocols(
+    before: Mapping[str, Mapping[str, str]], about: Mapping[str, str]
+) -> None:
+    """Warn that claims replace those ``before``, by experiment, if they are of another protocol."""
+    new, names = protocol_of(about), {}
+    for name, facts in before.items():
+        names.setdefault(protocol_of(facts), []).append(name)
+    for old in names.keys() - {new}:
+        text = f"the verdicts of {', '.join(names[old])} at {new} replace those at {old}"
+        warnings.warn(text, stacklevel=3)
+
+
+def protocol_of(about: Mapping[str, str]) -> str:
+    """Return the protocol of claims: the preset, and the options that replace its values."""
+    preset, options = about.get("preset", "unknown"), about.get("options")
+    return f"{preset} with {options}" if options else preset
 
 
 def read_claims(out: pathlib.Path) -> dict[str, Any] | None:

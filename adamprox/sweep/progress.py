@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ class Progress(NamedTuple):
       running: Options of the runs that a process executes now.
       failed: Options of the runs that raised an error, or killed their workers.
       left: Options of the other runs.
+      damaged: Paths of files that hold no intact record.
     """
 
     started: datetime.datetime | None
@@ -31,6 +33,7 @@ class Progress(NamedTuple):
     running: list[dict[str, Any]]
     failed: list[dict[str, Any]]
     left: list[dict[str, Any]]
+    damaged: list[pathlib.Path]
 
 
 def announce(runs: Iterable[Run], results: Results) -> datetime.datetime:
@@ -58,18 +61,19 @@ def progress(results: Results) -> Progress:
     """Return the progress of the last sweep into a directory of records, which is only read."""
     started, listed = _read(results)
     kinds = {path.name for path in results.directory.glob("*") if path.is_dir()} - {"unfinished"}
-    records = {record.key: record for kind in sorted(kinds) for record in results.each(kind)}
+    damaged: list[pathlib.Path] = []
+    found = (record for kind in sorted(kinds) for record in results.each(kind, damaged))
+    records = {record.key: record for record in found}
     if started is None:
-        return Progress(None, list(records.values()), [], [], [])
+        return Progress(None, list(records.values()), [], [], [], damaged)
     waiting = {run["key"]: run for run in listed if run["key"] not in records}
     running = [key for key in waiting if results.is_claimed(key)]
     noted = results.failed()
     failed = [key for key in waiting if key in noted and key not in running]
     left = [key for key in waiting if key not in running and key not in failed]
-    found = [records[run["key"]] for run in listed if run["key"] in records]
-    return Progress(
-        started, found, *([waiting[k] for k in keys] for keys in (running, failed, left))
-    )
+    finished = [records[run["key"]] for run in listed if run["key"] in records]
+    now, lost, rest = ([waiting[key] for key in keys] for keys in (running, failed, left))
+    return Progress(started, finished, now, lost, rest, damaged)
 
 
 def as_time(text: str) -> datetime.datetime:

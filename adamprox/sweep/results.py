@@ -156,12 +156,19 @@ class Results:
         there = [run for run in runs if os.path.lexists(self.path(run))]
         return [self.path(run) for run in there if self.read(run) is None]
 
-    def each(self, kind: str) -> Iterator[Record]:
-        """Yield the intact records of a kind, one file at a time."""
+    def each(self, kind: str, damaged: list[pathlib.Path] | None = None) -> Iterator[Record]:
+        """Yield the intact records of a kind, one file at a time.
+
+        Args:
+          kind: Name of the table, such as ``training``.
+          damaged: List to which the paths of files without an intact record are added.
+        """
         for path in sorted((self.directory / kind).glob("*.parquet")):
             row = _load(path)
             if row and (row.get("key"), row.get("kind")) == (path.stem, kind):
                 yield Record(row)
+            elif damaged is not None:
+                damaged.append(path)
 
     @staticmethod
     def _address(run: Run) -> Columns:

@@ -140,7 +140,8 @@ class TrainingRun(Configuration):
 
     def monitor(self, callback: Callback | None = None) -> Monitor:
         """Return a monitor of this run."""
-        steps = math.ceil(self.images.expected.train / self.images.batch_size)
+        images = self.images.train_size or len(self.images.load().train)
+        steps = math.ceil(images / self.images.batch_size)
         name = f"{self.optimizer},{self.learning_rate:g},{self.weight_decay:g},{self.seed}"
         return Monitor(run_key(self), name, steps, callback)
 

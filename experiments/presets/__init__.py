@@ -51,6 +51,20 @@ def protocol(preset: str, **overrides: object) -> Protocol:
     return result
 
 
+def replaced_options(chosen: Protocol) -> str:
+    """Return the options that replace values of the preset, such as ``epochs=3, seed=1``.
+
+    Example:
+      >>> replaced_options(protocol("smoke", epochs=3, seed=1)), replaced_options(protocol("demo"))
+      ('epochs=3, seed=1', '')
+    """
+    base = PRESETS[chosen.preset]
+    names = ("learning_rates", "weight_decays")
+    found = {n: v for n, v in chosen.training.items() if base.training.get(n) != v}
+    found |= {n: getattr(chosen, n) for n in names if getattr(chosen, n) != getattr(base, n)}
+    return ", ".join(f"{name}={value}" for name, value in found.items())
+
+
 def _check(result: Protocol) -> None:
     """Refuse names that nothing has, grids that are not increasing, and values that no run can have."""
     grids = [
