@@ -42,6 +42,7 @@ from adamprox.training.specs import Program, ResNetSpec
 from adamprox.training.throughput import Measurement, timed
 
 BATCH, STEPS = 128, 24
+LIMIT = 340.0  # seconds
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch")
 _TORCH_SECONDS = 200
 
@@ -233,20 +234,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=pathlib.Path, help="JSON file of all rows")
     parser.add_argument("--smoke", action="store_true", help="small networks, on any device")
     parser.add_argument(
-        "--seconds", type=float, default=340.0, help="time limit in seconds (%(default)s)"
+        "--seconds", type=float, metavar="N", help=f"time limit in seconds ({LIMIT:g})"
     )
     parser.add_argument("--show", type=pathlib.Path, help="print the rows of a file as Markdown")
     options = parser.parse_args(arguments)
     if options.show:
+        if options.out or options.smoke or options.seconds is not None:
+            parser.error("show must be given alone, got an option of measurements beside it")
         try:
-            print(markdown(json.loads(options.show.read_text(encoding="utf-8"))))
+            rows = json.loads(options.show.read_text(encoding="utf-8"))
+            if not rows:
+                raise ValueError("no rows")
+            print(markdown(rows))
         except OSError as error:
             parser.error(f"show must be a file of --out, got {options.show}: {one_line(error)}")
         except (ValueError, TypeError, KeyError, AttributeError):
             parser.error(f"show must be a file of --out, got {options.show} without its rows")
         return 0
-    if not options.seconds < math.inf:
-        parser.error(f"seconds must be a number, got {options.seconds}")
+    limit = LIMIT if options.seconds is None else options.seconds
+    if not 0 < limit < math.inf:
+        parser.error(f"seconds must be a number > 0, got {limit}")
     if out := options.out:
         reason = "is a directory" if out.is_dir() else reason_not_writable(out.parent)
         if reason:
@@ -254,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clock, rows = time.monotonic(), []
     started = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M}"
     for task in tasks(options.smoke):
-        if time.monotonic() - clock > options.seconds:
+        if time.monotonic() - clock > limit:
             print(f"out of time: {task} and later rows are skipped", flush=True)
             break
         if task.implementation == "torch" and not importlib.util.find_spec("torch"):

@@ -15,12 +15,15 @@ import pathlib
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 
+from adamprox.checks import positive_integer
 from adamprox.command_line import Parser, integer
 from adamprox.sweep import Results, run_sweep
 from adamprox.sweep.local import cores
+from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.sweep.run import ENGINES
 from adamprox.training import TrainingRun
 
@@ -83,11 +86,19 @@ def table(found: dict[str, list[Sweep]], workers: int) -> str:
     return "\n".join(rows)
 
 
-def main(arguments: argparse.Namespace) -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Compile once, time all engines in turn, and print the table."""
-    sweep(
-        argparse.Namespace(**{**vars(arguments), "runs": 1, "epochs": 1}), "local"
-    )  # fills the compilation cache
+    parser = arguments_parser()
+    arguments = parser.parse_args(given)
+    try:
+        for name in ("runs", "epochs", "workers", "rounds"):
+            positive_integer(name, getattr(arguments, name))
+        once = argparse.Namespace(**{**vars(arguments), "runs": 1, "epochs": 1})
+        TrainingRun.of(depth=arguments.depth)
+        check_cluster(arguments.address)
+    except ValueError as error:
+        parser.error(str(error))
+    sweep(once, "local")  # fills the compilation cache
     found: dict[str, list[Sweep]] = {engine: [] for engine in ENGINES}
     for number in range(arguments.rounds):
         order = list(ENGINES) if number % 2 == 0 else list(ENGINES)[::-1]
@@ -99,4 +110,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments_parser().parse_args())
+    main()

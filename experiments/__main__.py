@@ -56,15 +56,21 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    return _print(status_lines(arguments.out or RUNS))
+    return _print(status_lines(_out(arguments)))
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    return _print(map(str, export(arguments.out, arguments.to)))
+    return _print(map(str, export(_out(arguments), arguments.to)))
 
 
 def _overview(arguments: argparse.Namespace) -> int:
-    return _print([str(write_overview(arguments.out or RUNS))])
+    return _print([str(write_overview(_out(arguments)))])
+
+
+def _out(arguments: argparse.Namespace, usual: pathlib.Path = RUNS) -> pathlib.Path:
+    out = arguments.out or usual
+    check_directory(out)
+    return out
 
 
 def _print(lines: Iterable[str]) -> int:
@@ -73,7 +79,7 @@ def _print(lines: Iterable[str]) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    return doctor.main(arguments.out or RUNS)
+    return doctor.main(_out(arguments))
 
 
 def _draw(arguments: argparse.Namespace) -> int:
@@ -105,14 +111,12 @@ def _study(
 ) -> Iterator[tuple[list[Experiment], Protocol, pathlib.Path]]:
     """Yield experiments, protocol and output directory, with the copies of the data in place."""
     if arguments.command == "compare":
-        experiments = [
-            compared(arguments.optimizer, arguments.against or AGAINST, arguments.network)
-        ]
+        against = arguments.against or AGAINST
+        experiments = [compared(arguments.optimizer, against, arguments.network)]
     else:
         experiments = find(arguments.experiment, PRESETS[arguments.preset])
     chosen = protocol_of(arguments, experiments)
-    out = arguments.out or RUNS / arguments.preset
-    check_directory(out)
+    out = _out(arguments, RUNS / arguments.preset)
     with copies_of(runs_of(experiments, chosen).values(), Results(out / "records")):
         yield experiments, chosen, out
 

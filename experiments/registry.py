@@ -135,6 +135,8 @@ def find(name: str, protocol: Protocol) -> list[Experiment]:
 def check_name(name: str) -> None:
     """Refuse a name that is neither ``all`` nor one of an experiment."""
     names = ["all", *EXPERIMENTS]
+    if name in COMMANDS:
+        raise ValueError(f"experiment must not be a command; run: python -m experiments {name}")
     if name not in names:
         near = did_you_mean(name, [*names, *COMMANDS]) or "."
         raise ValueError(f"experiment is unknown, got {name!r}{near} Names: {', '.join(names)}")

@@ -1,10 +1,11 @@
 """The accelerator benchmark: rows are saved as they come, and one that fails costs no other."""
 
 import json
+import sys
 
 import pytest
 
-from benchmarks import accelerator, gpu_kernels
+from benchmarks import accelerator, engines, gpu_kernels
 
 
 def test_rows_are_saved_as_they_come(tmp_path, monkeypatch, capsys):
@@ -49,13 +50,14 @@ def test_ratios_are_within_one_benchmark():
 
 def test_no_row_begins_when_the_time_is_over(monkeypatch, capsys):
     monkeypatch.setattr(accelerator, "row", None)
-    assert accelerator.main(["--seconds", "-1"]) == 0
+    assert accelerator.main(["--seconds", "1e-9"]) == 0
     assert "out of time" in capsys.readouterr().out
 
 
 def test_bad_files_are_a_line_before_any_work(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(accelerator, "row", None)
     (tmp_path / "rows.json").write_text('[{"depth": 20}]')
+    (tmp_path / "empty.json").write_text("[]")
     wrong = [
         ["--show", str(tmp_path / "none.json")],
         ["--show", str(tmp_path)],
@@ -63,12 +65,33 @@ def test_bad_files_are_a_line_before_any_work(tmp_path, monkeypatch, capsys):
         ["--out", str(tmp_path)],
         ["--out", str(tmp_path / "rows.json" / "x.json")],
         ["--seconds", "nan"],
+        ["--seconds", "-1"],
+        ["--show", str(tmp_path / "none.json"), "--smoke"],
+        ["--show", str(tmp_path / "empty.json")],
     ]
     for arguments in wrong:
         with pytest.raises(SystemExit, match="2"):
             accelerator.main(arguments)
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and f"{arguments[0][2:]} must be" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--workers", "0"], "workers must be a positive integer, got 0"),
+        (["--depth", "9"], "depth must be 6n + 2 (8, 14, 20, 26, 32, 44, 56, …), got 9"),
+        ([], "engine ray needs Ray, which is not installed; run: pip install 'adamprox[ray]'"),
+    ],
+)
+def test_engines_that_cannot_be_measured_are_a_line_before_any_work(
+    options, line, monkeypatch, capsys
+):
+    monkeypatch.setattr(engines, "sweep", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit, match="2"):
+        engines.main(options)
+    assert capsys.readouterr().err == f"python -m benchmarks.engines: {line}\n"
 
 
 @pytest.mark.slow

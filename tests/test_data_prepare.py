@@ -158,6 +158,11 @@ def test_bad_archives_are_refused_before_anything_is_written(tmp_path, run):
     assert not (tmp_path / "data").exists() and not (tmp_path / "default").exists()
 
 
+def test_an_archive_that_is_not_there_is_refused_even_if_nothing_reads_it(prepared, run, tmp_path):
+    where = ("--archive", tmp_path / "none", "--data-dir", prepared)
+    one_line(run("prepare", "cifar10", *where), "none: there is no such file")
+
+
 def test_a_refused_archive_leaves_the_prepared_data_set_alone(prepared, run, tmp_path):
     before = load("cifar10", prepared).fingerprint
     (tmp_path / "bad").write_bytes(b"")
@@ -274,6 +279,8 @@ def test_damage_is_noticed_and_named_with_the_command_that_mends_it(prepared, ru
         text = str(caught.value)
         assert f"cifar10 in {folder} is damaged" in text and "\n" not in text, what
         assert text.endswith(f"prepare cifar10 --data-dir {prepared} --force")
+        loading_module.clear_cache()
+        assert run("list", "--data-dir", prepared)[0] == 1
     run("prepare", "cifar10", "--archive", archive, "--data-dir", prepared, "--force")
     assert len(load("cifar10", prepared).train) == 15
 

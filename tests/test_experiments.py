@@ -148,6 +148,20 @@ def test_claims_of_other_experiments_stay(tmp_path):
     assert found and found["claims"] == [("one", first)]
 
 
+def test_claims_of_another_protocol_are_replaced_with_a_warning(tmp_path):
+    claim = Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)
+    about = {"preset": "demo", "page": "report.html", "finished": "today"}
+    write_claims(tmp_path / "run", {"one": [claim], "two": [claim]}, about)
+    shorter = about | {"options": "epochs=3"}
+    with pytest.warns(UserWarning) as caught:
+        write_claims(tmp_path / "run", {"two": [claim], "three": [claim]}, shorter)
+    (text,) = (str(warning.message) for warning in caught)
+    assert text == "the verdicts of two at demo with epochs=3 replace those at demo"
+    write_claims(tmp_path / "run", {"two": [claim]}, shorter)  # again, without a warning
+    page = write_overview(tmp_path).read_text()
+    assert "Preset demo; the last" in page and "Preset demo with epochs=3; the last" in page
+
+
 def test_the_overview_names_every_run(smoke_run, capsys):
     assert main(["overview", "--out", str(smoke_run.parent)]) == 0
     page = pathlib.Path(capsys.readouterr().out.strip())
@@ -386,6 +400,11 @@ def test_adam_l2_is_also_run_where_the_multiplier_moves_it():
         ),
         (["list", "--depth", "20"], "experiments list: unrecognized: --depth"),
         (["lst"], "did you mean list\\?"),
+        (["run", "list"], "experiment must not be a command; run: python -m experiments list$"),
+        (["status", "--out", 300 * "a"], "out must be a directory, got aaa.*name too long"),
+        (["fig03", "--grid-point", "-1e-3,0"], "grid-point must be one of"),
+        (["fig03", "--learning-rates", "-1e-3"], "learning_rate must be .*, got -0.001"),
+        (["fig03", "--time-limit", "-5s"], "time-limit must be a number of s, m or h, .* '-5s'"),
         (["draw", "fig03", "--dry-run"], "experiments draw: unrecognized: --dry-run"),
         (["run", "fig3", "--help"], "did you mean fig03"),
         (["fig01", "--draw", "--dry-run"], "dry-run must not be given with --draw"),
@@ -409,7 +428,7 @@ def test_adam_l2_is_also_run_where_the_multiplier_moves_it():
         # Repetitions, which begin after the whole grid, have the next seeds.
         (["fig03", "--seed", "2147483647"], r"seed must be in 0 … 2\^31 − 1001, got 2147483647"),
         (["fig03", "--seed", "2147483648"], r"seed must be in 0 … 2\^31 − 1, got 2147483648"),
-        (["overview", "--out", "{file}"], "out must hold directories of finished runs"),
+        (["overview", "--out", "{file}"], "out must be a directory"),
         (["fig03", "--draw", "--out", "{file}"], "out must be a directory"),
         (["fig03", "--out", "{file}"], "out must be a directory"),
         (["fig03", "--out", "{file}/below"], "out must be a directory"),

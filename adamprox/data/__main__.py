@@ -44,15 +44,15 @@ def arguments_parser() -> Parser:
     return parser
 
 
-def prepare_one(arguments: argparse.Namespace) -> None:
-    """Prepare a data set, read it back, and print a summary."""
+def prepare_one(arguments: argparse.Namespace) -> int:
+    """Prepare a data set, read it back, print a summary, and return 0."""
     name, data_dir = arguments.name, arguments.data_dir
     wrote = prepare(name, arguments.archive, data_dir, arguments.force)
     layout = LAYOUTS[name]
     directory = prepared_directory(layout, data_dir)
     if not wrote:
         print(f"{name} is already prepared in {directory}; --force replaces it")
-        return
+        return 0
     data = load(name, data_dir)
     warnings = stored_provenance(directory)["warnings"]
     for warning in warnings:
@@ -68,10 +68,11 @@ def prepare_one(arguments: argparse.Namespace) -> None:
         f"{name} is prepared in {directory}: {len(data.train):,} train and "
         f"{len(data.test):,} test images, fingerprint {data.fingerprint}"
     )
+    return 0
 
 
-def list_all(arguments: argparse.Namespace) -> None:
-    """Verify every image and label of the prepared data sets, and print a table."""
+def list_all(arguments: argparse.Namespace) -> int:
+    """Verify every image and label of the prepared data sets, print a table, return 1 for damage."""
     data_dir = arguments.data_dir
     root = resolve_data_dir(data_dir)
     if data_dir is not None and not root.is_dir():
@@ -79,17 +80,21 @@ def list_all(arguments: argparse.Namespace) -> None:
     origin = Column("from", overflow="fold")
     table = Table("data set", "train", "test", "fingerprint", origin, show_lines=True)
     table.caption = one_line(f"in {root}")
+    damaged = 0
     for name in LAYOUTS:
-        table.add_row(name, *map(one_line, _row(name, data_dir)))
+        try:
+            row = _row(name, data_dir)
+        except (MissingDataError, DamagedDataError) as error:
+            row = ("", "", "", str(error))
+            damaged += isinstance(error, DamagedDataError)
+        table.add_row(name, *map(one_line, row))
     console().print(table)
+    return int(damaged > 0)
 
 
 def _row(name: str, data_dir: pathlib.Path | None) -> tuple[str, ...]:
-    try:
-        data = load(name, data_dir)
-        about = stored_provenance(prepared_directory(LAYOUTS[name], data_dir))
-    except (MissingDataError, DamagedDataError) as error:
-        return "", "", "", str(error)
+    data = load(name, data_dir)
+    about = stored_provenance(prepared_directory(LAYOUTS[name], data_dir))
     origin = "the published archive" if about["archive"]["published"] else about["archive"]["name"]
     remarks = "; ".join([origin, *about["warnings"]])
     return f"{len(data.train):,}", f"{len(data.test):,}", data.fingerprint, remarks
@@ -100,7 +105,7 @@ def main(arguments: list[str]) -> int:
     try:
         begin()
         given = arguments_parser().parse_args(arguments)
-        given.run(given)
+        return given.run(given)
     except SystemExit as stop:
         return int(stop.code or 0)
     except (Exception, KeyboardInterrupt) as error:
@@ -111,7 +116,6 @@ def main(arguments: list[str]) -> int:
             raise
         print(f"python -m adamprox.data: {one_line(error)}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -76,9 +76,7 @@ def read_archive(path: str | os.PathLike[str], layout: Layout) -> Archive:
       ArchiveError: The file is truncated, corrupt or has another layout.
       OSError: The file cannot be read.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise ArchiveError(f"{path}: {'not a file' if path.exists() else 'there is no such file'}")
+    path = existing_archive(path)
     try:
         data, size, sha256 = _decompress(path)
         contents = _contents(data, layout)
@@ -90,6 +88,16 @@ def read_archive(path: str | os.PathLike[str], layout: Layout) -> Archive:
         for split in ("train", "test")
     }
     return Archive(path.name, size, sha256, splits)
+
+
+def existing_archive(archive: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the path of an archive with ~ expanded; raise ArchiveError if it is no file."""
+    if not os.fspath(archive):
+        raise ArchiveError("archive must be a file, got ''")
+    path = pathlib.Path(os.path.expanduser(archive))
+    if not path.is_file():
+        raise ArchiveError(f"{path}: {'not a file' if path.exists() else 'there is no such file'}")
+    return path
 
 
 def _decompress(path: pathlib.Path) -> tuple[bytearray, int, str]:

@@ -66,11 +66,13 @@ def resolve_data_dir(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
     Raises:
       ValueError: The path is a file.
     """
-    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    variable = os.environ.get("TFDS_DATA_DIR")
+    given = data_dir or variable or "~/tensorflow_datasets"
     # Path.expanduser raises if the user does not exist.
     path = pathlib.Path(os.path.expanduser(given)).absolute()
     if path.is_file():
-        raise ValueError(f"data dir must be a directory, got the file {path}")
+        name = "data dir" if data_dir or not variable else "TFDS_DATA_DIR"
+        raise ValueError(f"{name} must be a directory, got the file {path}")
     return path
 
 

@@ -11,7 +11,7 @@ import sys
 import requests
 import tensorflow_datasets as tfds
 
-from adamprox.data.archive import read_archive
+from adamprox.data.archive import existing_archive, read_archive
 from adamprox.data.cifar import BUILDERS, published
 from adamprox.data.layout import LAYOUTS, Layout
 from adamprox.data.loading import clear_cache, is_prepared, prepared_directory, resolve_data_dir
@@ -51,6 +51,7 @@ def prepare(
         raise ValueError(f"data set must be {' or '.join(map(repr, LAYOUTS))}, got {name!r}")
     layout = LAYOUTS[name]
     directory = prepared_directory(layout, data_dir)
+    given = None if archive is None else existing_archive(archive)
     if is_prepared(directory) and not force:
         return False
     root = resolve_data_dir(data_dir)
@@ -58,13 +59,7 @@ def prepare(
         os.fspath(root).encode()
     except UnicodeEncodeError:  # ArrayRecord accepts only UTF-8
         raise ValueError(f"data dir must be a path in UTF-8, got {root}") from None
-    if archive is None:
-        path = _download(layout, root)
-    elif os.fspath(archive):
-        path = pathlib.Path(os.path.expanduser(archive))
-    else:
-        raise ValueError("archive must be a file, got ''")
-    contents = read_archive(path, layout)
+    contents = read_archive(given or _download(layout, root), layout)
     _check_room(root, contents.size * _ROOM)
     try:
         with _set_aside(directory):
