@@ -38,9 +38,9 @@ check: lint test
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# Tests that take minutes each; `make test` skips them.
+# Tests that take minutes each, compiled as for users; `make test` skips them.
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m 'slow and not gpu'
+	XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -m 'slow and not gpu'
 
 # The suite with the oldest versions that pyproject.toml allows; their warnings are ignored.
 test-lowest: .venv-lowest/installed
@@ -63,7 +63,7 @@ test-wheel: dist
 	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt \
 	  dist/*.whl hypothesis pytest pytest-xdist
 	cp -R README.md constraints.txt docs pyproject.toml tests build/wheel
-	cd build/wheel && XLA_FLAGS= venv/bin/python -m pytest README.md docs/migration.md \
+	cd build/wheel && XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 venv/bin/python -m pytest README.md docs/migration.md \
 	  $(LIBRARY:%=tests/test_%.py)
 
 lint: $(INSTALLED)

@@ -12,9 +12,11 @@ import pytest
 _CACHE = os.path.join(os.path.dirname(__file__), "..", ".pytest_cache", "jax")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-# An older code generator of XLA, with the same optimizations, compiles in two thirds of the time.
-# `XLA_FLAGS= make test` compiles as for users.
+# Half of the suite's time is compilation, and its arrays are small. An older code generator of XLA takes
+# two thirds of the time, and LLVM without optimization two thirds of that; XLA still fuses and simplifies
+# as for users. `make test-wheel` and `make test-slow` compile as for users.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 SLOWEST_FILES = (
     "test_experiments",
@@ -49,22 +51,6 @@ def x64():
     """Double precision for one test."""
     with jax.enable_x64(True):
         yield
-
-
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """Compile without optimization, here and in new processes: large networks take half the time.
-
-    Programs compiled before and after are not shared, because their results may round differently.
-    """
-    name = "jax_disable_most_optimizations"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(name.upper(), "1")
-        jax.config.update(name, True)
-        jax.clear_caches()
-        yield
-    jax.config.update(name, False)
-    jax.clear_caches()
 
 
 @pytest.fixture

@@ -23,8 +23,6 @@ from experiments.registry import find
 from experiments.runner import run
 from tests.squares import QUIET
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SOURCE = """
 import adamprox, jax, optax
 

@@ -15,8 +15,6 @@ from adamprox.models.convolution import (
     conv3x3,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 # N, H, W, C, O: one for every way through the module, batches with and without a divisor.
 SHAPES = [
     (5, 8, 8, 3, 16),  # rows

@@ -90,7 +90,7 @@ def test_no_command_imports_what_a_file_names(folder, trap, monkeypatch, capsys)
         check.status == doctor.FAILED and "features.json does not belong to cifar10" in check.value
     )
     monkeypatch.setenv("COLUMNS", "1000")
-    assert command.main(["list", "--data-dir", where]) == 0
+    assert command.main(["list", "--data-dir", where]) == 1
     assert "features.json does not belong to cifar10" in capsys.readouterr().out
     assert not (trap / "ran").exists() and EVIL.split(".")[0] not in sys.modules
 

@@ -12,7 +12,7 @@ from adamprox.training.compiled_network import compile_network
 from tools.first_gradients import magnitudes, main, steps_until_decayed
 
 
-def test_the_magnitudes_are_those_of_the_gradient_of_the_cross_entropy(quick_compilation):
+def test_the_magnitudes_are_those_of_the_gradient_of_the_cross_entropy():
     """Against a plain gradient on the first 16 digits; α = 1e-30 changes no weight."""
     run = TrainingRun.of(
         depth=8, train_size=32, batch_size=16, epochs=2, learning_rate=1e-30, weight_decay=0.0

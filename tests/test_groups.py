@@ -28,8 +28,6 @@ from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Sch
 from adamprox.training.step import Hyperparameters
 from tests.squares import QUIET
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 IMAGES = ImageSpec("digits", train_size=64, batch_size=32)
 MLP = MLPSpec(depth=3)
 # A vectorized convolution takes minutes to compile on a CPU. Sequential groups are in the sweeps below.

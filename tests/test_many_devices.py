@@ -13,7 +13,6 @@ import pytest
 from tests import distributed_training
 
 HERE = pathlib.Path(__file__).parent
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def test_eight_devices(run_with_devices):

@@ -10,8 +10,6 @@ import pytest
 from adamprox.models import MLP, DenseNet, ResNet
 from adamprox.models.convolution import _lax_conv
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def _count(model):
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)

@@ -9,8 +9,6 @@ from adamprox.models import DenseNet, ResNet
 from adamprox.models.densenet import _average_pool
 from adamprox.models.resnet import _shortcut
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def _init(model, shape=(1, 8, 8, 3)):
     init = jax.jit(lambda: model.init(jax.random.key(0), jnp.zeros(shape), train=False))

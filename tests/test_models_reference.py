@@ -8,8 +8,6 @@ import pytest
 from adamprox.models import DenseNet, ResNet, from_reference, to_reference
 from tests.network_oracle import Oracle
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def _state_dict(model, channels=2):
     """Random weights in the reference's layout, every entry away from its initial value."""

@@ -14,8 +14,6 @@ from adamprox.training import TrainingRun
 from adamprox.training.recipes import RECIPES
 from adamprox.training.sparsity import zero_shares
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 class Norm(nn.Module):
     """BatchNorm alone."""

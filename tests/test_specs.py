@@ -26,8 +26,6 @@ from adamprox.training.specs import (
 )
 from tests.squares import QUIET
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 OTHER = {
     "dataset": "cifar10", "image_size": 4, "train_size": 100, "validation_size": 50, "validation_seed": 1,
     "augment": True, "batch_size": 64, "batch_norm": True, "skip_init": True, "compute_dtype": "bfloat16",

@@ -15,8 +15,6 @@ from experiments.paper.theorem3 import RestartsRun
 from experiments.presets import protocol
 from tests.studies import claims, figures, runs
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 DEMO = protocol("demo")
 
 

@@ -22,8 +22,6 @@ from adamprox.training.second_moment import restart_once
 from adamprox.training.specs import ImageSpec, MLPSpec, Program, ResNetSpec, Schedule
 from adamprox.training.step import Hyperparameters
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = {"train_size": 70, "network": "mlp", "depth": 3, "batch_size": 32}
 HP = Hyperparameters(1e-3, 1e-3, 1.0)
 # What these tests ask does not depend on the network; this one compiles fast.
