@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import Gap, combine, contrast, gap, percent, points
+from adamprox.report.claims import Gap, contrast, gap, percent, points
 from adamprox.report.heatmaps import WIDEST, Heatmap
 from adamprox.report.page import Section, write_page
 from adamprox.report.plots import HIGHEST_LOSS, Figure, canvas, curves, heatmap_figure
@@ -135,12 +135,11 @@ def test_an_interval_is_open_where_runs_diverged():
     assert whole.low == first.low > second.low == -math.inf
     assert whole.high == second.high < first.high == math.inf
     assert str(first) == f"{whole} (without runs that diverged)"
-    fall = combine([whole, first], [1.0, -1.0])
-    assert fall.low == -math.inf
-    assert fall.high == pytest.approx(math.sqrt(2) * whole.margin)
+    fall = contrast([group, group, group + lost, group], (1.0, -1.0, -1.0, 1.0))
+    # Three degrees of freedom for each group of two seeds: less than the root of both squared margins.
+    assert fall.low == -math.inf and 0 < fall.high < math.sqrt(2) * whole.margin
     # A group that does not count loses nothing.
     assert contrast([group, group, lost], (1.0, -1.0, 0.0)) == whole
-    assert combine([whole, second], [1.0, 0.0]) == whole
 
 
 def test_a_group_of_one_seed_leaves_the_spread_of_the_others():

@@ -9,8 +9,8 @@ from adamprox.report.claims import best, compact, contrast, estimate, gap, selec
 from adamprox.sweep import Record
 from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
 from experiments.claims import by_margin, spread
-from experiments.claims.accuracy import lead
-from experiments.claims.second_moment import best_decays, fall
+from experiments.claims.accuracy import fall, lead
+from experiments.claims.second_moment import best_decays
 from experiments.tuning import Tuned, complete
 from tools.significance import in_points, plain
 from tools.tables import grid_point
@@ -127,13 +127,13 @@ def changes_table(networks: Iterable[Changed]) -> str:
         if UNCHANGED not in finished:
             continue
         for change, (l2, adamw) in finished.items():
-            own = lead(adamw, l2)
-            by = fall(lead(*reversed(finished[UNCHANGED])), own)
+            unchanged_l2, unchanged = finished[UNCHANGED]
+            by = fall((unchanged, unchanged_l2), (adamw, l2))
             row = (
                 f"ResNet-{l2.seeds[0]['depth']}",
                 change,
                 *(_mean(method.seeds) for method in (l2, adamw)),
-                in_points(own),
+                in_points(lead(adamw, l2)),
                 "" if change == UNCHANGED else in_points(by),
                 _both([_training_error(method.finished) for method in (l2, adamw)]),
                 _both([_without_decay(method) for method in (l2, adamw)]),

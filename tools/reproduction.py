@@ -37,7 +37,12 @@ from tools.evidence import (
     spread_table,
     staleness_table,
 )
-from tools.significance import activations_table, seed_noise_table, statistics_table
+from tools.significance import (
+    activations_table,
+    effects_table,
+    seed_noise_table,
+    statistics_table,
+)
 from tools.tables import (
     claims_table,
     cost_table,
@@ -165,6 +170,7 @@ def tables() -> dict[str, str]:
         "published": claims_table([c for run in (PAPER, PAPER_110) for _, c in run.claims]),
         "first_gradients": first_gradients.table(json.loads(first_gradients.FILE.read_text())),
         "factorial": factorial_table(Factorial(*reduced).rows),
+        "effects": effects_table(Factorial(*reduced).rows),
         "changes": changes_table(changed),
         "progress": progress_table(_published()),
         "staleness": staleness_table([*_published(), *pairs], changed),

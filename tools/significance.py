@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_ind, ttest_rel
+from scipy.stats import t, ttest_ind, ttest_rel
 
-from adamprox.report.claims import Gap, best, estimate, gap, noise, select
+from adamprox.report.claims import Gap, best, contrast, estimate, gap, noise, select, welch
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record, run_key
 from adamprox.training import TrainingRun
@@ -45,6 +45,39 @@ def statistics_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
         values = " | ".join(f"{p:.2g}" for p in p_values)
         lines.append(f"| {name} | {errors.shape[1]} | {values} | {correlation} |")
     return "\n".join(lines)
+
+
+def effects_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
+    """Return a Markdown table of the factorial's effects with p-values, and Holm's over all of them.
+
+    Args:
+      rows: Methods (neither, mixing, scaling, both) by the name of the network. Networks with missing
+        runs, or with a method of one seed, are left out.
+    """
+    weights = {"scaling": (-0.5, -0.5, 0.5, 0.5), "mixing": (-0.5, 0.5, -0.5, 0.5)}
+    found = [
+        (name, factor, contrast([method.seeds for method in row], signs), _p_value(row, signs))
+        for name, row in rows.items()
+        if complete(row) and min(len(method.finished) for method in row) > 1
+        for factor, signs in weights.items()
+    ]
+    lines = [
+        "| network | effect | points | p, Welch | by Holm |",
+        "| --- | --- | --: | --: | --: |",
+    ]
+    corrected = holm([p for *_, p in found])
+    for (name, factor, effect, p), by_holm in zip(found, corrected, strict=True):
+        lines.append(f"| {name} | {factor} | {in_points(effect)} | {p:.2g} | {by_holm:.2g} |")
+    return "\n".join(lines)
+
+
+def _p_value(row: Sequence[Tuned], weights: Sequence[float]) -> float:
+    """Return the p-value of a weighted sum of mean errors, by Welch's test."""
+    errors = [[r["final_test_error"] for r in method.finished] for method in row]
+    terms = list(zip(weights, errors, strict=True))
+    variance, freedom = welch(terms)
+    difference = sum(weight * np.mean(own) for weight, own in terms)
+    return float(2 * t.sf(abs(difference) / np.sqrt(variance), freedom))
 
 
 def seed_noise_table(reduced: Sequence[Record]) -> str:

@@ -139,23 +139,6 @@ class Gap(NamedTuple):
         return f"{text} ({', '.join(notes)})" if notes else text
 
 
-def combine(gaps: Sequence[Gap], weights: Sequence[float]) -> Gap:
-    """Return a weighted sum of independent differences; the squares of their margins add.
-
-    Example:
-      >>> combine([Gap(0.25, 0.03), Gap(0.05, 0.04)], (1.0, -1.0))
-      Gap(difference=0.2, margin=0.05, one_seed=False, open_below=False, open_above=False)
-    """
-    pairs = [(g, w) for g, w in zip(gaps, weights, strict=True) if w]
-    return Gap(
-        sum(w * g.difference for g, w in pairs),
-        math.hypot(*(w * g.margin for g, w in pairs)),
-        any(g.one_seed for g, _ in pairs),
-        any(g.open_below if w > 0 else g.open_above for g, w in pairs),
-        any(g.open_above if w > 0 else g.open_below for g, w in pairs),
-    )
-
-
 def gap(first: Sequence[Record], second: Sequence[Record]) -> Gap:
     """Return the mean test error of ``first`` minus that of ``second``, by `contrast`.
 
@@ -194,10 +177,9 @@ def contrast(groups: Sequence[Sequence[Record]], weights: Sequence[float]) -> Ga
     ended = [[r for r in runs if r["final_test_error"] is not None] for runs in groups]
     errors = [[r["final_test_error"] for r in runs] for runs in ended]
     terms = [(w, e, runs[0]) for w, e, runs in zip(weights, errors, ended, strict=True) if w]
-    several = [(w**2 * statistics.variance(e) / len(e), len(e)) for w, e, _ in terms if len(e) > 1]
-    if total := sum(part for part, _ in several):
-        freedom = total**2 / sum(part**2 / (count - 1) for part, count in several)
-        spread = float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+    variance, freedom = welch([(w, e) for w, e, _ in terms if len(e) > 1])
+    if variance:
+        spread = float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
         margin = math.hypot(spread, *(w * noise(run) for w, e, run in terms if len(e) < 2))
     else:
         margin = math.hypot(*(w * noise(run) for w, _, run in terms))
@@ -209,6 +191,17 @@ def contrast(groups: Sequence[Sequence[Record]], weights: Sequence[float]) -> Ga
         open_below=any(w < 0 for w in lost),
         open_above=any(w > 0 for w in lost),
     )
+
+
+def welch(terms: Sequence[tuple[float, Sequence[float]]]) -> tuple[float, float]:
+    """Return the variance of a weighted sum of means, and its degrees of freedom; 0 and ∞ without spread.
+
+    Args:
+      terms: Weight of each mean, and its two or more values.
+    """
+    parts = [(w**2 * statistics.variance(e) / len(e), len(e) - 1) for w, e in terms]
+    total = sum(part for part, _ in parts)
+    return total, total**2 / sum(part**2 / n for part, n in parts) if total else math.inf
 
 
 def noise(*records: Record) -> float:

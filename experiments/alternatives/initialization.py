@@ -70,7 +70,7 @@ class Initialization(Study):
 
     def claims(self) -> list[Claim]:
         """Judge that AdamW is ahead at every initialization."""
-        statement = "AdamW's lead over Adam-ℓ2 does not depend on the initialization."
+        statement = "AdamW's test error is lower than Adam-ℓ2's at every initialization."
         criterion = (
             f"AdamW ahead at all {INITIALIZATIONS} initializations by more than the margin of the test set; "
             "not reproduced if behind by more than the margin at one"

@@ -1,17 +1,15 @@
 """An alternative reading of Fig. 5: AdamProx is AdamW at hyperparameters that differ by a factor of 1 + λ.
 
 Claim (of this project): at η = 1, AdamProx(α, λ) is AdamW(α/(1+λ), λ/(1+λ)). Therefore Fig. 5 compares AdamW
-with itself, and its difference must be smaller than the difference between seeds.
+with itself, and AdamProx's error equals AdamW's at the hyperparameters of this identity.
 Command: python -m experiments reparametrization --preset demo
 Expect: three columns of dots at equal height and of equal width.
 """
 
-import numpy as np
-
 from adamprox.report import Claim, Figure
-from adamprox.report.claims import best, estimate, points
+from adamprox.report.claims import best, estimate, gap
 from adamprox.report.plots import COLORS, canvas
-from experiments.claims import Finding, claim, met, need_judged, need_records, need_runs
+from experiments.claims import TOGETHER, Finding, claim, equal, need_judged, need_records, need_runs
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, with_seeds
 
@@ -40,21 +38,18 @@ class Reparametrization(Study):
             ]
         self.records, self.repeated = records, [run for family in families for run in family]
         self.runs = [*self.adamw.runs, *self.repeated]
-        self.finished = [
-            [record for record in records.of(family) if record.error is not None]
-            for family in families
-        ]
+        self.families = [records.of(family) for family in families]
 
     def figures(self) -> list[Figure]:
         """Draw one dot per seed."""
-        if not self.finished:
+        if not self.families:
             return []
         figure, axes = canvas(1, 1, 6.5, 3.2)
-        for place, family in enumerate(self.finished):
-            errors = [100 * record["final_test_error"] for record in family]
+        for place, family in enumerate(self.families):
+            errors = [100 * record.error for record in family if record.error is not None]
             axes[0, 0].plot([place] * len(errors), errors, "o", color=COLORS["adamw"], alpha=0.7)
-        axes[0, 0].set(ylabel="test error, %", xlim=(-0.5, len(self.finished) - 0.5))
-        axes[0, 0].set_xticks(range(len(self.finished)), NAMES)
+        axes[0, 0].set(ylabel="test error, %", xlim=(-0.5, len(self.families) - 0.5))
+        axes[0, 0].set_xticks(range(len(self.families)), NAMES)
         caption = "One dot for each seed. The second and the third column are the same optimizer up to rounding."
         return [
             Figure(
@@ -66,27 +61,24 @@ class Reparametrization(Study):
         ]
 
     def claims(self) -> list[Claim]:
-        """Judge that the difference of means is below the range of seeds."""
-        statement = "AdamProx's mean error differs from AdamW's by less than AdamW's seeds differ."
-        criterion = "difference of the means smaller than the range of AdamW's seeds"
+        """Judge that AdamProx and AdamW at the identity's hyperparameters have the same error."""
+        statement = "AdamProx at (α, λ) and AdamW at (α, λ)/(1 + λ) reach the same test error."
+        criterion = f"difference within the margin of error (95 %); {TOGETHER}"
         return [claim("§4.3, Fig. 5", statement, criterion, self._measure)]
 
     def _measure(self) -> Finding:
         need_runs(self.adamw)
         need_records(self.records, self.repeated)
-        enough = self.finished and all(len(family) >= SEEDS for family in self.finished)
-        need_judged(self.protocol, enough)
-        errors = [np.array([r["final_test_error"] for r in family]) for family in self.finished]
-        difference, spread = (
-            float(abs(errors[1].mean() - errors[0].mean())),
-            float(np.ptp(errors[0])),
-        )
+        finished = [[r for r in family if r.error is not None] for family in self.families]
+        need_judged(self.protocol, finished and all(len(family) >= SEEDS for family in finished))
+        adamw, prox, same = self.families
+        difference = gap(prox, same)
         measured = ", ".join(
             f"{estimate(family)} ({name})"
-            for family, name in zip(self.finished, NAMES, strict=True)
+            for family, name in zip(self.families, NAMES, strict=True)
         )
-        note = f"Means differ by {points(difference)}; AdamW's seeds span {points(spread)}."
-        return Finding(measured, met(difference < spread), note)
+        note = f"The second minus the third is {difference}, minus the first {gap(prox, adamw)}."
+        return Finding(measured, equal(difference), note)
 
 
 EXPERIMENT = Experiment(

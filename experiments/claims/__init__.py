@@ -160,7 +160,7 @@ def by_margin(effect: Gap) -> Verdict:
 
 TOLERANCE = 0.03
 """Difference of two errors, margin of error included, below which they count as equal."""
-TOGETHER = f"together less than {100 * TOLERANCE:.0f} points"
+TOGETHER = f"difference plus margin below {100 * TOLERANCE:.0f} points"
 """Part of a criterion that `no_higher` or `equal` judges."""
 
 
@@ -173,7 +173,7 @@ def equal(difference: Gap) -> Verdict:
 
 
 def no_higher(loss: Gap) -> Verdict:
-    """Return the verdict on an error that should not be higher: its interval ends below `TOLERANCE`."""
+    """Return the verdict on a difference that should not be positive: its interval ends below `TOLERANCE`."""
     if loss.low > 0:
         return Verdict.NOT_REPRODUCED
     return Verdict.REPRODUCED if loss.high < TOLERANCE else Verdict.INCONCLUSIVE

@@ -1,13 +1,12 @@
 """Claims on the test errors of tuned methods and their differences, with margins of error."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import scipy
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import Gap, combine, compact, estimate, gap, percent, points
+from adamprox.report.claims import Gap, compact, contrast, estimate, gap, percent, points
 from experiments.claims import (
     LEARNED,
     TOGETHER,
@@ -35,10 +34,10 @@ def lower_error(better: Tuned, worse: Tuned, section: str, where: str = "") -> C
 
 
 def no_lead(one: Tuned, other: Tuned, section: str) -> Claim:
-    """Return the claim that a method, however tuned, does not lead another: it is behind."""
+    """Return the claim that the best test error of one method is not lower than that of another."""
     statement = "{} has no lead over {}{}."
-    criterion = "error higher by more than the margin of error (95 %); within it: inconclusive"
-    return _compare(one, other, section, statement, criterion, lambda lead: by_margin(-lead))
+    criterion = f"not lower by more than the margin of error (95 %); {TOGETHER}"
+    return _compare(one, other, section, statement, criterion, no_higher)
 
 
 def as_good(new: Tuned, old: Tuned, section: str) -> Claim:
@@ -111,6 +110,20 @@ def lead(better: Tuned, worse: Tuned) -> Gap:
     return gap(worse.seeds, better.seeds)
 
 
+def fall(first: tuple[Tuned, Tuned], *others: tuple[Tuned, Tuned]) -> Gap:
+    """Return how far the mean lead of other pairs is below that of the first, by `contrast`.
+
+    Args:
+      first: A method, and the one that it leads.
+      others: Pairs of the same order; at least one.
+    """
+    for pair in (first, *others):
+        lead(*pair)  # raises without enough runs
+    share = 1 / len(others)
+    groups = [method.seeds for pair in (first, *others) for method in pair]
+    return contrast(groups, [-1.0, 1.0, *len(others) * [share, -share]])
+
+
 def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
     """Return the claim that AdamW's lead over Adam-ℓ2 grows from pair to pair, ordered by depth."""
     criterion = (
@@ -130,7 +143,7 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
             f"{points(one.difference)} at {better.seeds[0]['depth']} layers"
             for one, (better, _) in zip(leads, finished, strict=True)
         )
-        growth = combine([leads[-1], leads[0]], [1.0, -1.0])
+        growth = fall(finished[-1], finished[0])
         ranks: Any = scipy.stats.kendalltau(range(len(leads)), [one.difference for one in leads])
         verdict = by_margin(growth)
         if verdict is Verdict.REPRODUCED and ranks.statistic <= 0:
@@ -143,30 +156,6 @@ def lead_grows(pairs: Sequence[tuple[Tuned, Tuned]], section: str) -> Claim:
         return Finding(measured, verdict, note)
 
     return claim(section, "AdamW's lead over Adam-ℓ2 grows with depth.", criterion, measure)
-
-
-def reaches(method: Tuned, section: str, network: str, epochs: int, share: float) -> Claim:
-    """Return the claim that a run's test accuracy is at least ``share`` after ``epochs``."""
-    statement = f"{network}: {method.name}'s test accuracy after {epochs} epochs is {percent(share)} or more."
-    criterion = f"at least {percent(share)}; less within the margin of the test set: inconclusive"
-
-    def measure() -> Finding:
-        need_runs(method)
-        record = method.best
-        need_judged(method.protocol, record)
-        error = (
-            record["test_error"][epochs - 1] if record and len(record.epochs) >= epochs else None
-        )
-        if record is None or error is None:
-            raise NotTested(f"The test set was not visited after {epochs} epochs.")
-        lacking = share - (1 - error)
-        margin = 2 * math.sqrt(error * (1 - error) / record["test_examples"])
-        verdict = Verdict.INCONCLUSIVE if lacking <= margin else Verdict.NOT_REPRODUCED
-        return Finding(
-            f"{percent(1 - error)} (1 seed)", Verdict.REPRODUCED if lacking <= 0 else verdict
-        )
-
-    return claim(section, statement, criterion, measure)
 
 
 def _without_meaning(one: Tuned, other: Tuned) -> list[str]:

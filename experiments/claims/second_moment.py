@@ -1,9 +1,9 @@
 """Claims on AdamW's lead and on Adam-ℓ2's best λ if the second moment decays faster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import Gap, best, combine, compact, noise, points
+from adamprox.report.claims import best, compact, noise, points
 from adamprox.sweep import Record
 from experiments.claims import (
     ONE_SEED,
@@ -22,7 +22,7 @@ Pairs = Sequence[tuple[Tuned, Tuned]]
 
 
 def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
-    """Return the claim that AdamW leads without a change, and under none."""
+    """Return the claim that AdamW leads without a change and has no lead under any change."""
 
     def measure() -> Finding:
         leads = [accuracy.lead(*pair) for pair in pairs]
@@ -48,42 +48,31 @@ def explains(where: str, changes: Sequence[str], pairs: Pairs) -> Claim:
 def shrinks(where: str, pairs: Pairs) -> Claim:
     """Return the claim that the mean lead under the changes is smaller than without one."""
     what = "when the second moment decays faster (mean over the changes)"
-    return _smaller(
-        SECTION,
-        f"{where}AdamW's lead is smaller {what}.",
-        lambda: [accuracy.lead(*p) for p in pairs],
-    )
+    return _smaller(SECTION, f"{where}AdamW's lead is smaller {what}.", pairs)
 
 
 def removes(where: str, change: str, unchanged: Sequence[Tuned], changed: Sequence[Tuned]) -> Claim:
     """Return the claim that AdamW's lead is smaller under one change; rows are Adam-ℓ2 and AdamW."""
     statement = f"{where}AdamW's lead is smaller with one change: {change}."
-    leads = lambda: [accuracy.lead(adamw, l2) for l2, adamw in (unchanged, changed)]  # noqa: E731
     lost = [
         f"{method.optimizer} diverged at {count} of {len(method.tried)} grid points."
         for method in changed
         if (count := sum(record.diverged for record in method.tried))
     ]
-    return _smaller("Changes at depth", statement, leads, " ".join(lost))
+    pairs = [(adamw, l2) for l2, adamw in (unchanged, changed)]
+    return _smaller("Changes at depth", statement, pairs, " ".join(lost))
 
 
-def _smaller(section: str, statement: str, leads: Callable[[], list[Gap]], note: str = "") -> Claim:
-    """Return the claim that the mean of all leads but the first is smaller than the first."""
+def _smaller(section: str, statement: str, pairs: Pairs, note: str = "") -> Claim:
+    """Return the claim that the mean lead of all pairs but the first is smaller than the first's."""
 
     def measure() -> Finding:
-        unchanged, *others = leads()
-        by = fall(unchanged, *others)
-        left = unchanged.difference - by.difference
-        measured = f"smaller by {by}: {points(left)} vs {points(unchanged.difference)}"
+        by, unchanged = accuracy.fall(*pairs), accuracy.lead(*pairs[0]).difference
+        measured = f"smaller by {by}: {points(unchanged - by.difference)} vs {points(unchanged)}"
         return Finding(measured, by_margin(by), note)
 
     criterion = "smaller by more than the margin of error (95 %)"
     return claim(section, statement, criterion, measure)
-
-
-def fall(unchanged: Gap, *others: Gap) -> Gap:
-    """Return by how much the mean of the other leads is smaller than the one without a change."""
-    return combine([unchanged, *others], [1.0, *len(others) * [-1 / len(others)]])
 
 
 def decay_falls(where: str, changes: Sequence[str], methods: Sequence[Tuned]) -> Claim:

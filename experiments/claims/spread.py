@@ -52,11 +52,11 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
         still = np.array([_still(record)[epochs // 2 : epochs] for record in pair])
         note = (
             f"At the end {' vs '.join(map(percent, still[:, -1]))} of the coordinates move by less than "
-            "2⁻¹⁶ α. Where these are 10 % or more, the 10th percentile is one of them."
+            "2⁻¹⁶ α. Where 10 % or more do, the 10th percentile is that of such a coordinate."
         )
         if (moving := still.max(axis=0) < 0.1).any():
             left = f"{first[moving].mean():.2f} vs {second[moving].mean():.2f}"
-            note += f" Both are below 10 % in {moving.sum()} epochs: {left} (first seed)."
+            note += f" In the {moving.sum()} epochs with less than 10 % under both, the mean spreads are {left} (first seed)."
         return Finding(measured, met(smaller >= 0.9), note)
 
     return claim(section, statement, criterion, measure)
@@ -86,8 +86,8 @@ def smaller_spread_at_equal_points(
         points, verdict = most(ratio < 1, "grid points")
         measured = f"smaller at {points}; median ratio of spreads {np.median(ratio):.2f}"
         note = (
-            f"A grid point counts if each network {LEARNED}. Where fewer than 10 % of the coordinates move "
-            f"by less than 2⁻¹⁶ α: smaller at {np.sum(ratio[moving] < 1)} of {sum(moving)}. {ONE_SEED}"
+            f"A grid point counts if each network {LEARNED}. At those where under both optimizers fewer than 10 % of the "
+            f"coordinates move by less than 2⁻¹⁶ α, it is smaller at {np.sum(ratio[moving] < 1)} of {sum(moving)}. {ONE_SEED}"
         )
         return Finding(measured, verdict, note)
 

@@ -74,9 +74,6 @@ PUBLISHED = (
 PREDICTED = dataclasses.replace(PUBLISHED[7], adam_l2=(1e-3, 5e-2))
 """Adam-ℓ2's best at loss × 100 by the identity: the α of × 1, and its λ times 100."""
 
-INDEPENDENT = ("ResNet-20", 100, 0.84)
-"""Network, epochs, and share of test images that AdamW got right elsewhere."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -126,8 +123,6 @@ class PublishedRuns(Study):
                 accuracy.lower_error(adamw, l2, _section(its), where),
                 spread.smaller_spread(adamw, l2, _section(its), where),
             ]
-            if its.name == INDEPENDENT[0]:
-                judged.append(accuracy.reaches(adamw, _section(its), *INDEPENDENT))
         return [*judged, *self._across()]
 
     def _across(self) -> list[Claim]:
