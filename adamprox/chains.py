@@ -147,7 +147,9 @@ def _mark(parameter, amplitude: float) -> jax.Array:
     """Return ±1 to ±30 times 2⁴⁰, or as near to that as the dtype allows, times ``amplitude``."""
     parameter = jnp.asarray(parameter)
     number = np.arange(parameter.size).reshape(parameter.shape)
-    exponent = min(40, jnp.finfo(parameter.dtype).maxexp - 6)
+    floating = jnp.issubdtype(parameter.dtype, jnp.inexact)
+    largest = jnp.finfo(parameter.dtype).maxexp if floating else jnp.iinfo(parameter.dtype).bits
+    exponent = min(40, largest - 6)
     pattern = (number % 30 + 1.0) * (-1.0) ** number * 2.0**exponent
     return jnp.asarray(amplitude * pattern).astype(parameter.dtype)
 

@@ -22,6 +22,7 @@ from adamprox.transforms import (
     decay_weights_unwarned,
     is_static_number,
     map_updates,
+    masked,
     proximal,
     warn_of_large_decay,
     with_params,
@@ -218,4 +219,4 @@ def decay_to_init(
         return add_scaled(updates, distance, -weight), DecayToInitState(count, state.initial)
 
     transform = optax.GradientTransformation(init, update)
-    return transform if mask is None else optax.masked(transform, mask)
+    return masked(transform, mask)

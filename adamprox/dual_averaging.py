@@ -19,6 +19,7 @@ from adamprox.transforms import (
     check_nonnegative,
     difference,
     is_static_number,
+    masked,
 )
 
 
@@ -101,7 +102,7 @@ def dual_averaging(
         return steps, DualAveragingState(count, state.initial, kept, summed)
 
     transform = optax.GradientTransformation(init, update)
-    return transform if mask is None else optax.masked(transform, mask)
+    return masked(transform, mask)
 
 
 def _map(function, tree, other, always: bool = False):

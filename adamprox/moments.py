@@ -99,11 +99,13 @@ def _nothing_over_nothing(adam, b2, eps, eps_root):
 
 
 def _is_held(constant, dtype):
-    """Return True if a constant in a denominator is certainly nonzero in ``dtype``.
+    """Return True if a constant in a denominator is certainly nonzero in ``dtype``, or integers divide.
 
     XLA flushes subnormal numbers to zero, and rewrites m/(1 − β₁ᵗ)/(√v̂ + ε) as
     m/((1 − β₁ᵗ)(√v̂ + ε)). The product in this denominator must be a normal number too.
     """
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        return True
     return is_static_number(constant) and float(constant) >= float(jnp.finfo(dtype).tiny) * 2**24
 
 

@@ -19,6 +19,7 @@ from adamprox.transforms import (
     check_nonnegative,
     difference,
     map_updates,
+    masked,
 )
 
 
@@ -96,7 +97,7 @@ def straight_through(
         return map_updates(difference, prox(moved, t), params), state
 
     transform = optax.GradientTransformation(init, update)
-    return transform if mask is None else optax.masked(transform, mask)
+    return masked(transform, mask)
 
 
 def hardening(start: int, stop: int, *, steepness: chex.Numeric = 10.0) -> optax.Schedule:

@@ -130,7 +130,24 @@ def with_params(
         after = ScheduleState(optax.safe_increment(state.count)) if counts else state
         return update_leaf(updates, params, step_weight), after
 
-    transform = optax.GradientTransformation(init, update)
+    return masked(optax.GradientTransformation(init, update), mask)
+
+
+def masked(transform: optax.GradientTransformation, mask: Mask | None) -> Any:
+    """Return ``transform`` on the leaves where ``mask`` is True, on all leaves if it is None.
+
+    Raises:
+      TypeError: ``mask`` is a text.
+
+    Warns:
+      UserWarning: ``mask`` is False. ``optax.inject_hyperparams`` makes this of a callable, which it
+        calls with the step count as if it were a schedule.
+    """
+    if isinstance(mask, str):
+        raise TypeError(f"mask must be a pytree of booleans or a callable, got {mask!r}")
+    if mask is False:
+        hint = "for a callable mask, pass static_args=('mask',) to optax.inject_hyperparams"
+        warnings.warn(f"mask is False, so no parameter decays; {hint}", UserWarning, stacklevel=3)
     return transform if mask is None else optax.masked(transform, mask)
 
 
@@ -281,6 +298,9 @@ def proximal(
 
 def stepped(u: chex.Array, p: chex.Array) -> jax.Array:
     """Return p + u in float32 or wider: half precision would round short steps away."""
+    if not jnp.issubdtype(jnp.result_type(p), jnp.inexact):
+        kind = jnp.result_type(p)
+        raise TypeError(f"a proximal step needs floating-point parameters, got {kind}; use mask")
     dtype = jnp.promote_types(jnp.result_type(p, u), jnp.float32)
     return jnp.asarray(p, dtype) + jnp.asarray(u, dtype)
 

@@ -54,6 +54,9 @@ def positional(lr, wd):
 def takes_any(**given):
     return make_tx(**given)
 
+def careful(learning_rate, weight_decay):
+    return optax.apply_if_finite(make_tx(learning_rate, weight_decay), 5)
+
 def noisy(learning_rate, weight_decay):
     return optax.chain(optax.add_noise(0.1, 0.55, 0), optax.sgd(learning_rate))
 
@@ -120,6 +123,26 @@ def test_an_imported_optimizer_trains_as_its_recipe(module, tmp_path):
     expected = run.with_options(optimizer="adamw").run()
     assert jnp.allclose(jnp.array(found["train_loss"]), jnp.array(expected["train_loss"]))
     assert TrainingRun.from_columns(found) == run
+
+
+def test_counters_that_depend_on_the_gradient_belong_to_a_run(module):
+    """`optax.apply_if_finite` counts the steps of each run whose gradient was not finite."""
+    run = TrainingRun.of(**TINY, optimizer=optimizer_name("mine:careful"))
+    run.check()
+    other = run.with_options(learning_rate=3e-3)
+    together = dict(TrainingRun.run_together([run, other]))
+    for each in (run, other):
+        expected = each.with_options(optimizer="adamw").run()["train_loss"]
+        assert together[each]["train_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_edited_optimizer_trains_the_new_code(module):
+    losses = []
+    for source in (SOURCE, SOURCE.replace("adamprox.adamw(learning_rate", "adamprox.adamw(0.0")):
+        module.write_text(source)
+        run = TrainingRun.of(**TINY, optimizer=optimizer_name("mine:make_tx"))
+        losses.append(run.run()["train_loss"])
+    assert losses[0] != losses[1]
 
 
 def test_an_interrupted_run_with_a_random_optimizer_continues(module, tmp_path):

@@ -78,6 +78,20 @@ def test_inject_hyperparams_needs_prox_to_be_static():
         steps(optax.chain(SGD, optax.inject_hyperparams(adamprox.proximal)(prox.l1, THRESHOLD)))
 
 
+def test_a_mask_that_became_false_is_a_warning():
+    mask = lambda tree: jax.tree.map(lambda x: jnp.ndim(x) > 0, tree)  # noqa: E731
+    good = optax.inject_hyperparams(adamprox.adamprox, static_args=("mask",))
+    kept, lost = (
+        make(0.0, weight_decay=0.05, mask=mask)
+        for make in (good, optax.inject_hyperparams(adamprox.adamprox))
+    )
+    assert jnp.all(jnp.abs(steps(kept)) < jnp.abs(X))
+    with pytest.warns(UserWarning, match="mask is False, so no parameter decays"):
+        np.testing.assert_array_equal(steps(lost), X)
+    with pytest.raises(TypeError, match="mask must be a pytree of booleans or a callable, got 'b'"):
+        adamprox.proximal(prox.l1, 0.1, mask="b")  # pyright: ignore[reportArgumentType]
+
+
 def test_schedule_free_moves_another_point():
     tx = optax.contrib.schedule_free(SPARSE, learning_rate=0.5, b1=0.9)
     assert zeros_of(steps(tx, count=3)) == []

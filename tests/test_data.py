@@ -139,3 +139,11 @@ def test_everything_is_read_only():
         assert not array.flags.writeable
     with pytest.raises(dataclasses.FrozenInstanceError):
         digits.name = "other"
+
+
+def test_a_data_set_shows_its_shapes():
+    digits = adamprox.data.load("digits")
+    text = "Dataset('digits', train=Split(uint8[512, 8, 8, 1], int32[512]), test=Split(uint8[1285, 8, 8, 1], int32[1285]), num_classes=10)"
+    assert repr(digits) == text
+    with pytest.raises(TypeError, match="index must be a slice or an index array, got 0"):
+        digits.train[0]

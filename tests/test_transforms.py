@@ -216,3 +216,38 @@ def test_sharded_parameters_keep_their_sharding_and_iterates(run_with_devices):
 @pytest.mark.slow
 def test_all_optimizers_and_operators_of_sharded_arrays_are_those_of_whole_arrays(run_with_devices):
     run_with_devices(8, "tests/sharded_optimizers.py", "all")
+
+
+def test_integer_parameters_are_refused_by_proximal_steps_alone():
+    """A proximal step would shrink them in steps of one; Adam and decay behave as in Optax."""
+    x = {"w": jnp.ones(2), "n": jnp.array(3)}
+    zeros = jax.tree.map(jnp.zeros_like, x)
+    for ours, optaxs in (
+        (adamprox.adam_direction(0.1), optax.adam(0.1)),
+        (adamprox.decay_weights(0.01), optax.add_decayed_weights(0.0)),
+    ):
+        found, expected = (
+            optax.apply_updates(x, tx.update(zeros, tx.init(x), x)[0])["n"] for tx in (ours, optaxs)
+        )
+        assert found == expected and found.dtype == expected.dtype
+    shrink = adamprox.proximal(prox.l1, 0.1)
+    with pytest.raises(TypeError, match="floating-point parameters, got int32; use mask"):
+        shrink.update(zeros, shrink.init(x), x)
+    chain = optax.chain(
+        optax.sgd(0.1), adamprox.proximal(prox.l1, 0.1, mask={"w": True, "n": False})
+    )
+    assert adamprox.check_chain(chain, x) == []
+    assert optax.apply_updates(x, chain.update(zeros, chain.init(x), x)[0])["n"] == 3
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,)])
+def test_numbers_with_a_shape_are_refused(shape):
+    x, several = jnp.array([3.0, 4.0]), np.full(shape, 0.5)
+    for call in (
+        lambda: prox.l2(x, several),
+        lambda: jax.jit(prox.l1)(x, several),
+        lambda: prox.l1(0.1, x),  # pyright: ignore[reportArgumentType]
+        lambda: prox.l2_ball(x, 1.0, radius=several),
+    ):
+        with pytest.raises(ValueError, match=r"(t|radius) must be a scalar, got an array of shape"):
+            call()

@@ -34,12 +34,18 @@ class Split:
         self.images.setflags(write=False)
         self.labels.setflags(write=False)
 
+    def __repr__(self) -> str:
+        """Return the type with the shapes of the arrays."""
+        return f"Split(uint8{list(self.images.shape)}, int32{list(self.labels.shape)})"
+
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.labels)
 
     def __getitem__(self, which) -> "Split":
         """Return the examples of a slice or an index array, in its order."""
+        if is_integer(which, -(2**62), 2**62):
+            raise TypeError(f"index must be a slice or an index array, got {which}")
         return Split(self.images[which], self.labels[which])
 
 
@@ -64,6 +70,12 @@ class Dataset:
     mean: np.ndarray
     std: np.ndarray
     validation: Split | None = None
+
+    def __repr__(self) -> str:
+        """Return name, splits and number of classes."""
+        splits = f"train={self.train}, test={self.test}"
+        splits += f", validation={self.validation}" if self.validation else ""
+        return f"Dataset({self.name!r}, {splits}, num_classes={self.num_classes})"
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -200,6 +200,7 @@ def filled(tree, other):
 
 def check_between(name: str, value: Any, low: float, high: float, *, inclusive: bool) -> None:
     """Raise ValueError when a known ``value`` is outside the interval, or NaN."""
+    _check_scalar(name, value)
     if not is_known(value):
         return
     inside = np.less_equal if inclusive else np.less
@@ -211,9 +212,16 @@ def check_between(name: str, value: Any, low: float, high: float, *, inclusive: 
 
 
 def check_weight(t: Any) -> None:
-    """Raise ValueError when the weight ``t`` of a penalty is known and negative or NaN."""
+    """Raise ValueError when the weight ``t`` of a penalty has a shape, or is known and negative or NaN."""
+    _check_scalar("t", t)
     if is_known(t) and not np.all(np.greater_equal(t, 0)):
         raise ValueError(f"t must be a number >= 0, got {t}")
+
+
+def _check_scalar(name: str, value: Any) -> None:
+    """Raise ValueError for an array that is not a scalar; a traced one has a shape too."""
+    if shape := np.shape(value):
+        raise ValueError(f"{name} must be a scalar, got an array of shape {shape}")
 
 
 def check_operator(prox: object) -> None:

@@ -88,7 +88,7 @@ def by_path(predicate: Callable[[str], object], prox: Prox) -> Prox:
     Args:
       predicate: Function from the path of a leaf to a true or false value. A path has the keys
         joined by "/", such as ``"params/Dense_0/kernel"``; it is ``""`` for a tree that is one
-        array. The function runs during tracing.
+        array. The function runs during tracing. If it accepts no path, nothing changes.
       prox: Operator with the signature of this module; the other leaves are None in its argument.
 
     Returns:

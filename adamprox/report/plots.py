@@ -1,6 +1,7 @@
 """Plots that several figures share, drawn from records with Matplotlib's object interface."""
 
 import contextlib
+import io
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -113,6 +114,12 @@ class Figure(NamedTuple):
     caption: str
     canvas: Canvas
     heatmaps: Heatmaps | None = None
+
+    def _repr_png_(self) -> bytes:
+        """Return the picture, which Jupyter shows."""
+        buffer = io.BytesIO()
+        self.canvas.savefig(buffer, format="png")
+        return buffer.getvalue()
 
 
 def canvas(

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import pathlib
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from adamprox.interruption import was_interrupted
 
 Maker = Callable[..., optax.GradientTransformation]
 """Function of the keywords ``learning_rate``, α, and ``weight_decay``, λ."""
+_SOURCES: dict[str, str] = {}
+"""Source of each module of an optimizer when this process loaded it, by the module's name."""
 NAME = re.compile(r"([\w.]+):([\w.]+)#[0-9a-f]{12}")
 """Names of imported optimizers."""
 
@@ -43,10 +46,7 @@ def optimizer_name(reference: str) -> str:
     if not re.fullmatch(r"[\w.]+:[\w.]+", reference):
         raise ValueError(f"optimizer must be MODULE:FUNCTION, got {reference!r}")
     try:
-        found: Any = importlib.import_module(module)
-        files = {inspect.getsourcefile(found)}
-        for part in function.split("."):
-            found = getattr(found, part)
+        found, files = _resolve(module, function)
     except (Exception, SystemExit) as error:  # a module can raise anything
         if was_interrupted(error):
             raise
@@ -57,13 +57,36 @@ def optimizer_name(reference: str) -> str:
     if not callable(found):
         raise ValueError(f"optimizer must be a function, got {reference!r} ({found!r})")
     _check_keywords(reference, found)
-    if inspect.isfunction(inspect.unwrap(found)):
-        files.add(inspect.getsourcefile(inspect.unwrap(found)))
     if not all(file and pathlib.Path(file).is_file() for file in files):
         raise ValueError(f"optimizer must have a source file, got {reference!r}")
     # Sorted by content: the same files in another folder have the same digest.
     contents = sorted(pathlib.Path(file).read_bytes() for file in filter(None, files))
     return f"{reference}#{hashlib.sha256(b''.join(contents)).hexdigest()[:12]}"
+
+
+def _resolve(module: str, function: str) -> tuple[Any, set[str | None]]:
+    """Return a function and its source files; modules that were edited since are loaded again."""
+    while True:
+        found: Any = importlib.import_module(module)
+        homes, files = [found], {inspect.getsourcefile(found)}
+        for part in function.split("."):
+            found = getattr(found, part)
+        if inspect.isfunction(plain := inspect.unwrap(found)):
+            files.add(inspect.getsourcefile(plain))
+            homes.insert(0, sys.modules.get(plain.__module__, homes[0]))
+        if not any([_is_edited(home) for home in homes]):
+            return found, files
+        for home in dict.fromkeys(homes):
+            importlib.reload(home)
+
+
+def _is_edited(module: Any) -> bool:
+    """Return True if a module's file has another content than at the last call, and note the content."""
+    file = inspect.getsourcefile(module)
+    source = pathlib.Path(file).read_text(encoding="utf-8") if file else ""
+    before = _SOURCES.get(module.__name__, source)
+    _SOURCES[module.__name__] = source
+    return before != source
 
 
 def _check_keywords(reference: str, function: Callable[..., Any]) -> None:

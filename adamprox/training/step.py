@@ -1,5 +1,6 @@
 """One training step of runs stacked on axis 0, as pure functions."""
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -125,11 +126,13 @@ def init_optimizers(optimizers: Sequence[str], params: Any, hps: Hyperparameters
     for name, runs in slices(optimizers):
         mine = _part(runs, (params, hps))
         one = jax.eval_shape(lambda m, name=name: of_run(name, *_part(0, m)), mine)
-        states.append(
-            jax.vmap(lambda p, h, name=name: of_run(name, p, h), out_axes=jax.tree.map(_axis, one))(
-                *mine
-            )
-        )
+        init = functools.partial(of_run, name)
+        shared = jax.vmap(init, out_axes=jax.tree.map(_axis, one))
+        try:
+            jax.eval_shape(functools.partial(_first_update, name, shared), *mine)
+            states.append(shared(*mine))
+        except ValueError:  # a counter depends on the gradient, as that of optax.apply_if_finite
+            states.append(jax.vmap(init)(*mine))
     return tuple(states)
 
 
@@ -148,23 +151,31 @@ def update_runs(
       Directions, parameters after the step, and the states of the optimizers.
     """
 
-    def of_run(name, grads, opt_state, params, hp):
+    found = []
+    for (name, runs), opt_state in zip(slices(optimizers), state.opt_states, strict=True):
+        grads_of, params_of, hps_of = _part(runs, (grads, state.variables["params"], hps))
+        found.append(_update(name, grads_of, opt_state, params_of, hps_of))
+    directions, params, opt_states = zip(*found, strict=True)
+    join = lambda *leaves: leaves[0] if len(leaves) == 1 else jnp.concatenate(leaves)  # noqa: E731
+    return jax.tree.map(join, *directions), jax.tree.map(join, *params), opt_states
+
+
+def _update(name: str, grads: Any, opt_state: Any, params: Any, hps: Hyperparameters) -> tuple:
+    """Return directions, parameters and state after a step of stacked runs with one optimizer."""
+
+    def of_run(grads, opt_state, params, hp):
         direction, regularizer = recipe_of(name)(hp.learning_rate, hp.weight_decay)
         step, first = direction.update(grads, opt_state[0], params)
         updates, second = regularizer.update(step, opt_state[1], params)
         return step, optax.apply_updates(params, updates), (first, second)
 
-    found = []
-    for (name, runs), opt_state in zip(slices(optimizers), state.opt_states, strict=True):
-        axes = jax.tree.map(lambda leaf: 0 if leaf.ndim else None, opt_state)
-        step = jax.vmap(
-            lambda g, s, p, h, name=name: of_run(name, g, s, p, h), (0, axes, 0, 0), (0, 0, axes)
-        )
-        grads_of, params_of, hps_of = _part(runs, (grads, state.variables["params"], hps))
-        found.append(step(grads_of, opt_state, params_of, hps_of))
-    directions, params, opt_states = zip(*found, strict=True)
-    join = lambda *leaves: leaves[0] if len(leaves) == 1 else jnp.concatenate(leaves)  # noqa: E731
-    return jax.tree.map(join, *directions), jax.tree.map(join, *params), opt_states
+    axes = jax.tree.map(lambda leaf: 0 if leaf.ndim else None, opt_state)
+    return jax.vmap(of_run, (0, axes, 0, 0), (0, 0, axes))(grads, opt_state, params, hps)
+
+
+def _first_update(name: str, init: Callable, params: Any, hps: Hyperparameters) -> tuple:
+    """Return the result of `_update` after ``init``, with the parameters as gradients."""
+    return _update(name, params, init(params, hps), params, hps)
 
 
 def finite_runs(optimizers: Sequence[str], state: TrainState, sums: Sums) -> jax.Array:
