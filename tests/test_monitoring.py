@@ -9,6 +9,7 @@ import pytest
 
 from adamprox.data import fingerprints
 from adamprox.histograms import log2_spread
+from adamprox.report.export import export
 from adamprox.sweep import Results
 from adamprox.training import TrainingRun
 from adamprox.training.checkpoints import digest, orbax
@@ -154,6 +155,8 @@ def test_exported_tables_hold_what_the_records_hold(tmp_path, capsys):
         assert [each["update_spread"] for each in own] == pytest.approx(spreads, nan_ok=True)
     with (tables / "runs.csv").open(newline="") as file:
         assert {row["commit"] for row in csv.DictReader(file)} == {"'=1+1"}
+    with pytest.warns(UserWarning, match="left out"):
+        assert export(str(tmp_path / "out"), str(tables)) == [tables / name for name in names]
     assert main(["export", "--out", str(tmp_path / "none"), "--to", str(tables)]) == 2
     with pytest.warns(UserWarning, match="left out"):
         argv = ["export", "--out", str(tmp_path / "out"), "--to", str(tables / "runs.csv")]

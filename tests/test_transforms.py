@@ -240,6 +240,24 @@ def test_integer_parameters_are_refused_by_proximal_steps_alone():
     assert optax.apply_updates(x, chain.update(zeros, chain.init(x), x)[0])["n"] == 3
 
 
+@pytest.mark.parametrize("array", [np.array, jnp.array])
+def test_levels_weights_and_bounds_are_checked_in_arrays_of_jax_too(array):
+    x = jnp.array([0.4, -2.0, 0.6])
+    for call, message in (
+        (
+            lambda: prox.quantize(x, 1.0, levels=array([1.0, 0.0, -1.0])),
+            "levels must be two or more",
+        ),
+        (lambda: prox.quantize(x, 1.0, levels=array(4.0)), "levels must be two or more"),
+        (lambda: prox.slope(x, 1.0, weights=array([1.0, 2.0, 3.0])), "weights must be >= 0"),
+        (lambda: prox.box(x, 1.0, lower=array(2.0), upper=array(-1.0)), "box needs lower <= upper"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    levels = lambda levels: prox.quantize(x, 1.0, levels=levels)  # noqa: E731
+    assert jnp.array_equal(jax.jit(levels)(jnp.arange(2.0)), levels((0.0, 1.0)))
+
+
 @pytest.mark.parametrize("shape", [(1,), (2,)])
 def test_numbers_with_a_shape_are_refused(shape):
     x, several = jnp.array([3.0, 4.0]), np.full(shape, 0.5)

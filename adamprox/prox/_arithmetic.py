@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from adamprox.axes import AxisName, varying_axes
 from adamprox.checks import is_known
@@ -196,6 +197,13 @@ def filled(tree, other):
     return jax.tree.map(
         lambda a, b: b if a is None else a, tree, other, is_leaf=lambda x: x is None
     )
+
+
+def is_concrete(value: Any) -> bool:
+    """Return True for numbers and arrays of NumPy or JAX that are not traced, and on this host."""
+    if isinstance(value, jax.Array):
+        return not isinstance(value, Tracer) and value.is_fully_addressable
+    return is_known(value)
 
 
 def check_between(name: str, value: Any, low: float, high: float, *, inclusive: bool) -> None:

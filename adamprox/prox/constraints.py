@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from adamprox.axes import AxisName
-from adamprox.checks import is_known
 from adamprox.prox._arithmetic import (
     Tree,
     cast_like,
@@ -22,6 +21,7 @@ from adamprox.prox._arithmetic import (
     check_real,
     check_weight,
     elementwise,
+    is_concrete,
     largest_magnitude,
     like,
     relative_norm,
@@ -121,7 +121,7 @@ def box(
     """
     del t
     check_real("box", tree)
-    if is_known(lower) and is_known(upper) and not np.all(np.less_equal(lower, upper)):
+    if is_concrete(lower) and is_concrete(upper) and not np.all(np.less_equal(lower, upper)):
         raise ValueError(f"box needs lower <= upper, got lower={lower} and upper={upper}")
     return elementwise(lambda x, low, high: jnp.clip(x, low, high), tree, lower, upper)
 

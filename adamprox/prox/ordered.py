@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from adamprox.axes import on_whole_arrays, vary_like
-from adamprox.checks import is_known
 from adamprox.prox._arithmetic import (
     Tree,
     check_real,
     check_weight,
     elementwise,
+    is_concrete,
     power_of_two,
     scalar,
     weighted,
@@ -59,11 +59,11 @@ def slope(
     """
     check_weight(t)
     if isinstance(weights, list | tuple):
-        weights = (np if all(map(is_known, weights)) else jnp).asarray(weights)
+        weights = (np if all(map(is_concrete, weights)) else jnp).asarray(weights)
     size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(tree))
     if jnp.shape(weights) != (size,):
         raise ValueError(f"weights must have shape ({size},), got {jnp.shape(weights)}")
-    if is_known(weights) and not (
+    if is_concrete(weights) and not (
         np.all(np.diff(weights) <= 0) and np.all(np.greater_equal(weights, 0))
     ):
         raise ValueError(f"weights must be >= 0 and not increase, got {weights}")

@@ -18,12 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from adamprox.axes import gathered, on_whole_arrays
-from adamprox.checks import is_integer, is_known
+from adamprox.checks import is_integer
 from adamprox.prox._arithmetic import (
     Tree,
     check_real,
     check_weight,
     elementwise,
+    is_concrete,
     power_of_two,
     weighted,
     widen,
@@ -195,8 +196,8 @@ def fit_levels(x: jax.Array, *, count: int, axis: int | None = -1) -> jax.Array:
 
 def _check_levels(levels: Levels) -> None:
     """Raise ValueError for known levels that are not two or more in ascending order."""
-    given = isinstance(levels, list | tuple) and all(map(is_known, levels))
-    if not (given or isinstance(levels, np.ndarray)):
+    several = isinstance(levels, list | tuple)
+    if not (all(map(is_concrete, levels)) if several else is_concrete(levels)):
         return
     grid = np.asarray(levels)
     ordered = grid.ndim and len(grid) > 1 and np.all(np.diff(grid, axis=0) >= 0)

@@ -1,5 +1,6 @@
 """Tables of all training runs in a directory, and of all their epochs, for other programs."""
 
+import os
 import pathlib
 import warnings
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ _ANGLES = [f"angular_update_{p}" for p in PERCENTILES]
 _BINS = [f"updates_{-LOWEST_LOG2 - k}" for k in range(NUM_BINS)]
 
 
-def export(out: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
+def export(out: str | os.PathLike[str], to: str | os.PathLike[str]) -> list[pathlib.Path]:
     """Write ``runs`` and ``epochs``, each as Parquet and as CSV, from the records of a run directory.
 
     Both tables have one value per column and row. ``key`` of ``epochs`` refers to ``key`` of ``runs``.
@@ -44,7 +45,7 @@ def export(out: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
     Warns:
       UserWarning: A record is damaged, or of another version of the package, and is left out.
     """
-    damaged: list[pathlib.Path] = []
+    out, to, damaged = pathlib.Path(out), pathlib.Path(to), []
     found = Results(out / "records").each(TrainingRun.kind, damaged)
     intact = list(found)
     records = [record for record in intact if TrainingRun.described(record)]

@@ -130,7 +130,7 @@ def protocol_of(about: Mapping[str, str]) -> str:
     return f"{preset} with {options}" if options else preset
 
 
-def read_claims(out: pathlib.Path) -> dict[str, Any] | None:
+def read_claims(out: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Return the contents of ``claims.json``, None if the file is missing or damaged.
 
     Returns:
@@ -140,7 +140,7 @@ def read_claims(out: pathlib.Path) -> dict[str, Any] | None:
       OSError: The file exists and cannot be read.
     """
     try:
-        found = json.loads(read_file(out / _CLAIMS, _LARGEST))
+        found = json.loads(read_file(pathlib.Path(out) / _CLAIMS, _LARGEST))
         if found.pop("digest") != _digest(found):
             return None
         claims = [(row["experiment"], _claim(row)) for row in found["claims"]]

@@ -43,7 +43,8 @@ class Writer(Protocol):
 
 @contextlib.contextmanager
 def outputs(
-    log_dir: pathlib.Path | None = None, parameters: pathlib.Path | None = None
+    log_dir: str | os.PathLike[str] | None = None,
+    parameters: str | os.PathLike[str] | None = None,
 ) -> Iterator[None]:
     """Write TensorBoard scalars and final parameters of all runs in the context.
 
@@ -63,7 +64,7 @@ def outputs(
         _summary_writer()
     given = {_LOG_DIR: log_dir, _PARAMETERS: parameters}
     before = dict(os.environ)
-    os.environ.update({name: str(path.absolute()) for name, path in given.items() if path})
+    os.environ.update({name: os.path.abspath(path) for name, path in given.items() if path})
     try:
         yield
     finally:
