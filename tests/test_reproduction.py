@@ -11,6 +11,8 @@ import sys
 import pytest
 
 from adamprox.data.fingerprints import expected
+from adamprox.report.claims import select
+from adamprox.report.plots import spread_through_training
 from adamprox.sweep import Record, Results, run_key
 from adamprox.training import TrainingRun
 from experiments.alternatives.factorial import Factorial
@@ -193,3 +195,20 @@ def test_the_report_leaves_the_tree_as_it_is(tmp_path):
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     changed = subprocess.run([*git, "status", "--porcelain"], cwd=tmp_path, capture_output=True)
     assert changed.stdout.decode() == ""
+
+
+def test_rounding_and_the_spread_of_the_long_run_in_the_text_are_those_of_records():
+    text = " ".join(PAGE.read_text().split())
+    at = {"learning_rate": 0.01, "weight_decay": 0.0, "seed": 0, "skip_init": False}
+    for depth, norm in ((20, False), (110, True)):
+        runs = select(REDUCED.records, depth=depth, batch_norm=norm, **at)
+        errors = [
+            f"{100 * run['final_test_error']:.1f}"
+            for name in ("adam_l2", "adamw")
+            for run in select(runs, optimizer=name)
+        ]
+        assert " and ".join(errors) + " %" in text
+    (long,) = (run for run in PAPER.records if len(run.epochs) == 300)
+    spreads = spread_through_training(long)
+    first, second, third, last = (f"{spreads[epoch - 1]:.1f}" for epoch in (50, 100, 200, 300))
+    assert f"from {first} at epoch 50 to {second} at 100, {third} at 200 and {last} at 300" in text
