@@ -29,7 +29,7 @@ def check_chain(
 
     The check does not find a `proximal` that acts too often, as in
     ``chain(MultiSteps(base, k), proximal(…))``, one that does not act in the first step, or a
-    change that starts after its second action.
+    transform that begins to change updates only after `proximal` has acted twice.
 
     Args:
       tx: Optimizer or transformation, with or without `proximal`, or an ``optax.MultiSteps`` of at
@@ -159,7 +159,7 @@ def _messages(seen: list[tuple[_Leaves, _Leaves]]) -> list[str]:
     for path, mark in seen[0][0].items():
         acted = [(marks, given) for marks, given in seen if path in marks]
         if any(path not in given or given[path].shape != mark.shape for _, given in acted):
-            problem = "no leaf of the update has the place of the result of proximal"
+            problem = "the update has no leaf of the same path and shape as the result of proximal"
         else:
             problem = _problem([(marks[path], given[path]) for marks, given in acted])
         if problem:

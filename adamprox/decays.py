@@ -44,11 +44,12 @@ def cautious_decay(
     uᵢ ← uᵢ − η_t λ xᵢ  if uᵢxᵢ ≤ 0,  else uᵢ.
 
     The paper writes I(dᵢxᵢ ≥ 0) for the descent direction d; the incoming update u is −αd. Place
-    the transform after the learning rate. The signs decide, so a product that underflows counts.
+    the transform after the learning rate. The test compares signs, so it is also right where uᵢxᵢ
+    underflows to zero.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1
-        warns.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. Plain numbers with λη ≥ 0.1
+        cause a warning.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 
@@ -98,8 +99,8 @@ def corrected_decay(
     them by ``mask``.
 
     Args:
-      weight_decay: λ ≥ 0 per step at η = 1, a number, traced scalar or schedule. A plain
-        number λη ≥ 0.1 warns.
+      weight_decay: λ ≥ 0 per step at η = 1, a number, traced scalar or schedule. Plain numbers
+        with λη ≥ 0.1 cause a warning.
       schedule: Multiplier η_t ≥ 0 of the learning rate, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
       peak: η_max > 0, the largest value of ``schedule``.
@@ -109,7 +110,7 @@ def corrected_decay(
 
     Raises:
       ValueError: ``weight_decay`` or ``schedule`` is a negative number, ``peak`` is not a positive
-        one, or ``params`` is not passed.
+        number, or ``params`` is not passed.
 
     Example:
       >>> import jax.numpy as jnp
@@ -156,7 +157,7 @@ def huber_decay(
 
     Raises:
       ValueError: ``weight_decay`` or ``schedule`` is a negative number, ``delta`` is not a positive
-        one, or ``params`` is not passed.
+        number, or ``params`` is not passed.
 
     Example:
       >>> import jax.numpy as jnp
@@ -176,13 +177,13 @@ def huber_decay(
 def decay_to_init(
     weight_decay: Schedule, schedule: Schedule = 1.0, mask: Mask | None = None
 ) -> optax.GradientTransformation:
-    """Decay the parameters toward those of ``init``: u ← u − η_t λ (x − x₀).
+    """Decay toward the parameters passed to ``init``: u ← u − η_t λ (x − x₀).
 
     This is the decoupled form of L2-SP, for fine-tuning. The state has a copy of x₀.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. A plain number λη ≥ 0.1
-        warns.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. Plain numbers with λη ≥ 0.1
+        cause a warning.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 

@@ -38,12 +38,12 @@ def dual_averaging(
     beta: float | Callable[[jax.Array], Any] = 1.0,
     mask: Mask | None = None,
 ) -> optax.GradientTransformation:
-    """Apply one proximal step to the sum of all steps u_s and the sum of all λ_s, from the start x₀.
+    """Take one proximal step from x₀ with the sum of all steps and the sum of all weights.
 
     S_t = Σ_{s≤t} u_s,   Λ_t = Σ_{s≤t} λ_s,   x ← prox_{Λ_t R/β_t}(x₀ + S_t/β_t).
 
     The threshold is compared with the mean step, in which the noise of mini-batches averages out;
-    `proximal` compares it with each step. With ``beta=jnp.sqrt`` behind ``optax.sgd(α)`` this is RDA
+    `proximal` compares it with each step. With ``beta=jnp.sqrt`` after ``optax.sgd(α)`` this is RDA
     with γ = 1/α and the weight λ/α of R; step sizes then fall as 1/√t. Place it last in a chain.
 
     Args:

@@ -78,8 +78,8 @@ def fista(
       step: Step size s > 0, in units of a parameter per gradient; a number, traced scalar or
         schedule. With the line search it is the largest s.
       prox: Operator of `adamprox.prox`, or any callable ``(tree, t) -> tree``, of a convex R.
-      weight: Weight λ ≥ 0 of the regularizer in units of the loss; a number, traced scalar or
-        schedule. Unlike the weight of `proximal` it is multiplied by the step size.
+      weight: Weight λ ≥ 0 of the regularizer, in units of the loss per unit of R; a number, traced
+        scalar or schedule. Unlike the weight of `proximal` it is multiplied by the step size.
       mask: Pytree of booleans, or a callable that returns one; the prox sees only True leaves.
       restart: True for adaptive restarts.
       max_backtracking_steps: Largest number of reductions of s per step, such as 30; None for no

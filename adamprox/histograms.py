@@ -43,7 +43,7 @@ class UpdateHistogramState(NamedTuple):
 def log2_histogram(
     tree: Any, scale: chex.Numeric = 1.0, *, axis_name: AxisName | None = None
 ) -> jax.Array:
-    """Count the coordinates of a pytree by ⌊log2 |x|/scale⌋, clipped to −27 … 0.
+    """Count the coordinates of a pytree by ⌊log2(|x|/scale)⌋, clipped to −27 … 0.
 
     Bin k counts 2^(k−27) ≤ |x|/scale < 2^(k−26). The first bin also counts smaller values and 0,
     the last bin larger values and NaN.

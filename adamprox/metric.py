@@ -1,4 +1,7 @@
-"""Adam with decay in its moments only, or in its metric only: the baselines of the factorial."""
+"""Adam with decay in its moments only, or in its metric only.
+
+These are the intermediate optimizers of the factorial experiment.
+"""
 
 from typing import Any, NamedTuple
 
@@ -46,8 +49,8 @@ def proxgen(
     Args:
       learning_rate: Learning rate α, a number or a schedule.
       prox: Operator that treats every coordinate separately, such as ``prox.l1``, not ``prox.l2``.
-      weight: Weight λ ≥ 0 of the regularizer in units of the loss, a number, traced scalar or
-        schedule. The minimizer of loss + λR is a fixed point.
+      weight: Weight λ ≥ 0 of the regularizer, in units of the loss per unit of R; a number, traced
+        scalar or schedule. The minimizer of loss + λR is a fixed point.
       b1: β₁ in [0, 1), decay of the first moment.
       b2: β₂ in [0, 1), decay of the second moment.
       eps: ε ≥ 0. With 0.0 a coordinate that never saw a gradient minimizes R alone, or does not
@@ -58,8 +61,8 @@ def proxgen(
       The optimizer; its ``update`` needs ``params``.
 
     Raises:
-      ValueError: ``weight``, ``eps`` or ``schedule`` is a negative number, ``b1`` or ``b2`` one
-        outside [0, 1), or ``params`` is not passed.
+      ValueError: ``weight``, ``eps`` or ``schedule`` is a negative number, ``b1`` or ``b2`` is a
+        number outside [0, 1), or ``params`` is not passed.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -141,7 +144,7 @@ def scale_free_adam_l2(
     nesterov: bool = False,
     weight_decay_mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam-ℓ2 whose decay is not divided by √v̂: the decay passes through the moments in their unit.
+    """Adam-ℓ2 that adds (λ/α) √v̂ x instead of λx to the gradient: scale-free at ε = 0.
 
     g_t = ∇f(x) + (λ/α) √v̂_{t−1} x,   x ← x − η_t α m̂_t / (√v̂_t + ε),   with √v̂₀ = 0.
 

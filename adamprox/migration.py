@@ -165,7 +165,10 @@ def _like(fresh: optax.Updates, adam: optax.ScaleByAdamState, name: str) -> opta
 
     def on_leaf(new, old):
         if jnp.shape(new) != jnp.shape(old):
-            raise ValueError(f"moment of shape {jnp.shape(new)} for parameters {jnp.shape(old)}")
+            raise ValueError(
+                f"moments must have the shapes of params, got {jnp.shape(new)} for a parameter of "
+                f"shape {jnp.shape(old)}"
+            )
         return jnp.array(jnp.sqrt(new) if name == "root_nu" else new, old.dtype, copy=True)
 
     return jax.tree.map(on_leaf, given, fresh)

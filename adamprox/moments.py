@@ -57,7 +57,8 @@ def scale_by_adam(
       A transformation; its updates point along the gradient, not against it.
 
     Raises:
-      ValueError: ``eps`` or ``eps_root`` is a negative number, ``b1`` or ``b2`` one outside [0, 1).
+      ValueError: ``eps`` or ``eps_root`` is a negative number, or ``b1`` or ``b2`` is a number outside
+        [0, 1).
 
     Example:
       >>> import jax.numpy as jnp

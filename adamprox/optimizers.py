@@ -65,8 +65,8 @@ def adam_direction(
 
     Raises:
       TypeError: A hyperparameter is no number, array or schedule.
-      ValueError: ``eps``, ``eps_root`` or ``schedule`` is a negative number, ``b1`` or ``b2`` one
-        outside [0, 1).
+      ValueError: ``eps``, ``eps_root`` or ``schedule`` is a negative number, or ``b1`` or ``b2`` is a
+        number outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp, numpy as np
@@ -130,8 +130,8 @@ def adam_l2(
     Raises:
       TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
-        ``params``.
+        ``b1`` or ``b2`` is a number outside [0, 1), or both masks are passed; ``update`` is called
+        without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -181,7 +181,7 @@ def adamw(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate (optax's ``weight_decay`` is λ/α). A plain number λη ≥ 0.1 warns.
+        learning rate (optax's ``weight_decay`` is λ/α). Plain numbers with λη ≥ 0.1 cause a warning.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
@@ -195,8 +195,8 @@ def adamw(
     Raises:
       TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
-        ``params``.
+        ``b1`` or ``b2`` is a number outside [0, 1), or both masks are passed; ``update`` is called
+        without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -248,7 +248,7 @@ def adamprox(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
-        learning rate (optax's ``weight_decay`` is λ/α). A plain number λη ≥ 0.1 warns.
+        learning rate (optax's ``weight_decay`` is λ/α). Plain numbers with λη ≥ 0.1 cause a warning.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
@@ -262,8 +262,8 @@ def adamprox(
     Raises:
       TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
-        ``params``.
+        ``b1`` or ``b2`` is a number outside [0, 1), or both masks are passed; ``update`` is called
+        without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -331,8 +331,8 @@ def adamprox_l2(
     Raises:
       TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
-        ``params``.
+        ``b1`` or ``b2`` is a number outside [0, 1), or both masks are passed; ``update`` is called
+        without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax
@@ -397,8 +397,8 @@ def adamprox_l1(
     Raises:
       TypeError: A hyperparameter is no number, array or schedule.
       ValueError: ``eps``, ``eps_root``, ``weight_decay`` or ``schedule`` is a negative number,
-        ``b1`` or ``b2`` one outside [0, 1), or both masks are passed; ``update`` is called without
-        ``params``.
+        ``b1`` or ``b2`` is a number outside [0, 1), or both masks are passed; ``update`` is called
+        without ``params``.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, optax

@@ -37,11 +37,11 @@ def straight_through(
 
     w ← w + u,   x ← prox_{η_t λ R}(w),   where w starts at the parameters.
 
-    `proximal` starts every step at the quantized x, and a step shorter than half the distance of
-    two levels is lost. Here w keeps it. The gradient is that of the loss at x. With `prox.quantize`
-    this is the straight-through estimator, and with `prox.parq` the aggregate proximal gradient
-    method of PARQ. `prox.n_m` trains 2:4 sparse networks. With ``beta`` = 1, `dual_averaging` has
-    the same w; its weight of R is the sum Λ_t, not λ_t.
+    `proximal` starts every step at the quantized x, and a step shorter than half the distance
+    between neighboring levels is lost. Here w keeps it. The gradient is that of the loss at x. With
+    `prox.quantize` this is the straight-through estimator, and with `prox.parq` the aggregate
+    proximal gradient method of PARQ. `prox.n_m` trains 2:4 sparse networks. With ``beta`` = 1,
+    `dual_averaging` has the same w; its weight of R is the sum Λ_t, not λ_t.
 
     Place it last in a chain. A parameter equals the result of the prox to one rounding, as after
     `proximal`. To get levels that are exact to the last bit, apply the operator once to the

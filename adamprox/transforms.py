@@ -78,7 +78,7 @@ def warn_of_large_decay(
     known = is_static_number(learning_rate)
     alpha = f"{float(learning_rate):g}" if known else "learning_rate"
     warnings.warn(
-        f"λ = weight_decay = {decay:g} removes {share:.3g} of every weight per step: λ is not "
+        f"λ = weight_decay = {decay:g} removes {100 * share:.3g} % of every weight per step: λ is not "
         f"multiplied by the learning rate{f' α = {alpha}' if known else ''}. For the weight_decay of "
         f"optax.adamw write weight_decay=adamprox.from_optax({decay:g}, {alpha})",
         UserWarning,
@@ -199,7 +199,7 @@ def decay_weights(
     """Decay the parameters from which the step started: u ← u − λ η_t x.
 
     Place it *after* the learning rate. λ is per step: ``optax.adamw(lr, weight_decay=wd)`` has
-    λ = lr · wd. A plain number λη ≥ 0.1 warns.
+    λ = lr · wd. Plain numbers with λη ≥ 0.1 cause a warning.
 
     Args:
       weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule.

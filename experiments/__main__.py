@@ -170,11 +170,11 @@ def _explain(error: BaseException) -> int:
     """Print the error in one line and return the exit code; raise unknown errors again."""
     prefix = "python -m experiments: "
     if was_interrupted(error):
-        code, line = 130, "\ninterrupted; finished runs are kept, the same command goes on"
+        code, line = 130, "\ninterrupted; finished runs are kept; repeat the command to continue"
     elif isinstance(error, BrokenPipeError):  # the reader of the output has ended
         return 1
     elif isinstance(error, OutOfTimeError):
-        code, line = 75, "out of time; finished runs are kept, the same command goes on"
+        code, line = 75, "out of time; finished runs are kept; repeat the command to continue"
     elif isinstance(error, ValueError):
         code, line = 2, f"{prefix}{one_line(error)}"
     elif isinstance(error, OSError):

@@ -21,7 +21,18 @@ OVERRIDES = (
 """Arguments that replace a value of the preset."""
 _TRAINING = ("dry_run", "workers", "engine", "address", "log_dir", "keep_parameters", "time_limit")
 _PRESET = "smoke (seconds), demo (minutes; the default), reduced (hours) or paper (as published)"
-_VALIDATION = "training images for a validation split, which also selects runs (reduced: 5000)"
+_VALIDATION = "number of training images in the validation split; verdicts also report the run it selects (reduced: 5000)"
+_NAMES = "name of an experiment, or all; the command list prints the names"
+_NETWORKS = "networks of the preset (default: its first)"
+_OPTIMIZER = "function (learning_rate, weight_decay) -> optax.GradientTransformation"
+_AGAINST = "adamw, adam_l2 (the default), adamprox, … or MODULE:FUNCTION"
+_WORKERS = "worker processes (default: one per core; 0: this process); on an accelerator, number of runs at once (default: measured)"
+_ADDRESS = "running Ray cluster, or auto to find one (default: a private one on this machine)"
+_OUT = {
+    "status": "a run directory, or a directory of run directories (default: runs)",
+    "overview": "directory of run directories (runs)",
+    "doctor": "directory of the results (runs)",
+}
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -71,15 +82,15 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     _add_sweep(made["run"])
     add = made["run"].add_argument_group("only some of the runs").add_argument
     several: Any = {"nargs": "+", "action": "extend"}
-    add("--optimizer", **several, metavar="OPTIMIZER", help="those of these optimizers")
-    add(
-        "--grid-point", type=grid_point, **several, metavar="α,λ", help="those at these grid points"
-    )
-    add("--network", **several, metavar="NETWORK", help="those of these networks of the preset")
+    add("--optimizer", **several, metavar="OPTIMIZER", help="train only runs of these optimizers")
+    at = "train only runs at these grid points"
+    add("--grid-point", type=grid_point, **several, metavar="α,λ", help=at)
+    on = "train only runs on these networks of the preset"
+    add("--network", **several, metavar="NETWORK", help=on)
     add = made["compare"].add_argument
     add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
     add("--against", **several, metavar="OPTIMIZER", help=_AGAINST)
-    add("--network", **several, default=[], metavar="NETWORK", help="of the preset (its first)")
+    add("--network", **several, default=[], metavar="NETWORK", help=_NETWORKS)
     _add_study(made["compare"])
     _add_sweep(made["compare"])
     add = made["export"].add_argument
@@ -90,17 +101,6 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     return top, made
 
 
-_NAMES = "all or an experiment; list names them"
-_OPTIMIZER = "function (learning_rate, weight_decay) -> optax.GradientTransformation"
-_AGAINST = "adamw, adam_l2 (the default), adamprox, … or MODULE:FUNCTION"
-_WORKERS = "processes (one a core), 0: this process; on an accelerator runs at once (measured)"
-_OUT = {
-    "status": "a run directory, or a directory of some (runs)",
-    "overview": "directory of run directories (runs)",
-    "doctor": "directory of the results (runs)",
-}
-
-
 def _add_study(parser: Parser) -> None:
     """Add the options of commands on one preset."""
     add = parser.add_argument
@@ -108,13 +108,14 @@ def _add_study(parser: Parser) -> None:
     add("--out", type=path, metavar="DIR", help="records, figures and report (runs/<preset>)")
     add = parser.add_argument_group("in place of the preset's value").add_argument
     add("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
-    add("--epochs", type=integer, metavar="N", help="epochs of a run")
-    add("--evaluate-every", type=integer, metavar="N", help="epochs between tests")
+    whole: Any = {"type": integer, "metavar": "N"}
+    add("--epochs", **whole, help="epochs of a run")
+    add("--evaluate-every", **whole, help="epochs between tests")
     either = argparse.BooleanOptionalAction
     add("--evaluate-train", action=either, help="test on the training images, too")
-    add("--compute-dtype", metavar="{float32,bfloat16}", help="of activations")
-    add("--seed", type=integer, metavar="N", help="seed of the examples' order")
-    add("--validation-size", type=integer, metavar="N", help=_VALIDATION)
+    add("--compute-dtype", metavar="{float32,bfloat16}", help="dtype of activations")
+    add("--seed", **whole, help="seed of the order and the augmentation of the images")
+    add("--validation-size", **whole, help=_VALIDATION)
     grid: Any = {"type": number, "nargs": "*", "action": "extend"}
     add("--learning-rates", **grid, metavar="α", help="grid of α")
     add("--weight-decays", **grid, metavar="λ", help="base grid of λ per step")
@@ -123,14 +124,15 @@ def _add_study(parser: Parser) -> None:
 def _add_sweep(parser: Parser) -> None:
     """Add the options of commands that train."""
     add = parser.add_argument
-    add("--dry-run", action="store_true", help="print runs, grids and cost; write nothing")
-    add("--draw", action="store_true", help="draw from existing records, as draw does")
+    flag: Any = {"action": "store_true"}
+    add("--dry-run", **flag, help="print runs, grids and cost; write nothing")
+    add("--draw", **flag, help="train nothing; write figures and claims from existing records")
     add("--workers", type=integer, metavar="N", help=_WORKERS)
     add("--engine", default="local", metavar="{local,ray}", help="this machine or a Ray cluster")
-    add("--address", metavar="HOST:PORT", help="Ray cluster, or auto (Ray is started here)")
+    add("--address", metavar="HOST:PORT", help=_ADDRESS)
     limit = "stop after 90s, 12m or 3h; repeat the command to continue"
     add("--log-dir", type=path, metavar="DIR", help="TensorBoard scalars (needs tensorboardX)")
-    add("--keep-parameters", action="store_true", help="save them in parameters/ (Orbax)")
+    add("--keep-parameters", **flag, help="save final parameters in OUT/parameters (Orbax)")
     add("--time-limit", type=duration, metavar="12m", help=limit)
 
 
@@ -145,9 +147,8 @@ def _check(arguments: argparse.Namespace) -> None:
             )
     if given.get("address") is not None and arguments.engine != "ray":
         raise ValueError(f"address must come with --engine ray, got {arguments.address!r} without")
-    if given.get("address") not in (None, "local") and (
-        given["log_dir"] or given["keep_parameters"]
-    ):
+    here = given.get("address") in (None, "local")
+    if not here and (given["log_dir"] or given["keep_parameters"]):
         raise ValueError("log-dir and keep-parameters must be used on this machine, got --address")
     if given.get("log_dir"):
         check_directory(arguments.log_dir, "log-dir")

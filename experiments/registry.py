@@ -89,7 +89,7 @@ def listing(protocols: Iterable[Protocol]) -> list[str]:
     return [
         f"{each.name:{name}}  {places[each.name]:{place}}  {each.claim}"
         for each in EXPERIMENTS.values()
-    ] + ["In parentheses: presets at which all leaves the experiment out; name it to run it."]
+    ] + ["Presets in parentheses: `all` does not include the experiment there; run it by its name."]
 
 
 def description(experiment: Experiment, protocols: Iterable[Protocol]) -> list[str]:
@@ -111,7 +111,7 @@ def description(experiment: Experiment, protocols: Iterable[Protocol]) -> list[s
         f"  {experiment.claim}",
         "claims:",
         *(f"  {claim.statement}" for claim in judged),
-        "presets; best runs on edges and repetitions add runs:",
+        "presets (extended grids and repetitions with more seeds add runs):",
         *costs,
     ]
 

@@ -114,7 +114,9 @@ def draw(
     studies, records = settled(experiments, protocol, results.read_all)
     missing = [run for key, run in _distinct(studies).items() if key not in records]
     for path in results.distrusted(missing):
-        console.print(Text(f"{path} is damaged or of another run: left out"), soft_wrap=True)
+        console.print(
+            Text(f"{path} is damaged or belongs to another run: left out"), soft_wrap=True
+        )
     begun = _begun(experiments, studies, records)
     if not begun:
         name = experiments[0].name

@@ -201,7 +201,7 @@ _ = axes[0].legend()
 # With `mcp` nine in ten weights are zero at an error within one percentage point of Adam's, because `mcp` does not
 # shrink large weights. It removes few neurons, though. Choose the operator by what you want to save: single zeros
 # make a checkpoint smaller, dead neurons make the network faster. These are results of one seed on 1,285 test
-# images, so differences below one percentage point are noise.
+# images, so differences below 1.4 percentage points (two standard errors) may be noise.
 #
 # ## Remove dead neurons
 #

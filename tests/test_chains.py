@@ -111,7 +111,7 @@ def test_the_message_names_the_leaves():
 def test_lookahead_cannot_be_followed():
     tx = optax.lookahead(CHAIN, 5, 0.5)
     (found,) = check_chain(tx, optax.LookaheadParams.init_synced(PARAMS))
-    assert "no leaf of the update" in found
+    assert "the update has no leaf of the same path and shape" in found
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64"])

@@ -182,6 +182,6 @@ def test_a_checkpoint_with_what_is_no_file_is_passed_over_at_once(tmp_path, name
     path = next((tmp_path / "2").rglob("manifest.ocdbt"))
     path.unlink()
     NOT_PLAIN[name](path)
-    with pytest.warns(UserWarning, match="2 is damaged or of another run"):
+    with pytest.warns(UserWarning, match="2 is damaged or belongs to another run"):
         assert Checkpoints(tmp_path, "x").restore(state) is not None
     assert not (tmp_path / "2").exists()

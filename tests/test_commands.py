@@ -294,7 +294,7 @@ def test_every_experiment_has_a_description():
 def test_list_has_one_line_for_each_experiment_with_every_preset_at_which_it_has_runs(capsys):
     assert main(["list"]) == 0
     *lines, note = capsys.readouterr().out.splitlines()
-    assert note.startswith("In parentheses: presets at which all leaves the experiment out")
+    assert note.startswith("Presets in parentheses: `all` does not include the experiment there")
     shown = dict(line.split()[:2] for line in lines)
     assert list(shown) == list(EXPERIMENTS)
     assert shown["fig02"] == "smoke,(demo),reduced,paper" and shown["fig03"].count("(") == 0

@@ -472,7 +472,7 @@ def test_interrupted_is_one_line_wherever_it_came(tmp_path, monkeypatch, capsys,
     monkeypatch.setattr(command, "run", interrupted)
     assert command.main(["fig06", "--preset", "smoke", "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().err.strip() == (
-        "interrupted; finished runs are kept, the same command goes on"
+        "interrupted; finished runs are kept; repeat the command to continue"
     )
 
 

@@ -409,7 +409,7 @@ def test_out_of_memory_halves_the_group(tmp_path, by_eights, monkeypatch, caplog
     monkeypatch.setattr("adamprox.training.run.epochs", full)
     records = run_sweep(GRID[:6], Results(tmp_path), workers=0, console=QUIET)
     assert len(records) == 6 and sizes == [6, 3, 1, 1, 1, 1, 1, 1]
-    assert "no memory for 6 runs at once: they begin again, 3 at once" in caplog.text
+    assert "not enough memory for 6 runs at once; they start again, 3 at once" in caplog.text
 
 
 def test_the_number_of_runs_is_measured_once_a_device_and_never_slower_than_one(

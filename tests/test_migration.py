@@ -155,7 +155,7 @@ def test_states_that_cannot_be_converted(start):
         adamprox.from_optax_state(optax.sgd(LR).init(start), ours(), start)
     with pytest.raises(ValueError, match="moments for params"):
         adamprox.from_optax_state(optax.adamw(LR).init(jnp.ones(2)), ours(), start)
-    with pytest.raises(ValueError, match="moment of shape"):
+    with pytest.raises(ValueError, match="moments must have the shapes of params"):
         adamprox.from_optax_state(optax.adamw(LR).init(jnp.ones(2)), ours(), jnp.ones(3))
 
 
@@ -169,7 +169,7 @@ def test_a_weight_decay_that_was_not_converted_warns_once(make):
 
 
 def test_decay_weights_warns_once():
-    with pytest.warns(UserWarning, match="removes 0.2 of every weight") as caught:
+    with pytest.warns(UserWarning, match="removes 20 % of every weight") as caught:
         adamprox.decay_weights(0.2)
     assert len(caught) == 1 and caught[0].filename == __file__
 

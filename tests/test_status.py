@@ -65,7 +65,9 @@ def test_status_of_finished_old_and_missing_sweeps(tmp_path, capsys):
     assert main(["status", "--out", str(tmp_path)]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"{tmp_path}: 1 runs finished"
-    assert second == f"  {results.path(Square(2.0))} is damaged or of another run: not counted"
+    assert (
+        second == f"  {results.path(Square(2.0))} is damaged or belongs to another run: not counted"
+    )
     assert main(["status", "--out", str(tmp_path / "none")]) == 2
     assert "out must hold records" in capsys.readouterr().err
 

@@ -178,7 +178,7 @@ def test_workers_that_cannot_start_end_the_sweep(tmp_path):
     command = [sys.executable, script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1
-    assert "worker processes end as they start" in done.stderr.splitlines()[-1]
+    assert "worker processes end right after they start" in done.stderr.splitlines()[-1]
 
 
 @dataclasses.dataclass(frozen=True)

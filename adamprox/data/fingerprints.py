@@ -1,4 +1,4 @@
-"""Images that runs are named by: fingerprints and sizes of the data sets, without reading them."""
+"""Fingerprints and sizes of the data sets in the keys of runs, without reading the images."""
 
 import functools
 import os
@@ -37,8 +37,11 @@ COMMITTED = {
     "cifar10": Expected("9b57214e7dd48f86", 50_000, 10_000, IMAGE_SHAPE, 10),
     "cifar100": Expected("145e516912e2f8c9", 25_000, 5_000, IMAGE_SHAPE, 100),
 }
-"""The copies that the records in ``results/`` were trained on: those CIFARs are not the published
-archives, but one with the images in another order and one with half of them."""
+"""The copies that the records in ``results/`` were trained on.
+
+They are not the published archives: CIFAR-10 has its images in another order, CIFAR-100 has half of
+its images.
+"""
 
 
 def expected(name: str) -> Expected:
@@ -68,7 +71,7 @@ def expected(name: str) -> Expected:
 
 
 def check_fingerprint(data: Dataset) -> None:
-    """Refuse a copy of a data set that is not the one that runs are named by.
+    """Raise ValueError if the data set's fingerprint is not the one in the runs' keys.
 
     Raises:
       ValueError: It is another one; the message says how to train on it.

@@ -15,9 +15,9 @@ Under ``jit``, a norm or an order is that of the whole arrays for any sharding. 
 and ``pmap`` an operator sees one device's part. There `l2`, `l2_ball`, `sparse_group` and
 `size_weighted` need ``axis_name``; the first three cost two more all-reduces of a scalar. With
 ``check_vma=True``, its default, ``shard_map`` knows the replicated leaves, which count once. With
-``check_vma=False`` every leaf counts as a part. Inside ``shard_map``, `adamprox.adamprox_l2` is a
-chain of `adamprox.adam_direction` and `adamprox.proximal` with ``partial(prox.l2,
-axis_name="data")``.
+``check_vma=False`` every leaf counts as a part. `adamprox.adamprox_l2` has no ``axis_name``.
+Inside ``shard_map``, chain `adamprox.adam_direction` and `adamprox.proximal` with
+``partial(prox.l2, axis_name="data")`` instead.
 
 Operators that sort entries (`simplex`, `l1_ball`, `slope`, `top_k`, `top_share`), `n_m`,
 `total_variation`, `fit_levels` and those on singular values have no ``axis_name``: use them under ``jit``.

@@ -69,8 +69,8 @@ def mcp(tree: Tree, t: chex.Numeric, gamma: chex.Numeric = 3.0, scale: chex.Nume
       Pytree like ``tree``; entries with |xᵢ| ≤ tλ (t < γ) or ≤ λ√(γt) (t ≥ γ) are exactly zero.
 
     Raises:
-      ValueError: ``gamma`` is a number outside (1, ∞), ``scale`` one outside (0, ∞), or ``t`` a
-        negative one.
+      ValueError: ``gamma`` is a number outside (1, ∞), ``scale`` is a number outside (0, ∞), or ``t``
+        is a negative number.
 
     Example:
       >>> import jax.numpy as jnp
@@ -107,8 +107,8 @@ def scad(tree: Tree, t: chex.Numeric, *, a: chex.Numeric = 3.7, scale: chex.Nume
       Pytree like ``tree``; entries with |xᵢ| ≤ tλ (t ≤ a + 1) or ≤ c (larger t) are exactly zero.
 
     Raises:
-      ValueError: ``a`` is a number outside (2, ∞), ``scale`` one outside (0, ∞), or ``t`` a
-        negative one.
+      ValueError: ``a`` is a number outside (2, ∞), ``scale`` is a number outside (0, ∞), or ``t`` is a
+        negative number.
 
     Example:
       >>> import jax.numpy as jnp
@@ -138,7 +138,7 @@ def log_sum(tree: Tree, t: chex.Numeric, *, eps: chex.Numeric = 1.0) -> Tree:
       Pytree like ``tree``; small entries are exactly zero, those with |xᵢ| ≤ t/ε if t ≤ ε².
 
     Raises:
-      ValueError: ``eps`` is a number outside (0, ∞), or ``t`` a negative one or NaN.
+      ValueError: ``eps`` is a number outside (0, ∞), or ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp

@@ -121,7 +121,7 @@ def elastic_net(tree: Tree, t: chex.Numeric, l1_ratio: chex.Numeric = 0.5) -> Tr
       Pytree like ``tree``; entries with |xᵢ| ≤ tρ are exactly zero.
 
     Raises:
-      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one or NaN.
+      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` is a negative number or NaN.
 
     Example:
       >>> import functools
@@ -164,7 +164,7 @@ def sparse_group(
       Pytree like ``tree``; entries with |xᵢ| ≤ tρ are exactly zero, all entries if ‖s‖₂ ≤ t(1 − ρ).
 
     Raises:
-      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` a negative one or NaN.
+      ValueError: ``l1_ratio`` is a number outside [0, 1], or ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp
@@ -195,7 +195,7 @@ def huber(tree: Tree, t: chex.Numeric, delta: chex.Numeric = 1.0) -> Tree:
       Pytree like ``tree``.
 
     Raises:
-      ValueError: ``delta`` is a number outside (0, ∞), or ``t`` a negative one or NaN.
+      ValueError: ``delta`` is a number outside (0, ∞), or ``t`` is a negative number or NaN.
 
     Example:
       >>> import jax.numpy as jnp

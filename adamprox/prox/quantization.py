@@ -105,7 +105,7 @@ def binary_relax(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
 
 @on_whole_arrays
 def parq(tree: Tree, t: chex.Numeric, *, levels: Levels) -> Tree:
-    """Attract every entry to a grid piecewise affinely; from t = 1 on, project between its levels.
+    """Move entries towards a grid of levels; from t = 1 on, round those between two levels.
 
     R(x) = Σᵢ r(xᵢ), for neighboring levels a < b: r(x) = ½(x − a)(b − x) where a ≤ x ≤ b. Beyond
     the outermost level q, next to an interval of width w, r(x) = ½w|x − q|. On the grid's interval,

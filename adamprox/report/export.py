@@ -50,7 +50,7 @@ def export(out: str | os.PathLike[str], to: str | os.PathLike[str]) -> list[path
     intact = list(found)
     records = [record for record in intact if TrainingRun.described(record)]
     for path in damaged:
-        warnings.warn(f"{path} is damaged or of another run: left out", stacklevel=2)
+        warnings.warn(f"{path} is damaged or belongs to another run: left out", stacklevel=2)
     if others := len(intact) - len(records):
         warnings.warn(f"{others} records are of another version: left out", stacklevel=2)
     if not records:

@@ -26,7 +26,7 @@ def plan_table(
       records: Records of finished runs.
       folder: Directory of the records, which may have measurements of this device.
     """
-    table = Table("experiment", "runs", "done", "left, of one core")
+    table = Table("experiment", "runs", "done", "time left on one core")
     done, left = {record.key for record in records}, {}
     for name, each in runs.items():
         wanted = {run_key(run): run for run in each}
@@ -37,7 +37,7 @@ def plan_table(
         left.update(missing)
     total = in_words(estimate([*left.values()], records, folder))
     lines = [
-        f"{len(left)} runs, about {total} of one core without compilation; best runs on edges and "
+        f"{len(left)} runs, about {total} of one core without compilation; extended grids and "
         "repetitions add more",
         *at_once(list(left.values()), folder),
     ]

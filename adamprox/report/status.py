@@ -29,7 +29,8 @@ def _lines(out: pathlib.Path) -> list[str]:
     now = progress(results)
     done, rest = len(now.finished), [*now.running, *now.failed, *now.left]
     damaged = [
-        f"  {one_line(path)} is damaged or of another run: not counted" for path in now.damaged
+        f"  {one_line(path)} is damaged or belongs to another run: not counted"
+        for path in now.damaged
     ]
     if now.started is None or not rest:
         return [f"{out}: {done} runs finished", *damaged]
@@ -45,7 +46,7 @@ def _speed(now: Progress, results: Results) -> list[str]:
     """Return a line with epochs per second and the time left, as far as both are known."""
     assert now.started is not None
     if not now.running:
-        return ["  no process trains; the same command goes on"]
+        return ["  no process trains; repeat the command to continue"]
     since = [r for r in now.finished if _finished(r) >= now.started and r.kind == TrainingRun.kind]
     elapsed = (datetime.datetime.now(datetime.UTC) - now.started).total_seconds()
     try:

@@ -69,7 +69,7 @@ def scale_freeness(
     Verdicts:
 
     - EXACT: equal bits under powers of two at every gradient scale that can be compared, and
-      deviations within ``tolerance`` between them.
+      deviations within ``tolerance`` for other factors.
     - TOLERANCE: deviations within ``tolerance`` at ``gradient_scale``.
     - NO: a larger deviation at ``gradient_scale``; ``matters_below`` is the gradient scale above
       which it would be within ``tolerance``.
@@ -222,7 +222,7 @@ def _rounding(rounding: float, tolerance: float) -> str:
     """Return the part of the reason about a deviation by rounding above the tolerance."""
     if rounding <= tolerance:
         return ""
-    return f"; rounding explains deviations of up to {rounding:.0e} between powers of two"
+    return f"; rounding explains deviations of up to {rounding:.0e} for factors that are not powers of two"
 
 
 def _listed(untested: tuple[tuple[str, str], ...], most: int = 3) -> str:

@@ -104,7 +104,7 @@ def middle(values: np.ndarray, quantile: float = 0.5) -> np.ndarray:
 
 
 def rounding_allowance(probe: Probe, roundings: list[Measurement]) -> np.ndarray:
-    """Return the deviation that rounding explains between powers of two, float64[n].
+    """Return the deviation that rounding explains for factors that are not powers of two, float64[n].
 
     The allowance is one unit of the parameters, plus twice the deviation that one more unit of
     rounding of gradient, state and update per step causes in the worst coordinate of the leaf. An

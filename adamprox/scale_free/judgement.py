@@ -90,6 +90,6 @@ def _verdict(worst: Deviation, exact: Deviation, equal: bool, tolerance: float) 
     """Return the verdict, from deviations at the gradient scale and equality of all bits."""
     if worst.largest > tolerance:
         return Verdict.NO
-    if math.isnan(exact.largest):  # deviations between powers of two may be rounding alone
+    if math.isnan(exact.largest):  # deviations for other factors may be rounding alone
         return Verdict.NOT_TESTED
     return Verdict.EXACT if equal else Verdict.TOLERANCE

@@ -77,7 +77,8 @@ class ScaleFreeness:
       scale_curve: Pairs (log2 of the gradient scale, deviation) of coordinate-wise rescaling; NaN
         if the parameters overflow or move too little. Scales are absolute, not relative to
         ``gradient_scale``.
-      global_curve: Pairs as in ``scale_curve``, for the factor 2 to the largest exponent.
+      global_curve: Pairs as in ``scale_curve``, for one factor 2^k, where k is the largest of
+        ``exponents``.
       epsilon_curve: Pairs (ε, deviation) of coordinate-wise rescaling, if ``make`` was given.
       matters_below: Gradient scale below which ε, or another constant, moves the iterates by more
         than the tolerance; 0.0 if at no tested scale, inf if even at the largest.
@@ -86,9 +87,9 @@ class ScaleFreeness:
       tolerance: Largest deviation that passes.
       untested: Pairs (path of a leaf, reason) of leaves that could not be tested, entirely or in
         part; the other attributes ignore these coordinates.
-      rounding: Relative deviation that passes for factors between powers of two, because gradients,
-        state and updates round differently; twice the effect of one more unit of rounding per step.
-        Powers of two have no such allowance.
+      rounding: Relative deviation that passes for factors that are not powers of two, because
+        gradients, state and updates round differently; twice the effect of one more unit of
+        rounding per step. Powers of two have no such allowance.
       seeded_deviation: Value of ``deviation`` on three sequences drawn from ``seed``; no verdict
         depends on it.
       time_varying: Invariance to one factor per step.

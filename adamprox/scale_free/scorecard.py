@@ -15,7 +15,7 @@ from adamprox.scale_free.result import ScaleFreeness, Verdict
 
 ROUNDING = 1e-7  # smaller deviations are rounding of float32, and are not printed
 COLUMNS = (
-    "optimizer", "arguments", "scale-free", "one constant", "ε matters below", "varying in time", "note",
+    "optimizer", "arguments", "scale-free", "one factor", "ε matters below", "varying in time", "note",
 )  # fmt: skip
 HEADER = """\
 # Which optimizers are scale-free?
@@ -28,18 +28,18 @@ HEADER = """\
   * *to tolerance*: at gradients of about 1, no coordinate deviates by more than {tolerance:g} of its path. The deviation is
     the median over 15 gradient sequences.
   * *no*: a coordinate deviates by more.
-* **one constant**: the same test with one constant for all coordinates. Methods that divide by a norm have this weaker
+* **one factor**: the same test with one factor for all coordinates. Methods that divide by a norm have this weaker
   property.
 * **ε matters below**: the gradient scale below which an ε, or any other constant, moves the iterates by more than the
   tolerance.
   * *never*: at no scale in the range.
   * *everywhere*: at every scale.
-  * *(one constant)*: measured with one constant for all coordinates.
+  * *(one factor)*: measured with one factor for all coordinates.
 * **varying in time**: one factor per step for all coordinates.
   * *exact* and *to tolerance*: as above, for a random power of two per step.
   * *to first order*: for constant gradients times exp(ρt), the deviation is quadratic in ρ. Adam has this property if
     and only if β₁ = β₂ ([arXiv 2601.21739](https://arxiv.org/abs/2601.21739)).
-  * *no*: it is not. The number is the deviation at ρ = ±2⁻⁶, over 12 steps.
+  * *no*: the deviation is not quadratic in ρ. The number is the deviation at ρ = ±2⁻⁶, over 12 steps.
 
 The number in parentheses is the deviation, from 0 to 2. *Rounding* means below 1e-7. A deviation of 1 means that a
 coordinate follows another path altogether. Optax multiplies weight decay by the learning rate; `adamprox` applies it per
@@ -146,7 +146,7 @@ def _below(result: ScaleFreeness) -> str:
         return _scale(result.matters_below)
     if math.isinf(result.global_matters_below):
         return "everywhere"
-    return f"{_scale(result.global_matters_below)} (one constant)"
+    return f"{_scale(result.global_matters_below)} (one factor)"
 
 
 def _scale(below: float) -> str:

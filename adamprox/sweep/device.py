@@ -146,7 +146,7 @@ class _Groups:
         left = {run_key(run): run for run in group if self.results.read(run) is None}
         each = len(group) // self.devices
         if each > 1 and out_of_memory(error):
-            message = "no memory for %d runs at once: they begin again, %d at once"
+            message = "not enough memory for %d runs at once; they start again, %d at once"
             _log.warning(message, each, each // 2)
             self.most.append((group[0], each // 2))
         elif len(left) > 1:

@@ -124,7 +124,7 @@ class Results:
         return is_locked(self.unfinished / f"{run_key}.lock")
 
     def fail(self, run: Run, reason: str) -> None:
-        """Note that ``run`` cannot be executed, until it has a record."""
+        """Mark ``run`` as failed; writing its record removes the mark."""
         with contextlib.suppress(OSError):  # a full disk; the sweep reports the failure too
             write_atomically(self.scratch(run).with_suffix(".failed"), reason)
 

@@ -94,7 +94,7 @@ def run_sweep(
     check_data(missing)
     results.clear_leftovers(wanted)
     for path in results.distrusted(missing):
-        line = Text(f"{path} is damaged or of another run: run again")
+        line = Text(f"{path} is damaged or belongs to another run; the run is repeated")
         console.print(line, soft_wrap=True)
     console.print(f"{len(wanted)} runs, {len(done)} already done")
     if missing:

@@ -42,7 +42,7 @@ class Run(Protocol):
         ...
 
     def check(self) -> None:
-        """Read the data of the run, and raise ValueError where they do not allow it."""
+        """Read the run's data set; raise ValueError if it is missing or does not fit the options."""
 
     def accepts(self, record: Mapping[str, Any]) -> bool:
         """Return True if a record has the columns that figures and claims read."""
@@ -143,10 +143,6 @@ def non_default(run: Run) -> dict[str, Any]:
 
 
 def check_data(runs: Iterable[Run]) -> None:
-    """Refuse runs that their data do not allow, before anything is written.
-
-    Raises:
-      ValueError: A data set is missing, or too small for a run.
-    """
+    """Raise ValueError if the data set of a run is missing or too small, before anything is written."""
     for run in runs:
         run.check()

@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 CANNOT_START = (
-    f"worker processes end as they start: can this user run {sys.executable} and its libraries? "
+    f"worker processes end right after they start: can this user run {sys.executable} and its libraries? "
     "A script must start its sweep under if __name__ == '__main__'. "
-    "0 workers need no other process"
+    "With 0 workers the sweep runs in this process"
 )
 
 
@@ -231,7 +231,9 @@ class _Sweep:
             (self.lost if final else self.waiting).append(run)
             if final:
                 self.results.fail(run, f"its workers died {_TRIES} times")
-            _log.warning("a worker died during %s%s", describe(run), "" if final else "; run again")
+            _log.warning(
+                "a worker died during %s%s", describe(run), "" if final else "; the run is repeated"
+            )
         self.start(place)
 
     def end(self) -> None:

@@ -115,7 +115,7 @@ class Checkpoints:
                 if found is not None:
                     self._saved = number
                     return found
-                warnings.warn(f"{path} is damaged or of another run: skipped", stacklevel=2)
+                warnings.warn(f"{path} is damaged or belongs to another run: skipped", stacklevel=2)
                 # Remove it to free its number for the next checkpoint.
                 shutil.rmtree(path, ignore_errors=True)
         return None

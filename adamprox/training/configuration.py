@@ -65,7 +65,7 @@ class Configuration(Spec):
 
     @classmethod
     def of(cls, **options: Any) -> Self:
-        """Make a run of flat options.
+        """Make a run from options in one flat list of keywords.
 
         Args:
           **options: ``network``, the name of a family, and any option of `ImageSpec`, of the
@@ -117,7 +117,10 @@ class Configuration(Spec):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return the flat defaults of all options of all networks; the first network's counts."""
+        """Return the flat defaults of the options of all networks.
+
+        Where networks share an option, its default is that of the first network.
+        """
         return dict(_all_defaults(tuple(FAMILIES.values())))
 
     def _options(self) -> dict[str, Any]:
@@ -219,7 +222,7 @@ def _all_defaults(networks: tuple[type[NetworkSpec], ...]) -> Mapping[str, Any]:
 
 
 def _unused(name: str, value: object, network: type[NetworkSpec]) -> str:
-    """Return a line on an option that the network does not use, or that there is not."""
+    """Return a line on an option that the network does not use, or that does not exist."""
     users = [family for family, spec in FAMILIES.items() if name in spec.defaults()]
     if users:
         use = f"it is an option of {', '.join(users)}"

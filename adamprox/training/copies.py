@@ -17,7 +17,7 @@ from adamprox.training.run import TrainingRun
 
 @contextlib.contextmanager
 def copies_of(runs: Iterable[Run], results: Results) -> Iterator[None]:
-    """Name runs by the copies of their data that ``results`` has, or else by the prepared ones.
+    """Use in the runs' keys the fingerprints of the data copies in ``results``, or else of the prepared ones.
 
     Without either, keys name the copies of the committed records. The choice holds in the context, for
     this process and its workers; ``ADAMPROX_FINGERPRINTS`` overrides it.

@@ -89,7 +89,7 @@ def number(high: str, positive: bool) -> Rule:
 
     Args:
       high: Limit that a value stays below, as it is shown.
-      positive: True if zero is not allowed, nor what float32 does not hold in full.
+      positive: True to refuse zero, and numbers below 1e-37, where float32 loses precision.
     """
     what = f"{'>' if positive else '>='} 0 and < {high}"
 
@@ -102,7 +102,7 @@ def number(high: str, positive: bool) -> Rule:
             value = math.inf
         check(name, value, (value > 0 if positive else value >= 0) and value < float(high), what)
         small = positive and value < 1e-37
-        check(name, value, not small, ">= 1e-37, which float32 still holds in full")
+        check(name, value, not small, ">= 1e-37, because float32 loses precision below")
         return value
 
     return rule

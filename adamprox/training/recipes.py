@@ -108,8 +108,8 @@ ELEMENTWISE = {
     "adamw_equal_betas_0.9", "adam_l2_equal_betas_0.95", "adamw_equal_betas_0.95", "proxgen",
     "scale_free_adam_l2",
 }  # fmt: skip
-"""Optimizers that act on every coordinate alone. An accelerator gives them one vector of all parameters
-in place of a pytree, which would be another optimizer for those with norms of layers."""
+"""Element-wise optimizers. An accelerator gives them one vector of all parameters in place of a pytree;
+an optimizer with norms of layers would compute something else on that vector."""
 
 
 def recipe_of(name: str) -> Callable[[Any, Any], Recipe]:

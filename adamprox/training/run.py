@@ -58,7 +58,8 @@ class TrainingRun(Configuration):
 
         Args:
           callback: Function (step, metrics), called after every epoch with the number of steps taken
-            and the losses and errors of the epoch by name; a continued run repeats earlier epochs.
+            and the losses and errors of the epoch by name; a resumed run also reports the epochs before
+            the interruption.
           scratch: Directory for checkpoints. An interrupted run continues from the checkpoints in
             its directory. Delete the directory when the record is written.
 

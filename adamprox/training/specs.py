@@ -29,7 +29,7 @@ class ImageSpec(Spec):
       image_size: Height and width after average pooling, in pixels; None for the original.
       train_size: Number of training images, the first ones; None for all that are left.
       validation_size: Number of training images that are set aside for validation.
-      validation_seed: Seed of their choice.
+      validation_seed: Seed of the random choice of the validation images.
       augment: True to flip and shift training images at random.
       batch_size: Examples a step; the last, smaller batch of an epoch is kept.
     """
@@ -56,14 +56,14 @@ class ImageSpec(Spec):
 
         Raises:
           MissingDataError: The data set has not been prepared.
-          ValueError: It has no such sizes.
+          ValueError: The data set does not have the requested sizes.
         """
         data = load(self.dataset)
         self.check_sizes(len(data.train), data.train.images.shape[1])
         return _load(self.dataset, self.image_size, self.validation_size, self.validation_seed)
 
     def check_sizes(self, available: int, side: int) -> None:
-        """Refuse sizes that a data set of ``available`` training images of ``side`` pixels has not."""
+        """Refuse sizes that do not fit ``available`` training images of ``side`` pixels."""
         held_out, size = self.validation_size, self.image_size
         check("validation_size", held_out, held_out < available, f"< {available}")
         check("image_size", size, size is None or side % size == 0, f"a divisor of {side}")
@@ -127,8 +127,8 @@ class NormalizedSpec(NetworkSpec):
     Attributes:
       batch_norm: True for BatchNorm.
       compute_dtype: ``float32``, or ``bfloat16`` for activations; parameters stay float32.
-      statistics_groups: Parts of a batch that BatchNorm normalizes on their own, as devices do that
-        keep their statistics to themselves; divides the batch size.
+      statistics_groups: Number of equal parts of a batch with separate BatchNorm statistics, as on devices
+        that do not exchange statistics; a divisor of the batch size.
     """
 
     batch_norm: bool = option(False, flag)
@@ -247,10 +247,10 @@ class Schedule(Spec):
 
     Attributes:
       epochs: Passes over the training set.
-      evaluate_every: Epochs between visits to the test (and validation) set; the last epoch is
-        always one of them.
-      evaluate_train: True to visit the training set then, too, as published; its running averages
-        are recorded in any case.
+      evaluate_every: Number of epochs from one evaluation on the test (and validation) set to the next;
+        the last epoch is always evaluated.
+      evaluate_train: True to evaluate on the training set at the same epochs, too, as published; means
+        over an epoch's batches are recorded in any case.
     """
 
     epochs: int = option(1, whole(1))

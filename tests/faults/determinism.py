@@ -43,7 +43,7 @@ def in_a_process(threads: str) -> dict:
 
 def spread_table() -> str:
     """Runs on one thread and on all, each in a process of its own, as a Markdown table."""
-    head = "| threads | runs | different parameters | train loss | spread of it | test error | "
+    head = "| threads | runs | distinct final parameters | train loss | range of train losses | test error | "
     head += "largest difference of a parameter |"
     rows = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for threads in ("one", "all"):
