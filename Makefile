@@ -44,7 +44,7 @@ test-slow: $(INSTALLED)
 
 # The suite with the oldest versions that pyproject.toml allows; their warnings are ignored.
 test-lowest: .venv-lowest/installed
-	XLA_FLAGS= .venv-lowest/bin/python -m pytest -o filterwarnings=ignore \
+	XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 .venv-lowest/bin/python -m pytest -o filterwarnings=ignore \
 	  --ignore tests/test_documentation.py --ignore tests/test_notebooks.py \
 	  --ignore docs/extensions/mathml.py
 

@@ -109,9 +109,11 @@ def begin() -> None:
     show_any_text()
 
 
-def _in_one_line(message: Warning | str, category: type[Warning], *place: Any) -> str:
+def _in_one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: Any = None
+) -> str:
     """Return a warning without the line of code that raised it."""
-    del place
+    del filename, lineno, line
     return f"{category.__name__}: {one_line(message)}\n"
 
 

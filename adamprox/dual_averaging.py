@@ -16,6 +16,7 @@ from adamprox.transforms import (
     Mask,
     Schedule,
     at_count,
+    check_floating,
     check_nonnegative,
     difference,
     is_static_number,
@@ -91,6 +92,7 @@ def dual_averaging(
             raise ValueError(NO_PARAMS_MSG)
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params), state
+        check_floating(updates, params)
         count = optax.safe_increment(state.count)
         summed = state.weight + at_count(weight, state.count)
         total = _map(lambda u, s: s + jnp.asarray(u, s.dtype), updates, state.total)

@@ -18,6 +18,7 @@ from adamprox.transforms import (
     Mask,
     Schedule,
     at_count,
+    check_floating,
     check_nonnegative,
     map_updates,
 )
@@ -129,6 +130,7 @@ def fista(
             raise ValueError(NO_PARAMS_MSG)
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params), state
+        check_floating(updates, params)
         size = jnp.asarray(at_count(step, state.count), state.step.dtype)
         pull = at_count(weight, state.count)
         seen = mask(params) if callable(mask) else mask

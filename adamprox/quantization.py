@@ -16,6 +16,7 @@ from adamprox.transforms import (
     Mask,
     Schedule,
     at_count,
+    check_floating,
     check_nonnegative,
     difference,
     map_updates,
@@ -88,6 +89,7 @@ def straight_through(
     def update(updates, state, params=None):
         if params is None:
             raise ValueError(NO_PARAMS_MSG)
+        check_floating(updates, params)
         t = at_count(weight, state.count) * at_count(schedule, state.count)
         moved = map_updates(lambda u, w: w + jnp.asarray(u, w.dtype), updates, state.latent)
         latent = filled(moved, state.latent)

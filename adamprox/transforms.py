@@ -140,15 +140,35 @@ def masked(transform: optax.GradientTransformation, mask: Mask | None) -> Any:
       TypeError: ``mask`` is a text.
 
     Warns:
-      UserWarning: ``mask`` is False. ``optax.inject_hyperparams`` makes this of a callable, which it
-        calls with the step count as if it were a schedule.
+      UserWarning: ``mask`` is one bool; see `check_mask`.
+    """
+    check_mask(mask)
+    return transform if mask is None else optax.masked(transform, mask)
+
+
+def check_mask(mask: Mask | None) -> None:
+    """Refuse a mask that is a text; warn of one that is True or False for all parameters.
+
+    ``optax.inject_hyperparams`` makes a bool of a callable: it calls the mask with the step count as
+    if it were a schedule.
     """
     if isinstance(mask, str):
         raise TypeError(f"mask must be a pytree of booleans or a callable, got {mask!r}")
-    if mask is False:
+    if isinstance(mask, bool | np.bool_):
         hint = "for a callable mask, pass static_args=('mask',) to optax.inject_hyperparams"
-        warnings.warn(f"mask is False, so no parameter decays; {hint}", UserWarning, stacklevel=3)
-    return transform if mask is None else optax.masked(transform, mask)
+        warnings.warn(f"mask is {mask} for every parameter; {hint}", UserWarning, stacklevel=4)
+
+
+def check_floating(updates: Any, params: Any) -> None:
+    """Raise TypeError for integer parameters with an update: a proximal step would round them."""
+
+    def check(path, u, p):
+        kind = jnp.result_type(p)
+        if u is not None and not jnp.issubdtype(kind, jnp.inexact):
+            place = jax.tree_util.keystr(path, simple=True, separator="/") or "params"
+            raise TypeError(f"proximal steps need floating-point parameters, got {kind} at {place}")
+
+    jax.tree_util.tree_map_with_path(check, updates, params, is_leaf=lambda x: x is None)
 
 
 def add_scaled(updates, params, scale):
@@ -286,6 +306,7 @@ def proximal(
     def step(updates, params, t):
         if (probe := PROXIMAL_PROBE.get()) is not None:
             return probe(updates, params)
+        check_floating(updates, params)
         # A leaf without an update is None for the prox, which excludes it from the norms.
         target = map_updates(stepped, updates, params)
         moved = prox(target, t)
@@ -298,9 +319,6 @@ def proximal(
 
 def stepped(u: chex.Array, p: chex.Array) -> jax.Array:
     """Return p + u in float32 or wider: half precision would round short steps away."""
-    if not jnp.issubdtype(jnp.result_type(p), jnp.inexact):
-        kind = jnp.result_type(p)
-        raise TypeError(f"a proximal step needs floating-point parameters, got {kind}; use mask")
     dtype = jnp.promote_types(jnp.result_type(p, u), jnp.float32)
     return jnp.asarray(p, dtype) + jnp.asarray(u, dtype)
 

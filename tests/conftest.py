@@ -17,6 +17,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # as for users. `make test-wheel` and `make test-slow` compile as for users.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# JAX, imported above, has read this already, unless a parent process had set it.
+_FASTER = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0"
+jax.config.update("jax_disable_most_optimizations", _FASTER)
 
 SLOWEST_FILES = (
     "test_experiments",

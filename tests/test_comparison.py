@@ -143,6 +143,12 @@ def test_an_edited_optimizer_trains_the_new_code(module):
         run = TrainingRun.of(**TINY, optimizer=optimizer_name("mine:make_tx"))
         losses.append(run.run()["train_loss"])
     assert losses[0] != losses[1]
+    module.write_text("def broken(:")
+    for _ in range(2):  # the old function must not get the name of the broken file
+        with pytest.raises(ValueError, match=r"SyntaxError"):
+            optimizer_name("mine:make_tx")
+    module.write_text("# coding: latin-1\n# \xe9\n" + SOURCE, encoding="latin-1")
+    assert optimizer_name("mine:make_tx").startswith("mine:make_tx#")
 
 
 def test_an_interrupted_run_with_a_random_optimizer_continues(module, tmp_path):

@@ -78,16 +78,17 @@ def test_inject_hyperparams_needs_prox_to_be_static():
         steps(optax.chain(SGD, optax.inject_hyperparams(adamprox.proximal)(prox.l1, THRESHOLD)))
 
 
-def test_a_mask_that_became_false_is_a_warning():
+def test_a_mask_that_became_a_bool_is_a_warning():
     mask = lambda tree: jax.tree.map(lambda x: jnp.ndim(x) > 0, tree)  # noqa: E731
     good = optax.inject_hyperparams(adamprox.adamprox, static_args=("mask",))
-    kept, lost = (
-        make(0.0, weight_decay=0.05, mask=mask)
-        for make in (good, optax.inject_hyperparams(adamprox.adamprox))
-    )
-    assert jnp.all(jnp.abs(steps(kept)) < jnp.abs(X))
-    with pytest.warns(UserWarning, match="mask is False, so no parameter decays"):
-        np.testing.assert_array_equal(steps(lost), X)
+    assert jnp.all(jnp.abs(steps(good(0.0, weight_decay=0.05, mask=mask))) < jnp.abs(X))
+    for chosen, kept in (
+        (mask, 1.0),
+        (lambda tree: jax.tree.map(lambda x: x.ndim < 1, tree), 1 / 1.05),
+    ):
+        lost = optax.inject_hyperparams(adamprox.adamprox)(0.0, weight_decay=0.05, mask=chosen)
+        with pytest.warns(UserWarning, match=r"mask is (True|False) for every parameter"):
+            np.testing.assert_allclose(steps(lost), kept * X, rtol=1e-6)
     with pytest.raises(TypeError, match="mask must be a pytree of booleans or a callable, got 'b'"):
         adamprox.proximal(prox.l1, 0.1, mask="b")  # pyright: ignore[reportArgumentType]
 

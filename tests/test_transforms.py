@@ -218,7 +218,7 @@ def test_all_optimizers_and_operators_of_sharded_arrays_are_those_of_whole_array
     run_with_devices(8, "tests/sharded_optimizers.py", "all")
 
 
-def test_integer_parameters_are_refused_by_proximal_steps_alone():
+def test_integer_parameters_are_refused_by_proximal_steps_and_by_no_others():
     """A proximal step would shrink them in steps of one; Adam and decay behave as in Optax."""
     x = {"w": jnp.ones(2), "n": jnp.array(3)}
     zeros = jax.tree.map(jnp.zeros_like, x)
@@ -230,9 +230,14 @@ def test_integer_parameters_are_refused_by_proximal_steps_alone():
             optax.apply_updates(x, tx.update(zeros, tx.init(x), x)[0])["n"] for tx in (ours, optaxs)
         )
         assert found == expected and found.dtype == expected.dtype
-    shrink = adamprox.proximal(prox.l1, 0.1)
-    with pytest.raises(TypeError, match="floating-point parameters, got int32; use mask"):
-        shrink.update(zeros, shrink.init(x), x)
+    for shrink in (
+        adamprox.proximal(prox.l1, 0.1),
+        adamprox.straight_through(prox.l1, 0.1),
+        adamprox.dual_averaging(prox.l1, 0.1),
+        adamprox.fista(0.1, prox.l1, 0.1),
+    ):
+        with pytest.raises(TypeError, match="floating-point parameters, got int32 at n"):
+            shrink.update(zeros, shrink.init(x), x)
     chain = optax.chain(
         optax.sgd(0.1), adamprox.proximal(prox.l1, 0.1, mask={"w": True, "n": False})
     )

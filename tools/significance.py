@@ -77,6 +77,8 @@ def _p_value(row: Sequence[Tuned], weights: Sequence[float]) -> float:
     terms = list(zip(weights, errors, strict=True))
     variance, freedom = welch(terms)
     difference = sum(weight * np.mean(own) for weight, own in terms)
+    if not variance:
+        return float(difference == 0)
     return float(2 * t.sf(abs(difference) / np.sqrt(variance), freedom))
 
 

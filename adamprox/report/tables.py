@@ -94,9 +94,6 @@ def write_claims(
             gone = "the claims of other experiments are lost until they are drawn again"
             warnings.warn(f"{out / _CLAIMS} is damaged: {gone}", stacklevel=2)
         before = before or {"claims": [], "about": {}}
-        _warn_of_other_protocols(
-            {n: before["about"][n] for n in claims if n in before["about"]}, about
-        )
         found = [(name, claim) for name, claim in before["claims"] if name not in claims]
         found += [(name, claim) for name, own in claims.items() for claim in own]
         facts = {**before["about"], **{name: dict(about) for name in claims}}
@@ -107,9 +104,11 @@ def write_claims(
         contents: dict[str, Any] = {"about": facts, "claims": rows}
         contents["digest"] = _digest(contents)
         write_atomically(out / _CLAIMS, json.dumps(contents, ensure_ascii=False, indent=1))
-        columns = ["preset", "experiment", *Claim._fields]
-        labelled = [{"preset": facts[r["experiment"]].get("preset", ""), **r} for r in rows]
+        columns = ["preset", "options", "experiment", *Claim._fields]
+        labelled = [{**facts[r["experiment"]], **r} for r in rows]
         write_atomically(out / "claims.csv", _csv(columns, labelled))
+    replaced = {name: before["about"].get(name) for name, own in claims.items() if own}
+    _warn_of_other_protocols({name: old for name, old in replaced.items() if old}, about)
 
 
 def _warn_of_other_protocols(
@@ -119,9 +118,10 @@ def _warn_of_other_protocols(
     new, names = protocol_of(about), {}
     for name, facts in before.items():
         names.setdefault(protocol_of(facts), []).append(name)
-    for old in names.keys() - {new}:
-        text = f"the verdicts of {', '.join(names[old])} at {new} replace those at {old}"
-        warnings.warn(text, stacklevel=3)
+    for old, those in names.items():
+        if old != new:
+            text = f"the verdicts of {', '.join(those)} at {new} replace those at {old}"
+            warnings.warn(text, stacklevel=3)
 
 
 def protocol_of(about: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 Keys are (name, arguments). Empty arguments apply to all rows of that name without their own key.
 """
 
-_NORMS = "Norms over a tensor mix its coordinates, but one constant cancels."
+_NORMS = "Norms over a tensor mix its coordinates, but one factor cancels."
 _NEEDS_VALUE = "It needs the value of the loss, and no loss has these freely rescaled gradients."
 
 EXPLANATIONS: dict[tuple[str, str], str] = {
@@ -54,7 +54,7 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "lbfgs",
         "learning_rate=0.01, linesearch=None",
-    ): "The first step is −g with its norm capped at 1 and depends on the scale; later steps mix coordinates, but one constant would cancel.",
+    ): "The first step is −g with its norm capped at 1 and depends on the scale; later steps mix coordinates, but one factor would cancel.",
     (
         "lion",
         "",
@@ -106,7 +106,7 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "contrib.dog",
         "",
-    ): "The step size is a distance divided by a norm of all gradients; one constant cancels.",
+    ): "The step size is a distance divided by a norm of all gradients; one factor cancels.",
     (
         "contrib.dowg",
         "",
@@ -126,7 +126,7 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "contrib.muon",
         "",
-    ): "Orthogonalizing a matrix mixes its coordinates, but one constant cancels.",
+    ): "Orthogonalizing a matrix mixes its coordinates, but one factor cancels.",
     ("contrib.prodigy", ""): "The step size is estimated from inner products over all coordinates.",
     ("contrib.sam", ""): "Tested around SGD; it keeps the steps of SGD, which are not scale-free.",
     ("contrib.schedule_free", ""): "It averages the iterates of SGD, which is not scale-free.",
@@ -150,6 +150,6 @@ EXPLANATIONS: dict[tuple[str, str], str] = {
     (
         "contrib.dog",
         "init_step=('heuristic', 0.01), weight_decay=0.01",
-    ): "The decay is added to the gradient before the norm, therefore not even one constant cancels.",
+    ): "The decay is added to the gradient before the norm, therefore not even one factor cancels.",
     ("contrib.schedule_free_sgd", ""): "It averages the iterates of SGD, which is not scale-free.",
 }

@@ -21,8 +21,8 @@ from adamprox.interruption import was_interrupted
 
 Maker = Callable[..., optax.GradientTransformation]
 """Function of the keywords ``learning_rate``, α, and ``weight_decay``, λ."""
-_SOURCES: dict[str, str] = {}
-"""Source of each module of an optimizer when this process loaded it, by the module's name."""
+_SOURCES: dict[str, bytes] = {}
+"""Source of each module of an optimizer when this process first used it, by the module's name."""
 NAME = re.compile(r"([\w.]+):([\w.]+)#[0-9a-f]{12}")
 """Names of imported optimizers."""
 
@@ -65,28 +65,31 @@ def optimizer_name(reference: str) -> str:
 
 
 def _resolve(module: str, function: str) -> tuple[Any, set[str | None]]:
-    """Return a function and its source files; modules that were edited since are loaded again."""
+    """Return a function and its source files; a module that was edited since is loaded again.
+
+    So is the module that takes the function from an edited one.
+    """
     while True:
         found: Any = importlib.import_module(module)
-        homes, files = [found], {inspect.getsourcefile(found)}
+        homes: list[Any] = [found]
+        files = {inspect.getsourcefile(found)}
         for part in function.split("."):
             found = getattr(found, part)
         if inspect.isfunction(plain := inspect.unwrap(found)):
             files.add(inspect.getsourcefile(plain))
-            homes.insert(0, sys.modules.get(plain.__module__, homes[0]))
-        if not any([_is_edited(home) for home in homes]):
+            homes = list(dict.fromkeys([sys.modules.get(plain.__module__, homes[0]), *homes]))
+        edited = [_source(h) != _SOURCES.setdefault(h.__name__, _source(h)) for h in homes]
+        if not any(edited):
             return found, files
-        for home in dict.fromkeys(homes):
-            importlib.reload(home)
+        for home in homes[edited.index(True) :]:
+            source = _source(home)
+            importlib.reload(home)  # if this fails, the next call tries again
+            _SOURCES[home.__name__] = source
 
 
-def _is_edited(module: Any) -> bool:
-    """Return True if a module's file has another content than at the last call, and note the content."""
+def _source(module: Any) -> bytes:
     file = inspect.getsourcefile(module)
-    source = pathlib.Path(file).read_text(encoding="utf-8") if file else ""
-    before = _SOURCES.get(module.__name__, source)
-    _SOURCES[module.__name__] = source
-    return before != source
+    return pathlib.Path(file).read_bytes() if file else b""
 
 
 def _check_keywords(reference: str, function: Callable[..., Any]) -> None:

@@ -33,7 +33,7 @@ class TrainState(NamedTuple):
     Attributes:
       variables: Stacked Flax collections ``params`` and, with BatchNorm, ``batch_stats``.
       opt_states: Stacked states of the optimizers, one per group of adjacent runs with the same
-        optimizer; counters of steps are scalars that a group shares.
+        optimizer. Counters of steps are scalars that a group shares, unless one depends on the gradient.
       step: Number of steps taken, int32[].
       diverged_step: Number of the first step (from 1) after which the loss, a parameter or a second
         moment of a run was not finite, or 0; int32[K]. A diverged run does not change any more.

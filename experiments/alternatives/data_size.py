@@ -24,7 +24,7 @@ SECTION = "Data size"
 ALPHA = 1e-3
 MORE = 4
 DECAYS = (5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2)
-"""λ with few images: six, the fewest of which all must agree for a confidence of 95 %."""
+"""λ with few images: six, because fewer pairs give no confidence of 95 % even if all agree."""
 
 
 @dataclasses.dataclass(frozen=True)

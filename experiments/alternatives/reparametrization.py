@@ -77,7 +77,9 @@ class Reparametrization(Study):
             f"{estimate(family)} ({name})"
             for family, name in zip(self.families, NAMES, strict=True)
         )
-        note = f"The second minus the third is {difference}, minus the first {gap(prox, adamw)}."
+        note = (
+            f"The second minus the third is {difference}; minus the first it is {gap(prox, adamw)}."
+        )
         return Finding(measured, equal(difference), note)
 
 

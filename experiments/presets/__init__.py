@@ -8,6 +8,7 @@ import itertools
 from typing import Any
 
 from adamprox.checks import did_you_mean
+from adamprox.training import TrainingRun
 from adamprox.training.recipes import RECIPES
 from experiments.presets.demo import DEMO
 from experiments.presets.paper import EXPERIMENTS, PAPER
@@ -55,13 +56,19 @@ def replaced_options(chosen: Protocol) -> str:
     """Return the options that replace values of the preset, such as ``epochs=3, seed=1``.
 
     Example:
-      >>> replaced_options(protocol("smoke", epochs=3, seed=1)), replaced_options(protocol("demo"))
-      ('epochs=3, seed=1', '')
+      >>> [replaced_options(protocol("paper", **o)) for o in ({"epochs": 3}, {"seed": 0}, {"depth": 20})]
+      ['epochs=3', '', 'depth=20']
     """
-    base = PRESETS[chosen.preset]
-    names = ("learning_rates", "weight_decays")
-    found = {n: v for n, v in chosen.training.items() if base.training.get(n) != v}
-    found |= {n: getattr(chosen, n) for n in names if getattr(chosen, n) != getattr(base, n)}
+    base = PRESETS.get(chosen.preset, chosen)
+    usual = {**TrainingRun.defaults(), **base.training}
+    found = {n: v for n, v in chosen.training.items() if usual.get(n) != v}
+    if chosen.networks.keys() != base.networks.keys():
+        found["depth"] = chosen.training["depth"]
+    # A grid that is given also replaces those of networks, even if it is the preset's.
+    given = "depth" not in found and chosen.networks != base.networks
+    for name in ("learning_rates", "weight_decays"):
+        if given or getattr(chosen, name) != getattr(base, name):
+            found[name] = getattr(chosen, name)
     return ", ".join(f"{name}={value}" for name, value in found.items())
 
 
