@@ -208,28 +208,28 @@ def is_concrete(value: Any) -> bool:
 
 def check_between(name: str, value: Any, low: float, high: float, *, inclusive: bool) -> None:
     """Raise ValueError when a known ``value`` is outside the interval, or NaN."""
-    _check_scalar(name, value)
-    if not is_known(value):
+    shape = np.shape(value)  # which a traced array has, too
+    if not shape and not is_known(value):
         return
     inside = np.less_equal if inclusive else np.less
-    if np.all(inside(low, value) & inside(value, high)):
+    if not shape and inside(low, value) and inside(value, high):
         return
     sign = "<=" if inclusive else "<"
     bound = f" {sign} {high:g}" if math.isfinite(high) or not inclusive else ""
-    raise ValueError(f"{name} must be a number with {low:g} {sign} {name}{bound}, got {value}")
+    raise ValueError(
+        f"{name} must be a number with {low:g} {sign} {name}{bound}, got {_shown(value)}"
+    )
 
 
 def check_weight(t: Any) -> None:
     """Raise ValueError when the weight ``t`` of a penalty has a shape, or is known and negative or NaN."""
-    _check_scalar("t", t)
-    if is_known(t) and not np.all(np.greater_equal(t, 0)):
-        raise ValueError(f"t must be a number >= 0, got {t}")
+    if np.shape(t) or (is_known(t) and not np.greater_equal(t, 0)):
+        raise ValueError(f"t must be a number >= 0, got {_shown(t)}")
 
 
-def _check_scalar(name: str, value: Any) -> None:
-    """Raise ValueError for an array that is not a scalar; a traced one has a shape too."""
-    if shape := np.shape(value):
-        raise ValueError(f"{name} must be a scalar, got an array of shape {shape}")
+def _shown(value: Any) -> str:
+    shape = np.shape(value)
+    return f"an array of shape {shape}" if shape else str(value)
 
 
 def check_operator(prox: object) -> None:
