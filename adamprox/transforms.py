@@ -163,8 +163,9 @@ def check_floating(updates: Any, params: Any) -> None:
     """Raise TypeError for integer parameters with an update: a proximal step would round them."""
 
     def check(path, u, p):
-        kind = jnp.result_type(p)
-        if u is not None and not jnp.issubdtype(kind, jnp.inexact):
+        if u is None:
+            return
+        if not jnp.issubdtype(kind := jnp.result_type(p), jnp.inexact):
             place = jax.tree_util.keystr(path, simple=True, separator="/") or "params"
             raise TypeError(f"proximal steps need floating-point parameters, got {kind} at {place}")
 
