@@ -19,6 +19,7 @@ from adamprox.transforms import (
     Schedule,
     at_count,
     check_floating,
+    check_mask,
     check_nonnegative,
     map_updates,
 )
@@ -112,6 +113,7 @@ def fista(
     2015 (gradient scheme).
     """
     check_operator(prox)
+    check_mask(mask)
     check_nonnegative(step=step, weight=weight)
     if is_known(max_backtracking_steps) and not is_integer(max_backtracking_steps, 1):
         raise ValueError(

@@ -91,6 +91,8 @@ def test_a_mask_that_became_a_bool_is_a_warning():
             np.testing.assert_allclose(steps(lost), kept * X, rtol=1e-6)
     with pytest.raises(TypeError, match="mask must be a pytree of booleans or a callable, got 'b'"):
         adamprox.proximal(prox.l1, 0.1, mask="b")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="mask must be a pytree of booleans or a callable"):
+        adamprox.fista(0.1, prox.l1, 0.1, mask="b")  # pyright: ignore[reportArgumentType]
 
 
 def test_schedule_free_moves_another_point():
