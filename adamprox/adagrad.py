@@ -12,12 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.arguments import check_nonnegative
 from adamprox.checks import positive_integer
 from adamprox.moments import hypotenuse, zeros_at_least_float32
-from adamprox.transforms import (
-    NO_PARAMS_MSG,
-    check_nonnegative,
-)
+from adamprox.transforms import NO_PARAMS_MSG
 
 
 class AdagradState(NamedTuple):

@@ -12,19 +12,21 @@ import jax.numpy as jnp
 import optax
 
 from adamprox import prox
-from adamprox.transforms import (
-    NO_PARAMS_MSG,
+from adamprox.arguments import (
     Mask,
     Schedule,
-    add_scaled,
     at_count,
     check_nonnegative,
-    decay_weights_unwarned,
     is_static_number,
+    warn_of_large_decay,
+)
+from adamprox.transforms import (
+    NO_PARAMS_MSG,
+    add_scaled,
+    decay_weights_unwarned,
     map_updates,
     masked,
     proximal,
-    warn_of_large_decay,
     with_params,
 )
 

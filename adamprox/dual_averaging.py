@@ -7,21 +7,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from adamprox.moments import zeros_at_least_float32
-from adamprox.prox import Prox
-from adamprox.prox._arithmetic import check_operator
-from adamprox.transforms import (
-    NO_PARAMS_MSG,
-    PROXIMAL_PROBE,
+from adamprox.arguments import (
     Mask,
     Schedule,
     at_count,
     check_floating,
     check_nonnegative,
-    difference,
     is_static_number,
-    masked,
 )
+from adamprox.moments import zeros_at_least_float32
+from adamprox.prox import Prox
+from adamprox.prox._arithmetic import check_operator
+from adamprox.transforms import NO_PARAMS_MSG, PROXIMAL_PROBE, difference, masked
 
 
 class DualAveragingState(NamedTuple):

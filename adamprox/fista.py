@@ -9,20 +9,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from adamprox.checks import is_integer, is_known
-from adamprox.prox import Prox
-from adamprox.prox._arithmetic import check_operator, filled
-from adamprox.transforms import (
-    NO_PARAMS_MSG,
-    PROXIMAL_PROBE,
+from adamprox.arguments import (
     Mask,
     Schedule,
     at_count,
     check_floating,
     check_mask,
     check_nonnegative,
-    map_updates,
 )
+from adamprox.checks import is_integer, is_known
+from adamprox.prox import Prox
+from adamprox.prox._arithmetic import check_operator, filled
+from adamprox.transforms import NO_PARAMS_MSG, PROXIMAL_PROBE, map_updates
 
 _ROUNDING = 32  # relative length of a step that says nothing of f, in units of rounding
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 
+from adamprox.arguments import Schedule, at_count, is_static_number
 from adamprox.axes import AxisName, has_explicit_axes, vary_like
 from adamprox.checks import positive_integer
 from adamprox.prox._arithmetic import scalar
-from adamprox.transforms import Schedule, at_count, is_static_number
 
 LOWEST_LOG2 = -27
 NUM_BINS = 28

@@ -10,22 +10,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.arguments import Mask, Schedule, at_count, check_nonnegative, check_numbers, one_mask
 from adamprox.moments import ScaleFreeAdamState, scale_by_adam
 from adamprox.prox import Prox
 from adamprox.prox._arithmetic import check_operator
-from adamprox.transforms import (
-    NO_PARAMS_MSG,
-    Mask,
-    Schedule,
-    add_l2_gradient,
-    at_count,
-    check_nonnegative,
-    check_numbers,
-    difference,
-    map_updates,
-    one_mask,
-    stepped,
-)
+from adamprox.transforms import NO_PARAMS_MSG, add_l2_gradient, difference, map_updates, stepped
 
 
 def proxgen(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.core import Tracer
 
-from adamprox.transforms import Schedule, at_count, check_nonnegative
+from adamprox.arguments import Schedule, at_count, check_nonnegative
 
 _MOMENTS = ("mu", "nu", "root_nu")
 

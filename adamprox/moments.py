@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from adamprox.transforms import check_decay_rates, check_nonnegative, is_static_number, map_updates
+from adamprox.arguments import check_decay_rates, check_nonnegative, is_static_number
+from adamprox.transforms import map_updates
 
 
 class ScaleFreeAdamState(NamedTuple):

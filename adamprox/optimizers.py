@@ -18,18 +18,16 @@ import chex
 import optax
 
 from adamprox import prox
-from adamprox.moments import scale_by_adam
-from adamprox.transforms import (
+from adamprox.arguments import (
     Mask,
     Schedule,
-    add_l2_gradient,
     check_nonnegative,
     check_numbers,
-    decay_weights_unwarned,
     one_mask,
-    proximal,
     warn_of_large_decay,
 )
+from adamprox.moments import scale_by_adam
+from adamprox.transforms import add_l2_gradient, decay_weights_unwarned, proximal
 
 
 def adam_direction(

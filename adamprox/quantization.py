@@ -7,21 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adamprox.arguments import Mask, Schedule, at_count, check_floating, check_nonnegative
 from adamprox.checks import is_known
 from adamprox.prox import Prox
 from adamprox.prox._arithmetic import check_operator, filled
-from adamprox.transforms import (
-    NO_PARAMS_MSG,
-    PROXIMAL_PROBE,
-    Mask,
-    Schedule,
-    at_count,
-    check_floating,
-    check_nonnegative,
-    difference,
-    map_updates,
-    masked,
-)
+from adamprox.transforms import NO_PARAMS_MSG, PROXIMAL_PROBE, difference, map_updates, masked
 
 
 class StraightThroughState(NamedTuple):
