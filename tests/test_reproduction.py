@@ -212,3 +212,56 @@ def test_rounding_and_the_spread_of_the_long_run_in_the_text_are_those_of_record
     spreads = spread_through_training(long)
     first, second, third, last = (f"{spreads[epoch - 1]:.1f}" for epoch in (50, 100, 200, 300))
     assert f"from {first} at epoch 50 to {second} at 100, {third} at 200 and {last} at 300" in text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "decays", "where"),
+    [
+        ("between {low:.1f} and {high:.1f} %. ![", (0.0025, 0.025), {"depth": 20}),
+        (
+            "error of {low:.1f} % or more",
+            (0, 0),
+            {"depth": 56, "learning_rate": None, "optimizer": None},
+        ),
+        ("between {low:.1f} and {high:.1f} % for every λ from 0", (0, 0.25), {"depth": 110}),
+        ("it is {low:.1f} to {high:.1f} % (one seed)", (2.5, 250), {"depth": 110}),
+        (
+            "errors of {low:.1f} and {high:.1f} %)",
+            (1.25e-4, 2.5e-4),
+            {"train_size": 20480, "optimizer": "adamw"},
+        ),
+        (
+            "errors of {low:.0f} to {high:.0f} %)",
+            (6.25e-4, 6.25e-3),
+            {"train_size": 20480, "optimizer": "adamw"},
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_ranges_of_errors_in_the_text_are_those_of_records(sentence, decays, where):
+    usual = {"optimizer": "adam_l2", "learning_rate": 1e-3, "train_size": 5120, "network": "resnet"}
+    usual |= {"batch_norm": False, "skip_init": False, "loss_multiplier": 1.0, "init_scale": 1.0}
+    found = {**usual, "seed": 0, "init_seed": 0, **where}
+    runs = select(REDUCED.records, **{k: v for k, v in found.items() if v is not None})
+    if where.get("optimizer", "") is None:  # Adam, under either name
+        runs = [run for run in runs if run["optimizer"] in ("adam_l2", "adamw")]
+    low, high = decays
+    errors = [100 * run["final_test_error"] for run in runs if low <= run["weight_decay"] <= high]
+    expected_text = sentence.format(low=min(errors), high=max(errors))
+    assert expected_text in " ".join(PAGE.read_text().split())
+
+
+def test_gains_without_decay_in_the_text_are_those_of_records():
+    at = {"depth": 110, "learning_rate": 1e-3, "weight_decay": 0.0, "seed": 0, "skip_init": False}
+    names = ("adam_l2", "adam_l2_short_memory", "adam_l2_equal_betas_0.95", "adam_l2_restarted")
+    adam, *changed = (
+        100 * run["final_test_error"]
+        for name in names
+        for run in select(
+            REDUCED.records, optimizer=name, batch_norm=False, loss_multiplier=1.0, **at
+        )
+        if run["init_scale"] == 1.0
+    )
+    first, second, third = (f"{adam - error:.0f}" for error in changed)
+    gains = f"they already lower it by {first}, {second} and {third} points"
+    assert gains in " ".join(PAGE.read_text().split())
