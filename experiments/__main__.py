@@ -23,13 +23,13 @@ from adamprox.sweep import OutOfTimeError, Results, run_sweep
 from adamprox.sweep.ray_cluster import check_cluster
 from adamprox.training.copies import copies_of
 from adamprox.training.monitoring import outputs, without_parameters
+from experiments import doctor
 from experiments.arguments import help_of, parse, protocol_of, selected
 from experiments.comparison import AGAINST, compared
 from experiments.presets import PRESETS
 from experiments.protocol import Experiment, Protocol
 from experiments.registry import description, find, listing, plan, runs_of
 from experiments.runner import Published, draw, page_name, restricted, run, settled
-from tools import doctor
 
 RUNS = pathlib.Path("runs")
 """Directory of run directories, where none is named."""

@@ -9,10 +9,10 @@ from adamprox.command_line import Parser, duration, grid_point, integer, number,
 from adamprox.output import check_directory
 from adamprox.sweep import ENGINES, Run
 from adamprox.training import TrainingRun
-from experiments.grid import selection
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol
 from experiments.registry import COMMANDS, check_name, runs_of
+from experiments.selection import selection
 
 OVERRIDES = (
     "depth", "epochs", "evaluate_every", "evaluate_train", "seed", "validation_size", "compute_dtype",

@@ -9,10 +9,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 
 from adamprox.checks import did_you_mean
-from adamprox.report import Claim, Figure, figures
+from adamprox.report import Claim, Figure
 from adamprox.report.plots import distinct_labels
 from adamprox.training.imported import optimizer_name
 from adamprox.training.recipes import RECIPES
+from experiments import figures
 from experiments.claims import accuracy
 from experiments.protocol import Experiment, Network, Protocol, Records, Study
 from experiments.tuning import Method, Tuned, complete, wanted

@@ -15,6 +15,7 @@ from experiments.alternatives import (
     factorial,
     initialization,
     reparametrization,
+    spread_and_lead,
     stale_second_moment,
     tuning_budget,
 )
@@ -45,7 +46,7 @@ _ALL = (
     fig05_06_proximal.FIG05,
     fig05_06_proximal.FIG06,
     *fig07_12_updates.EXPERIMENTS,
-    fig07_12_updates.SPREAD_AND_LEAD,
+    spread_and_lead.EXPERIMENT,
     sgd_divergence.EXPERIMENT,
     l1_sparsity.EXPERIMENT,
     distributed.EXPERIMENT,

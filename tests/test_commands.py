@@ -25,12 +25,12 @@ from adamprox.sweep import LostRunsError, OutOfTimeError, Results, local, run_sw
 from adamprox.sweep.lock import locked
 from experiments.__main__ import main
 from experiments.arguments import parse
+from experiments.doctor import OK, Check
 from experiments.presets import PRESETS
 from experiments.registry import COMMANDS, EXPERIMENTS, description
 from tests.cifar_archives import good
 from tests.squares import QUIET, Square
 from tests.studies import runs
-from tools.doctor import OK, Check
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLAIM = Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)
@@ -90,7 +90,7 @@ def test_a_terminal_that_knows_only_ascii(argv, monkeypatch, tmp_path):
 def test_the_doctor_and_the_scorecard_on_a_terminal_that_knows_only_ascii(monkeypatch, tmp_path):
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr("tools.doctor.examine", lambda *_: [Check("α", OK, "β é", "γ")])
+    monkeypatch.setattr("experiments.doctor.examine", lambda *_: [Check("α", OK, "β é", "γ")])
     monkeypatch.setattr("adamprox.scale_free.__main__.scorecard", lambda report: [])
     assert main(["doctor"]) == 0
     assert scale_free(["--out", str(tmp_path / "[x].md")]) == 0

@@ -10,10 +10,10 @@ import pytest
 from adamprox.data import DamagedDataError, MissingDataError, load, loading
 from adamprox.data import __main__ as command
 from adamprox.data.prepared import stored_provenance
+from experiments import doctor
 from tests.cifar_archives import good
 from tests.faults.runs import ROOT
 from tests.hostile_data import EVIL, copied, edits, other_values, set_in, shard
-from tools import doctor
 
 EDITS = edits()
 

@@ -10,8 +10,8 @@ import types
 import pytest
 
 import adamprox.data
-from tools import doctor
-from tools.doctor import FAILED, OK, WARNING
+from experiments import doctor
+from experiments.doctor import FAILED, OK, WARNING
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -26,13 +26,13 @@ def test_a_machine_that_passes_these_tests_passes_the_doctor(tmp_path, capsys):
 
 
 def test_help_examines_nothing():
-    command = [sys.executable, "-S", "-m", "tools.doctor", "--help"]
+    command = [sys.executable, "-S", "-m", "experiments.doctor", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "output directory of the runs" in done.stdout
 
 
 def test_without_packages_the_doctor_says_so():
-    command = [sys.executable, "-S", "-m", "tools.doctor"]
+    command = [sys.executable, "-S", "-m", "experiments.doctor"]
     environment = os.environ | {"PYTHONPATH": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and not done.stderr

@@ -9,10 +9,11 @@ from scipy import stats
 
 from adamprox.report.claims import estimate, gap
 from adamprox.sweep import Record, run_key
-from experiments.grid import Grid, extend, neighbor, selection
+from experiments.grid import Grid, extend, neighbor
 from experiments.presets import PRESETS, protocol
 from experiments.protocol import Network, Records
 from experiments.registry import find, runs_of
+from experiments.selection import selection
 from experiments.tuning import Method, late
 
 PROTOCOL = dataclasses.replace(

@@ -11,9 +11,10 @@ moments are the reason.
 import dataclasses
 from collections.abc import Sequence
 
-from adamprox.report import Claim, Figure, figures
+from adamprox.report import Claim, Figure
 from adamprox.report.claims import contrast, estimate
 from adamprox.report.plots import LABELS
+from experiments import figures
 from experiments.claims import Finding, accuracy, by_margin, claim, need_judged, need_runs
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Network, Protocol, Records, Study

@@ -14,8 +14,9 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adamprox.report import Claim, Figure, figures
+from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
+from experiments import figures
 from experiments.claims import accuracy, second_moment
 from experiments.claims.second_moment import SECTION
 from experiments.grid import Grid

@@ -10,9 +10,9 @@ import numpy as np
 import scipy
 
 from adamprox.histograms import LOWEST_LOG2
-from adamprox.report import Claim, Figure, Verdict
-from adamprox.report.claims import Gap, compact, percent
-from adamprox.report.plots import COLORS, LABELS, canvas, spread_through_training
+from adamprox.report import Claim, Verdict
+from adamprox.report.claims import Gap, percent
+from adamprox.report.plots import spread_through_training
 from adamprox.sweep import Record
 from experiments.claims import (
     LEARNED,
@@ -132,38 +132,6 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[s
     low, high = np.tanh([centre - half, centre + half])
     words = f"{found.statistic:.2f} (95 % interval: {low:.2f} to {high:.2f})".replace("-", "−")
     return words, by_margin(Gap(float(centre), float(half)))
-
-
-def against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
-    """Return a figure of the spread against λ, one panel per α; [] without records."""
-    found = {
-        (method, r.learning_rate, r.weight_decay): mean_spread(r)
-        for method in methods
-        for r in method.tried
-        if learned(r)
-    }
-    alphas, decays = (
-        sorted(set(values)) for values in ([at[1] for at in found], [at[2] for at in found])
-    )
-    if not found:
-        return []
-    figure, axes = canvas(1, len(alphas), 1 + 2.8 * len(alphas), 3.2, sharey=True)
-    for ax, alpha in zip(axes[0], alphas, strict=True):
-        for method in methods:
-            own = [(i, found.get((method, alpha, decay))) for i, decay in enumerate(decays)]
-            own = [(i, spread) for i, spread in own if spread is not None]
-            if own:
-                style = {"color": COLORS[method.optimizer], "label": LABELS[method.optimizer]}
-                ax.plot(*zip(*own, strict=True), "o-", **style)
-        ax.set(title=f"α = {compact(alpha)}", xlabel="λ")
-        ax.set_xticks(range(len(decays)), [compact(v) for v in decays], rotation=90)
-    axes[0, 0].set(ylabel="powers of two", ylim=(0, None))
-    axes[0, len(alphas) // 2].legend()
-    caption = (
-        "Distance between the 10th and the 90th percentile of log2 |update|/α, averaged over the second "
-        "half of the epochs. At λ = 0 both are Adam. Networks that are no better than chance are left out."
-    )
-    return [Figure(file, "Spread of update magnitudes at equal α and λ.", caption, figure)]
 
 
 def _shared(one: Tuned, other: Tuned) -> list[tuple[Record, Record]]:

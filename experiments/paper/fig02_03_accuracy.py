@@ -6,8 +6,9 @@ Commands: python -m experiments fig02 --preset reduced; python -m experiments fi
 Expect: at demo, different histograms, and equal errors within the margin of the small test set.
 """
 
-from adamprox.report import Claim, Figure, figures
+from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
+from experiments import figures
 from experiments.claims import accuracy, spread
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, complete, wanted

@@ -11,8 +11,9 @@ that move to the right by the multiplier.
 
 from collections.abc import Mapping
 
-from adamprox.report import Claim, Figure, figures
+from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
+from experiments import figures
 from experiments.claims import loss_scale
 from experiments.protocol import Experiment, Protocol, Records, Study
 from experiments.tuning import Method, wanted

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adamprox.report import Claim, Figure, Verdict, figures
+from adamprox.report import Claim, Figure, Verdict
 from adamprox.report.claims import compact, noise, percent, points
 from adamprox.report.heatmaps import error_limits
 from adamprox.report.plots import LABELS, canvas, plain_ticks
 from adamprox.sweep import Record
+from experiments import figures
 from experiments.claims import (
     FEWEST,
     LEARNED,

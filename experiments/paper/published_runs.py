@@ -14,8 +14,9 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
-from adamprox.report import Claim, Figure, figures
+from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
+from experiments import figures
 from experiments.claims import accuracy, spread
 from experiments.grid import Grid
 from experiments.protocol import Experiment, Protocol, Records, Study

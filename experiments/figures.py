@@ -1,10 +1,12 @@
 """Figures of tuned methods that several experiments share."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
+from adamprox.report.claims import compact
 from adamprox.report.heatmaps import Heatmap
 from adamprox.report.plots import (
+    COLORS,
+    LABELS,
     Figure,
     canvas,
     curves,
@@ -12,37 +14,18 @@ from adamprox.report.plots import (
     heatmap_figure,
     histogram,
 )
-from adamprox.sweep import Record
+from experiments.claims import learned
+from experiments.claims.spread import mean_spread
+from experiments.tuning import Tuned
 
 
-class TunedMethod(Protocol):
-    """Method with the records of its grid.
-
-    Attributes:
-      tried: Records of its grid.
-      seeds: Records of the best grid point.
-      best: Record of the best run; None without one.
-    """
-
-    tried: list[Record]
-    seeds: list[Record]
-    best: Record | None
-
-    @property
-    def name(self) -> str:
-        """Name of the method."""
-        ...
-
-
-def heatmaps(
-    rows: Sequence[Sequence[TunedMethod]], file: str, title: str, caption: str
-) -> list[Figure]:
+def heatmaps(rows: Sequence[Sequence[Tuned]], file: str, title: str, caption: str) -> list[Figure]:
     """Return a figure of heatmaps, one per method with records; [] without records."""
     found = [[Heatmap(m.name, m.tried, m.seeds) for m in row] for row in rows]
     return heatmap_figure(file, title, caption, found)
 
 
-def best_curves(methods: Sequence[TunedMethod], file: str) -> list[Figure]:
+def best_curves(methods: Sequence[Tuned], file: str) -> list[Figure]:
     """Return a figure of training loss and test error of the best runs; [] if all diverged."""
     winners = [method.best for method in methods if method.best]
     if not winners:
@@ -56,7 +39,7 @@ def best_curves(methods: Sequence[TunedMethod], file: str) -> list[Figure]:
     return [Figure(file, "Learning curves of the best runs.", caption, figure)]
 
 
-def best_histograms(methods: Sequence[TunedMethod], file: str, title: str) -> list[Figure]:
+def best_histograms(methods: Sequence[Tuned], file: str, title: str) -> list[Figure]:
     """Return a figure of update histograms of the best runs; [] if all diverged."""
     winners = [method.best for method in methods if method.best]
     if not winners:
@@ -75,7 +58,7 @@ def best_histograms(methods: Sequence[TunedMethod], file: str, title: str) -> li
 
 
 def by_network(
-    rows: Mapping[str, Sequence[TunedMethod]], titles: Mapping[str, str], prefix: str, caption: str
+    rows: Mapping[str, Sequence[Tuned]], titles: Mapping[str, str], prefix: str, caption: str
 ) -> list[Figure]:
     """Return heatmaps, and curves and histograms of the best runs, of the methods on each network.
 
@@ -94,3 +77,35 @@ def by_network(
             *best_histograms(methods, f"{file}_histograms", "Magnitudes of the updates."),
         ]
     return drawn
+
+
+def spread_against_decay(methods: Sequence[Tuned], file: str) -> list[Figure]:
+    """Return a figure of the spread against λ, one panel per α; [] without records."""
+    found = {
+        (method, r.learning_rate, r.weight_decay): mean_spread(r)
+        for method in methods
+        for r in method.tried
+        if learned(r)
+    }
+    alphas, decays = (
+        sorted(set(values)) for values in ([at[1] for at in found], [at[2] for at in found])
+    )
+    if not found:
+        return []
+    figure, axes = canvas(1, len(alphas), 1 + 2.8 * len(alphas), 3.2, sharey=True)
+    for ax, alpha in zip(axes[0], alphas, strict=True):
+        for method in methods:
+            own = [(i, found.get((method, alpha, decay))) for i, decay in enumerate(decays)]
+            own = [(i, spread) for i, spread in own if spread is not None]
+            if own:
+                style = {"color": COLORS[method.optimizer], "label": LABELS[method.optimizer]}
+                ax.plot(*zip(*own, strict=True), "o-", **style)
+        ax.set(title=f"α = {compact(alpha)}", xlabel="λ")
+        ax.set_xticks(range(len(decays)), [compact(v) for v in decays], rotation=90)
+    axes[0, 0].set(ylabel="powers of two", ylim=(0, None))
+    axes[0, len(alphas) // 2].legend()
+    caption = (
+        "Distance between the 10th and the 90th percentile of log2 |update|/α, averaged over the second "
+        "half of the epochs. At λ = 0 both are Adam. Networks that are no better than chance are left out."
+    )
+    return [Figure(file, "Spread of update magnitudes at equal α and λ.", caption, figure)]

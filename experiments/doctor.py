@@ -1,4 +1,4 @@
-"""Check whether this machine can run the experiments: ``python -m tools.doctor [OUT]``.
+"""Check whether this machine can run the experiments: ``python -m experiments.doctor [OUT]``.
 
 Each check is a function that returns a `Check` and writes nothing. The module imports only the
 standard library at first, so it also runs where packages are missing.
@@ -112,6 +112,6 @@ def main(out: pathlib.Path | None = None, data_dir: pathlib.Path | None = None) 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):  # `adamprox.output` does this too, but imports JAX
         stream.reconfigure(errors="backslashreplace")  # pyright: ignore
-    parser = argparse.ArgumentParser(prog="python -m tools.doctor", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.doctor", description=__doc__)
     parser.add_argument("out", nargs="?", type=pathlib.Path, help="output directory of the runs")
     sys.exit(main(parser.parse_args().out))
