@@ -1,4 +1,4 @@
-"""Proximal, scale-free optimizers for Optax, and the experiments of the paper behind them.
+"""Proximal, scale-free optimizers for Optax, with networks, data and training to reproduce their paper.
 
 >>> import adamprox
 >>> tx = adamprox.adamprox(learning_rate=1e-3, weight_decay=1e-4)

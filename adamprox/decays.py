@@ -45,7 +45,7 @@ def cautious_decay(
 
     uᵢ ← uᵢ − η_t λ xᵢ  if uᵢxᵢ ≤ 0,  else uᵢ.
 
-    The paper writes I(dᵢxᵢ ≥ 0) for the descent direction d; the incoming update u is −αd. Place
+    The source writes I(dᵢxᵢ ≥ 0) for the descent direction d; the incoming update u is −αd. Place
     the transform after the learning rate. The test compares signs, so it is also right where uᵢxᵢ
     underflows to zero.
 
@@ -96,7 +96,7 @@ def corrected_decay(
 
     u ← u − λ (η_t²/η_max) x.
 
-    The gradient norm of a layer with normalization then does not grow as η_t falls. The paper
+    The gradient norm of a layer with normalization then does not grow as η_t falls. The source
     corrects the layers that normalization follows and decays the others by `decay_weights`; select
     them by ``mask``.
 

@@ -18,7 +18,7 @@
 # from records. This notebook makes some records, reads them with pyarrow, draws the experiment's figures and one of
 # your own, and trains a single network. It takes one or two minutes on one core.
 #
-# The notebook needs a checkout of the repository, because the experiments are scripts.
+# The notebook needs a checkout of the repository, because the installed package does not contain the experiments.
 
 # %%
 import io

@@ -161,7 +161,7 @@ assert np.mean(kernels(fitted["Adam, ℓ1 in the loss"]) == 0) == 0
 # * `l1` shrinks every weight, including the large ones.
 # * `mcp` does not shrink weights beyond γ·scale, so a sparse network keeps its large weights.
 # * `per_output_channel(l2)` treats the incoming weights of a neuron as one group and removes whole neurons.
-# * `per_output_channel(sparse_group)` does both.
+# * `per_output_channel(sparse_group)` zeroes single weights and whole neurons.
 
 # %%
 PATHS = {

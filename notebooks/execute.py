@@ -16,7 +16,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def read(source: pathlib.Path) -> nbformat.NotebookNode:
-    """The notebook that a ``.py`` file is, without outputs."""
+    """Return the notebook of a ``.py`` file, without outputs."""
     notebook = jupytext.read(source)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{number:02d}"
@@ -24,13 +24,13 @@ def read(source: pathlib.Path) -> nbformat.NotebookNode:
 
 
 def execute(source: pathlib.Path) -> nbformat.NotebookNode:
-    """The notebook with its outputs; raises what a cell raises."""
+    """Return the notebook with its outputs; an error in a cell is raised."""
     client = NotebookClient(
         read(source),
         timeout=240,
         kernel_name="python3",
         record_timing=False,
-        coalesce_streams=True,  # or how often a kernel flushes would show
+        coalesce_streams=True,  # independent of how often a kernel flushes
         resources={"metadata": {"path": str(source.parent)}},
     )
     notebook = client.execute()

@@ -26,7 +26,7 @@ Operators that sort entries (`simplex`, `l1_ball`, `slope`, `top_k`, `top_share`
 |---|---|
 | `penalties` | convex penalties: `l1`, `l2`, `squared_l2`, `elastic_net`, `sparse_group`, `huber` |
 | `constraints` | projections: `nonnegative`, `box`, `l2_ball`; and `nonnegative_l1` |
-| `projections` | more of them: `simplex`, `l1_ball`, `linf_ball` |
+| `projections` | more projections: `simplex`, `l1_ball`, `linf_ball` |
 | `ordered` | convex penalties of ranks and of neighbors: `slope`, `total_variation` |
 | `sparsity` | the largest magnitudes: `top_k`, `top_share`, `n_m` |
 | `quantization` | grids of levels: `quantize`, `binary_relax`, `parq`, `fit_levels` |

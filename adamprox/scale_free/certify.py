@@ -79,8 +79,8 @@ def scale_freeness(
     ``time_varying`` is about one factor *per step* for all coordinates. A random power of two per
     step must change no bit (EXACT) or little (TOLERANCE), as for sign methods without momentum. If
     it changes more, constant gradients times exp(ρt) decide: the deviation is quadratic in ρ
-    (FIRST_ORDER) or not (NO). Adam has this property if and only if β₁ = β₂. With gradients that
-    are noisy too, a linear term remains for any β; its mean over the noise is then about 0.
+    (FIRST_ORDER) or not (NO). Adam has this property if and only if β₁ = β₂. With noisy gradients
+    a linear term remains for any β; at β₁ = β₂ its mean over the noise is about 0.
 
     ``misuse`` has the messages of `check_chain`.
 
