@@ -22,13 +22,12 @@ from rich.table import Table
 
 from adamprox.command_line import Parser, integer, path
 from adamprox.data import MissingDataError
-from adamprox.sweep import Results, Run, run_key
+from adamprox.sweep import Results
 from adamprox.training import TrainingRun
 from adamprox.training.specs import Program
 from adamprox.training.throughput import measure
 from experiments.presets import PRESETS, protocol
-from experiments.protocol import Records
-from experiments.registry import EXPERIMENTS
+from experiments.registry import EXPERIMENTS, runs_of
 
 SECONDS_A_DAY = 86_400
 BATCHES = 4
@@ -63,11 +62,8 @@ def arguments_parser() -> Parser:
 
 def training_runs(preset: str) -> list[TrainingRun]:
     """Return the distinct runs of all experiments, before any extension of a grid."""
-    everything: Iterable[Run] = (
-        run for e in EXPERIMENTS.values() for run in e.study(protocol(preset), Records()).runs
-    )
-    unique = {run_key(run): run for run in everything}
-    return [run for run in unique.values() if isinstance(run, TrainingRun)]
+    runs = runs_of([*EXPERIMENTS.values()], protocol(preset)).values()
+    return [run for run in runs if isinstance(run, TrainingRun)]
 
 
 def measured_program(run: TrainingRun) -> Program:

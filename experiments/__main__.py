@@ -94,8 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return _draw(arguments)
     with _study(arguments) as (experiments, chosen, out):
         if arguments.dry_run:
-            only = selected(arguments, experiments, chosen)
-            some = restricted(experiments, only) if only else experiments
+            some = restricted(experiments, selected(arguments, experiments, chosen))
             planned = plan(some, chosen, Results(out / "records"))
             console().print(planned.table)
             for line in planned.grids:
@@ -140,7 +139,7 @@ def _train(
     kept = out / "parameters" if arguments.keep_parameters else None
     with outputs(arguments.log_dir, kept):
         if kept:
-            some = restricted(experiments, only) if only else experiments
+            some = restricted(experiments, only)
             found = settled(some, chosen, Results(out / "records").read_all)[1].values()
             if count := without_parameters(found, kept):
                 shown_on.print(f"{count} finished runs have no kept parameters")

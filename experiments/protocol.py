@@ -126,10 +126,6 @@ class Protocol:
             loss_multiplier=multiplier,
         )
 
-    def without_repetitions(self) -> "Protocol":
-        """Return the protocol without extensions of grids, and with one seed per grid point."""
-        return dataclasses.replace(self, extensions=0, seeds=1)
-
     def settings_of(self, experiment: str, kind: type[Settings]) -> Settings:
         """Return the settings of an experiment at this preset; ValueError for a name it does not have."""
         try:

@@ -33,7 +33,7 @@ from experiments.paper import (
     theorem3,
 )
 from experiments.presets import PRESETS
-from experiments.protocol import Experiment, Protocol, Records
+from experiments.protocol import Experiment, Protocol, Records, Study
 
 _ALL = (
     fig01_quadratics.EXPERIMENT,
@@ -145,7 +145,12 @@ def check_name(name: str) -> None:
 
 def runs_of(experiments: Sequence[Experiment], chosen: Protocol) -> dict[str, Run]:
     """Return the runs of experiments without records, by key."""
-    return {run_key(run): run for e in experiments for run in e.study(chosen, Records()).runs}
+    return distinct(e.study(chosen, Records()) for e in experiments)
+
+
+def distinct(studies: Iterable[Study]) -> dict[str, Run]:
+    """Return the runs of studies by key."""
+    return {run_key(run): run for study in studies for run in study.runs}
 
 
 class Plan(NamedTuple):
@@ -171,7 +176,7 @@ def plan(
       ValueError: There are no runs, or the data of a run do not allow it.
     """
     studies = {e.name: e.study(protocol, Records()) for e in experiments}
-    runs = {run_key(run): run for study in studies.values() for run in study.runs}
+    runs = distinct(studies.values())
     if not runs:
         raise ValueError(_no_runs(experiments, protocol))
     records = results.read_all(runs.values())

@@ -15,10 +15,10 @@ from adamprox.report import Claim
 from adamprox.report.page import Section
 from adamprox.report.plots import style
 from adamprox.report.publish import make_writable, publish
-from adamprox.sweep import LostRunsError, Record, Results, Run, run_key
+from adamprox.sweep import LostRunsError, Record, Results, Run
 from experiments.presets import replaced_options
 from experiments.protocol import Experiment, Protocol, Records, Study
-from experiments.registry import plan
+from experiments.registry import distinct, plan
 
 TITLE = "AdamW, understood through proximal methods"
 LEAD = (
@@ -75,7 +75,7 @@ def run(
       LostRunsError: Runs failed. The page shows all others.
     """
     results = Results(out / "records")
-    chosen = restricted(experiments, only) if only else experiments
+    chosen = restricted(experiments, only)
     table = plan(chosen, protocol, results, need_data=True).table
     page = out / page_name(experiments)
     make_writable(page)
@@ -95,8 +95,10 @@ def run(
     return _publish(shown, *found, protocol, page, seconds)
 
 
-def restricted(experiments: Experiments, only: Callable[[Run], bool]) -> list[Experiment]:
-    """Return the experiments with those of their runs that meet a condition."""
+def restricted(experiments: Experiments, only: Callable[[Run], bool] | None) -> Experiments:
+    """Return the experiments with those of their runs that meet a condition; None is no condition."""
+    if only is None:
+        return experiments
 
     def study(experiment: Experiment, protocol: Protocol, records: Records) -> Study:
         found = experiment.study(protocol, records)
@@ -112,7 +114,7 @@ def draw(
     """Write figures, claims and page from records; raise `NoRecordsError` without records."""
     results = Results(out / "records")
     studies, records = settled(experiments, protocol, results.read_all)
-    missing = [run for key, run in _distinct(studies).items() if key not in records]
+    missing = [run for key, run in distinct(studies.values()).items() if key not in records]
     for path in results.distrusted(missing):
         console.print(
             Text(f"{path} is damaged or belongs to another run: left out"), soft_wrap=True
@@ -144,7 +146,7 @@ def settled(
     records = Records()
     while True:
         studies = {e.name: e.study(protocol, records) for e in experiments}
-        missing = [run for key, run in _distinct(studies).items() if key not in records]
+        missing = [run for key, run in distinct(studies.values()).items() if key not in records]
         found = Records.by_key(obtain(missing)) if missing else Records()
         if not found:
             return studies, records
@@ -181,7 +183,3 @@ def _publish(
 def page_name(experiments: Experiments) -> str:
     """Return the file name of the page: ``report.html``, or a name of its own for one experiment."""
     return "report.html" if len(experiments) > 1 else f"{experiments[0].name}.html"
-
-
-def _distinct(studies: Mapping[str, Study]) -> dict[str, Run]:
-    return {run_key(run): run for study in studies.values() for run in study.runs}

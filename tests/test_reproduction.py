@@ -155,13 +155,13 @@ def test_the_verdicts_are_what_the_records_give(run):
     again = [(name, claim) for name, study in begun.items() for claim in study.claims()]
     assert again and again == run.claims
     drawn = {
-        f"{figure.name}.png"
+        figure.name
         for name, study in begun.items()
         if any(shown.startswith(name.split("_")[0]) for shown in run.figures)
         for figure in study.figures()
     }
     assert set(run.figures) <= drawn
-    assert all((PAGE.parent / "figures" / shown).is_file() for shown in run.figures.values())
+    assert all((PAGE.parent / "figures" / f"{name}.png").is_file() for name in run.figures)
 
 
 def test_figures_are_drawn_by_a_command_that_finds_records_and_nothing_else(tmp_path):
@@ -173,7 +173,7 @@ def test_figures_are_drawn_by_a_command_that_finds_records_and_nothing_else(tmp_
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path / "mpl")}
     done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert {*PAPER.figures} <= {path.name for path in (out / "figures").iterdir()}
+    assert {*PAPER.figures} <= {path.stem for path in (out / "figures").iterdir()}
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import numpy as np
 
 from adamprox.report.claims import best, compact, contrast, estimate, gap, select
 from adamprox.sweep import Record
+from experiments.alternatives.factorial import EFFECTS
 from experiments.alternatives.stale_second_moment import UNCHANGED, Changed
 from experiments.claims import by_margin, spread
 from experiments.claims.accuracy import fall, lead
@@ -104,7 +105,7 @@ def factorial_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
         effects = ["—"] * 3
         if not any(method.missing or len(method.finished) < 2 for method in row):
             seeds = [method.seeds for method in row]
-            weights = (-0.5, -0.5, 0.5, 0.5), (-0.5, 0.5, -0.5, 0.5), (-1.0, 0.0, 0.0, 1.0)
+            weights = (*EFFECTS.values(), (-1.0, 0.0, 0.0, 1.0))
             effects = [in_points(contrast(seeds, w)) for w in weights]
         means = [str(estimate(method.seeds) or "—") for method in row]
         lines.append(f"| {' | '.join([name, *means, *effects])} |")

@@ -71,14 +71,14 @@ class Committed:
       preset: Name of its preset.
       options: Options that differ from the preset's.
       name: Name of its experiment, or ``all`` for those that the preset lists.
-      figures: File names of its figures to their names in docs/figures.
+      figures: Names of its figures that docs/figures also has.
     """
 
     folder: str
     preset: str
     options: Mapping[str, Any]
     name: str
-    figures: Mapping[str, str]
+    figures: tuple[str, ...]
 
     @property
     def directory(self) -> pathlib.Path:
@@ -119,37 +119,34 @@ REDUCED = Committed(
     "reduced",
     {},
     "all",
-    {
-        "fig03_resnet_20_heatmaps.png": "fig03_resnet_20_heatmaps.png",
-        "fig03_resnet_56_heatmaps.png": "fig03_resnet_56_heatmaps.png",
-        "fig03_resnet_110_heatmaps.png": "fig03_resnet_110_heatmaps.png",
-        "fig03_resnet_110_curves.png": "fig03_resnet_110_curves.png",
-        "fig04_loss_multiplier.png": "fig04_on_cifar.png",
-        "fig09_spread_by_point.png": "fig09_spread_by_point.png",
-        "l1_sparsity.png": "l1_sparsity.png",
-        "stale_second_moment.png": "stale_second_moment.png",
-        "stale_second_moment_resnet_110.png": "stale_second_moment_resnet_110.png",
-        "data_size.png": "data_size.png",
-        "tuning_budget.png": "tuning_budget.png",
-        "spread_and_lead.png": "spread_and_lead.png",
-    },  # docs/figures also has the demo's Fig. 4
+    (
+        "fig03_resnet_20_heatmaps",
+        "fig03_resnet_56_heatmaps",
+        "fig03_resnet_110_heatmaps",
+        "fig03_resnet_110_curves",
+        "fig04_loss_multiplier",
+        "fig09_spread_by_point",
+        "l1_sparsity",
+        "stale_second_moment",
+        "stale_second_moment_resnet_110",
+        "data_size",
+        "tuning_budget",
+        "spread_and_lead",
+    ),
 )
 PAPER = Committed(
     "paper",
     "paper",
     {"depth": 20, "epochs": 100},
     "published_runs",
-    {
-        "published_runs_resnet_20_curves.png": "published_resnet_20_curves.png",
-        "published_runs_resnet_20_histograms.png": "published_resnet_20_histograms.png",
-    },
+    ("published_runs_resnet_20_curves", "published_runs_resnet_20_histograms"),
 )
 PAPER_110 = Committed(
     "paper_resnet_110",
     "paper",
     {"epochs": 100, "evaluate_every": 5, "evaluate_train": False, "compute_dtype": "bfloat16"},
     "published_resnet_110",
-    {"published_runs_resnet_110_curves.png": "published_resnet_110_curves.png"},
+    ("published_runs_resnet_110_curves",),
 )
 RUNS = (REDUCED, PAPER, PAPER_110)
 
@@ -208,9 +205,9 @@ def main() -> None:
     for page in (PAGE, VERDICTS, README, SCALE, PERFORMANCE):
         write_atomically(page, filled(page.read_text(encoding="utf-8"), parts))
     for run in RUNS:
-        for name, shown in run.figures.items():
-            picture = (run.directory / "figures" / name).read_bytes()
-            write_atomically(PAGE.parent / "figures" / shown, picture)
+        for name in run.figures:
+            picture = (run.directory / "figures" / f"{name}.png").read_bytes()
+            write_atomically(PAGE.parent / "figures" / f"{name}.png", picture)
 
 
 if __name__ == "__main__":

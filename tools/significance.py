@@ -11,6 +11,7 @@ from adamprox.report.claims import Gap, best, contrast, estimate, gap, noise, se
 from adamprox.report.plots import LABELS
 from adamprox.sweep import Record, run_key
 from adamprox.training import TrainingRun
+from experiments.alternatives.factorial import EFFECTS
 from experiments.tuning import Tuned, complete
 
 
@@ -34,12 +35,12 @@ def statistics_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
     tests: list[Any] = [
         (ttest_ind(*errors, equal_var=False), ttest_rel(*errors)) for errors in found.values()
     ]
-    welch, paired = ([test[k].pvalue for test in tests] for k in range(2))
+    unpaired, paired = ([test[k].pvalue for test in tests] for k in range(2))
     lines = [
         "| network | seeds | p, Welch | by Holm | p, paired | by Holm | correlation over seeds |",
         "| --- | --: | --: | --: | --: | --: | --: |",
     ]
-    columns = zip(welch, holm(welch), paired, holm(paired), strict=True)
+    columns = zip(unpaired, holm(unpaired), paired, holm(paired), strict=True)
     for (name, errors), p_values in zip(found.items(), columns, strict=True):
         correlation = f"{np.corrcoef(errors)[0, 1]:.2f}".replace("-", "−")
         values = " | ".join(f"{p:.2g}" for p in p_values)
@@ -54,12 +55,11 @@ def effects_table(rows: Mapping[str, Sequence[Tuned]]) -> str:
       rows: Methods (neither, mixing, scaling, both) by the name of the network. Networks with missing
         runs, or with a method of one seed, are left out.
     """
-    weights = {"scaling": (-0.5, -0.5, 0.5, 0.5), "mixing": (-0.5, 0.5, -0.5, 0.5)}
     found = [
         (name, factor, contrast([method.seeds for method in row], signs), _p_value(row, signs))
         for name, row in rows.items()
         if complete(row) and min(len(method.finished) for method in row) > 1
-        for factor, signs in weights.items()
+        for factor, signs in EFFECTS.items()
     ]
     lines = [
         "| network | effect | points | p, Welch | by Holm |",

@@ -54,10 +54,11 @@ class DataSize(Study):
                 tuple(float(f"{decay / MORE:.3g}") for decay in DECAYS), {**options, **more},
             ),
         }  # fmt: skip
+        once = dataclasses.replace(protocol, extensions=0, seeds=1)
         self.rows = {
             name: [
                 Method(optimizer, options=changed, grid=Grid((ALPHA,), decays)).tuned_on(
-                    protocol.without_repetitions(), records
+                    once, records
                 )
                 for optimizer in ("adamw", "adam_l2")
             ]

@@ -29,6 +29,9 @@ OPTIMIZERS = {
 }
 """Optimizers (λx neither mixed nor scaled, mixed, scaled, both) to the optimizers of their grids."""
 
+EFFECTS = {"scaling": (-0.5, -0.5, 0.5, 0.5), "mixing": (-0.5, 0.5, -0.5, 0.5)}
+"""Factor to the weights of the optimizers' mean errors in its effect."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -72,9 +75,13 @@ class Factorial(Study):
             judged += [
                 accuracy.equal_error(mixing, adamw, SECTION),
                 accuracy.equal_error(scaling, l2, SECTION),
-                _effect(f"{where}scaling λx by 1/√v̂ raises the test error.", row, (-1, -1, 1, 1)),
                 _effect(
-                    f"{where}mixing λx into the moments raises the test error.", row, (-1, 1, -1, 1)
+                    f"{where}scaling λx by 1/√v̂ raises the test error.", row, EFFECTS["scaling"]
+                ),
+                _effect(
+                    f"{where}mixing λx into the moments raises the test error.",
+                    row,
+                    EFFECTS["mixing"],
                 ),
             ]
         return judged
@@ -101,13 +108,13 @@ def _method(
     )
 
 
-def _effect(statement: str, row: Sequence[Tuned], signs: Sequence[int]) -> Claim:
+def _effect(statement: str, row: Sequence[Tuned], weights: Sequence[float]) -> Claim:
     """Return the claim that one factor raises the test error, averaged over the other."""
 
     def measure() -> Finding:
         need_runs(*row)
         need_judged(row[0].protocol, *(method.finished for method in row))
-        effect = contrast([method.seeds for method in row], [sign / 2 for sign in signs])
+        effect = contrast([method.seeds for method in row], weights)
         means = ", ".join(
             f"{estimate(method.seeds)} with {LABELS[method.optimizer]}" for method in row
         )

@@ -6,13 +6,13 @@ AdamW's decay has its full effect. If AdamW leads for this reason, its lead vani
 decays faster or never contains such gradients: with β₂ = 0.99, moments restarted after 20 steps, gradients
 clipped to norm 1, or SkipInit.
 Command: python -m experiments stale_second_moment --preset reduced
-Expect: a lead that stays if scale-freeness is the reason, and vanishes if the second moment is.
+Expect: a lead that stays if scale-freeness is its only reason, and vanishes if this moment is.
 """
 
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from adamprox.report import Claim, Figure
 from adamprox.report.plots import LABELS
@@ -24,20 +24,22 @@ from experiments.protocol import Experiment, Network, Options, Protocol, Records
 from experiments.tuning import Method, Tuned, wanted
 
 UNCHANGED = "unchanged"
-CHANGES: Mapping[str, tuple[str, Options]] = {
+Changes = Mapping[str, tuple[str, Options]]
+"""Change to a suffix of the recipe's name and to options of the runs."""
+
+CHANGES: Changes = {
     UNCHANGED: ("", {}),
     "β₂ = 0.99": ("_short_memory", {}),
     "moments restarted": ("_restarted", {}),
     "gradients clipped": ("_clipped", {}),
     "SkipInit": ("", {"skip_init": True}),
 }
-"""Change to a suffix of the recipe's name and to options of the runs."""
 
 OPTIMIZERS = ("adam_l2", "adamw")
 DEEPER = {change: CHANGES[change] for change in (UNCHANGED, "β₂ = 0.99")}
 """Changes on networks that are deeper than the deep network; a run takes minutes there."""
 
-ONE_BY_ONE: Mapping[str, tuple[str, Options]] = {
+ONE_BY_ONE: Changes = {
     "β₁ = β₂ = 0.95": ("_equal_betas_0.95", {}),
     "β₁ = β₂ = 0.9": ("_equal_betas_0.9", {}),
     **{change: value for change, value in CHANGES.items() if change not in DEEPER},
@@ -121,47 +123,41 @@ class ChangesAtDepth(StaleSecondMoment):
         ]
 
 
-def _at_depth(changes: Mapping[str, tuple[str, Options]], protocol: Protocol) -> list[Methods]:
-    """Return the methods on every network that has grids for them."""
+def _at_depth(changes: Changes, protocol: Protocol) -> list[Methods]:
+    """Return the methods on every network that has grids for them, equal under all changes."""
     return [
-        (f"{name}: ", network, _deeper(name, network, changes))
+        (f"{name}: ", network, _rows(
+            changes, network, network.control_grids, f"{name}, ",
+            more_rates=False, seeds=network.control_seeds,
+        ))
         for name, network in protocol.networks.items()
         if network.control_grids
-    ]
+    ]  # fmt: skip
 
 
 def _deep(protocol: Protocol) -> dict[str, list[Method]]:
     """Return the methods under every change; SkipInit requires residual branches."""
     network = {**protocol.training, **protocol.deep.options}.get("network", "resnet")
-    return {
-        change: [
-            Method(
-                name + suffix,
-                options={**protocol.deep.options, **changed},
-                grid=_grid(protocol, name),
-                more_rates=not protocol.deep.grids,
-                label=f"{LABELS[name]} ({change})",
-            )
-            for name in OPTIMIZERS
-        ]
-        for change, (suffix, changed) in CHANGES.items()
-        if network == "resnet" or "skip_init" not in changed
+    changes = {
+        change: value
+        for change, value in CHANGES.items()
+        if network == "resnet" or "skip_init" not in value[1]
     }
+    grids = {optimizer: _grid(protocol, optimizer) for optimizer in OPTIMIZERS}
+    return _rows(changes, protocol.deep, grids, more_rates=not protocol.deep.grids)
 
 
-def _deeper(
-    name: str, network: Network, changes: Mapping[str, tuple[str, Options]]
+def _rows(
+    changes: Changes, network: Network, grids: Mapping[str, Grid], where: str = "", **rest: Any
 ) -> dict[str, list[Method]]:
-    """Return the methods under every change, on equal grids."""
     return {
         change: [
             Method(
                 optimizer + suffix,
                 options={**network.options, **changed},
-                grid=network.control_grids[optimizer],
-                more_rates=False,
-                label=f"{LABELS[optimizer]} ({name}, {change})",
-                seeds=network.control_seeds,
+                grid=grids[optimizer],
+                label=f"{LABELS[optimizer]} ({where}{change})",
+                **rest,
             )
             for optimizer in OPTIMIZERS
         ]

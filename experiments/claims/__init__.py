@@ -78,10 +78,11 @@ def need_grids(*methods: Tuned) -> None:
     _need([(method.name, method.untuned) for method in methods])
 
 
-def need_records(records: Records, runs: Sequence[Run]) -> None:
-    """Raise `NotRun` if one of the runs has no record."""
+def need_records(records: Records, runs: Sequence[Run]) -> list[Record]:
+    """Return the records of the runs; raise `NotRun` if one has none."""
     if left := records.missing(runs):
         raise NotRun(f"Runs without a record: {left} of {len(runs)}.")
+    return records.of(runs)
 
 
 def _need(missing: Iterable[tuple[str, int]]) -> None:

@@ -109,9 +109,8 @@ class Distributed(Study):
         return [independent, lower, dependent]
 
     def _independent(self) -> Finding:
-        need_records(self.records, [self.sharded])
+        (record,) = need_records(self.records, [self.sharded])
         need_judged(self.protocol)
-        (record,) = self.records.of([self.sharded])
         losses = np.asarray(record["train_losses"])
         worst = float(np.abs(losses / losses[0] - 1).max())
         measured = f"{worst:.1e} on {' and '.join(map(str, record['devices']))} devices"

@@ -146,8 +146,7 @@ class Quadratics(Study):
         return [claim("§3, Fig. 1", statement, criterion, self._measure)]
 
     def _measure(self) -> Finding:
-        need_records(self.records, self.runs)
-        (record,) = self.records.of(self.runs)
+        (record,) = need_records(self.records, self.runs)
         gaps = {method: distance(record, method) for method in METHODS}
         reproduced = gaps["adamw"] <= 1e-4 and gaps["gd"] >= 0.1
         measured = (

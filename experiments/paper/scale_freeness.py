@@ -149,8 +149,7 @@ class ScaleFreeness(Study):
         return [claim("§3", statement, criterion, self._measure)]
 
     def _measure(self) -> Finding:
-        need_records(self.records, self.runs)
-        (record,) = self.records.of(self.runs)
+        (record,) = need_records(self.records, self.runs)
         at_zero = {name: record[name][0] for name in OPTIMIZERS}
         l2 = at_zero.pop("adam_l2")
         worst = max(at_zero.values())

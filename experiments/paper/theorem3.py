@@ -166,8 +166,7 @@ class Theorem3(Study):
         return [rate, bound]
 
     def _rate(self) -> Finding:
-        need_records(self.records, self.runs)
-        (record,) = self.records.of(self.runs)
+        (record,) = need_records(self.records, self.runs)
         ours, descent = record["restarts_calls"], record["gd_calls"]
         kappas = record["condition_numbers"]
         ratio = max(ours) / min(ours) if all(ours) else np.inf
@@ -184,8 +183,7 @@ class Theorem3(Study):
         return Finding(measured, met(ratio <= 1.1 and exponent >= 0.9), note)
 
     def _bound(self) -> Finding:
-        need_records(self.records, self.runs)
-        (record,) = self.records.of(self.runs)
+        (record,) = need_records(self.records, self.runs)
         distances = np.asarray(record["restarts_distances"])
         used = float((distances * 2.0 ** np.arange(distances.shape[1]))[:, 1:].max())
         measured = f"error at most {used:.3f} · r/2^k in {record['rounds']} rounds, for all κ"
