@@ -7,9 +7,9 @@ needs the extra ``experiments``; PyTorch is optional.
 
 A step is forward, backward and update of a ResNet without BatchNorm, in batches of 128 random 32×32
 images that are flipped and shifted. Batched runs are as in the experiments: they record histograms
-of updates. Half of them use Adam-ℓ2; single runs and PyTorch use AdamW. PyTorch uses channels last,
-TF32, fused AdamW and the same augmentation, in one CUDA graph per step, with and without
-torch.compile. The most important rows come first; the program prints and saves each row as soon as
+of updates, and of K runs ⌊K/2⌋ use Adam-ℓ2. All other runs use AdamW. PyTorch uses channels last, TF32,
+fused AdamW and the same augmentation, in one CUDA graph per step, with and without torch.compile. The
+most important rows come first; the program prints and saves each row as soon as
 it is measured.
 """
 

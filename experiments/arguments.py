@@ -30,8 +30,8 @@ _WORKERS = "worker processes (default: one per core; 0: this process); on an acc
 _ADDRESS = "running Ray cluster, or auto to find one (default: a private one on this machine)"
 _OUT = {
     "status": "a run directory, or a directory of run directories (default: runs)",
-    "overview": "directory of run directories (runs)",
-    "doctor": "directory of the results (runs)",
+    "overview": "directory of run directories (default: runs)",
+    "doctor": "directory of the results (default: runs)",
 }
 
 

@@ -55,7 +55,7 @@ def removes(where: str, change: str, unchanged: Sequence[Tuned], changed: Sequen
     """Return the claim that AdamW's lead is smaller under one change; rows are Adam-ℓ2 and AdamW."""
     statement = f"{where}AdamW's lead is smaller with one change: {change}."
     lost = [
-        f"{method.optimizer} diverged at {count} of {len(method.tried)} grid points."
+        f"{method.name} diverged at {count} of {len(method.tried)} grid points."
         for method in changed
         if (count := sum(record.diverged for record in method.tried))
     ]
