@@ -72,8 +72,8 @@ class Row:
     @property
     def note(self) -> str:
         """Explanation of the row, or the reason why it was not tested."""
-        why = EXPLANATIONS.get((self.entry.name, self.entry.arguments))
-        why = why or EXPLANATIONS.get((self.entry.name, ""), "")
+        name, arguments = self.entry.name, self.entry.arguments
+        why = EXPLANATIONS.get(f"{name}({arguments})") or EXPLANATIONS.get(name, "")
         if self.result.verdict is not Verdict.NOT_TESTED:
             return why or self.remark
         reason = self.result.reason
