@@ -58,9 +58,18 @@ def check_directory(out: pathlib.Path, name: str = "out") -> None:
 
 
 def check_writable(
-    out: pathlib.Path, folders: Iterable[pathlib.Path], files: Iterable[pathlib.Path]
+    out: pathlib.Path,
+    folders: Iterable[pathlib.Path],
+    files: Iterable[pathlib.Path],
+    name: str = "out",
 ) -> None:
     """Refuse an ``out`` in which its folders or files cannot be written; nothing is left there.
+
+    Args:
+      out: Path of a directory, which need not exist.
+      folders: Folders in which files will be created.
+      files: Files that will be written.
+      name: Name of the option that has this path.
 
     Raises:
       ValueError: The message names the folder or file, and the reason.
@@ -71,7 +80,7 @@ def check_writable(
     ]
     if reasons:
         raise ValueError(
-            f"out must be a directory that can be written to, got {out} ({reasons[0]})"
+            f"{name} must be a directory that can be written to, got {out} ({reasons[0]})"
         )
 
 

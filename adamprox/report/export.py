@@ -56,10 +56,7 @@ def export(out: str | os.PathLike[str], to: str | os.PathLike[str]) -> list[path
     if not records:
         raise ValueError(f"out must hold records of training runs, got {out}")
     files = [to / f"{name}.{kind}" for name in ("runs", "epochs") for kind in ("parquet", "csv")]
-    try:
-        check_writable(to, [to], files)
-    except ValueError as error:
-        raise ValueError(str(error).replace("out must", "to must", 1)) from None
+    check_writable(to, [to], files, "to")
     write_records(to, "runs", [_run(record) for record in records])
     write_records(to, "epochs", [row for record in records for row in _epochs(record)])
     return files

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from adamprox.interruption import was_interrupted
-from adamprox.output import reason_not_writable
+from adamprox.output import check_writable
 from adamprox.sweep.record import Record
 from adamprox.training.checkpoints import orbax
 from adamprox.training.loop import EpochResult
@@ -56,10 +56,8 @@ def outputs(
       ValueError: A directory cannot be written to, or tensorboardX is needed and not installed.
     """
     for name, path in (("log-dir", log_dir), ("parameters", parameters)):
-        if path is not None and (reason := reason_not_writable(path)):
-            raise ValueError(
-                f"{name} must be a directory that can be written to, got {path} ({reason})"
-            )
+        if path is not None:
+            check_writable(pathlib.Path(path), [pathlib.Path(path)], [], name)
     if log_dir is not None:
         _summary_writer()
     given = {_LOG_DIR: log_dir, _PARAMETERS: parameters}
