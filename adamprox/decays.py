@@ -210,7 +210,7 @@ def decay_to_init(
     check_nonnegative(weight_decay=weight_decay, schedule=schedule)
 
     def init(params):
-        copy = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
+        copy = jax.tree.map(jnp.copy, params)
         return DecayToInitState(jnp.zeros([], jnp.int32), copy)
 
     def update(updates, state, params=None):

@@ -17,8 +17,8 @@ from adamprox.arguments import (
 )
 from adamprox.moments import zeros_at_least_float32
 from adamprox.prox import Prox
-from adamprox.prox._arithmetic import check_operator
-from adamprox.transforms import NO_PARAMS_MSG, PROXIMAL_PROBE, difference, masked
+from adamprox.prox._arithmetic import check_operator, filled
+from adamprox.transforms import NO_PARAMS_MSG, PROXIMAL_PROBE, difference, map_updates, masked
 
 
 class DualAveragingState(NamedTuple):
@@ -80,7 +80,7 @@ def dual_averaging(
         raise ValueError(f"beta must be a number > 0 or a callable of the step, got {beta!r}")
 
     def init(params):
-        copy = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
+        copy = jax.tree.map(jnp.copy, params)
         total = jax.tree.map(zeros_at_least_float32, params)
         return DualAveragingState(jnp.zeros([], jnp.int32), copy, total, jnp.zeros([], float))
 
@@ -92,23 +92,15 @@ def dual_averaging(
         check_floating(updates, params)
         count = optax.safe_increment(state.count)
         summed = state.weight + at_count(weight, state.count)
-        total = _map(lambda u, s: s + jnp.asarray(u, s.dtype), updates, state.total)
+        total = map_updates(lambda u, s: s + jnp.asarray(u, s.dtype), updates, state.total)
         scale = jnp.asarray(beta(jnp.asarray(count, float)) if callable(beta) else beta, float)
-        aim = _map(lambda s, x: x.astype(s.dtype) + s / scale.astype(s.dtype), total, state.initial)
-        steps = _map(difference, prox(aim, summed / scale), params)
-        kept = _map(lambda new, old: old if new is None else new, total, state.total, always=True)
+        aim = map_updates(
+            lambda s, x: x.astype(s.dtype) + s / scale.astype(s.dtype), total, state.initial
+        )
+        steps = map_updates(difference, prox(aim, summed / scale), params)
+        kept = filled(total, state.total)
         summed = summed.astype(state.weight.dtype)
         return steps, DualAveragingState(count, state.initial, kept, summed)
 
     transform = optax.GradientTransformation(init, update)
     return masked(transform, mask)
-
-
-def _map(function, tree, other, always: bool = False):
-    """Apply ``function`` to pairs of leaves; a None in ``tree`` stays None unless ``always``."""
-    return jax.tree.map(
-        lambda a, b: None if a is None and not always else function(a, b),
-        tree,
-        other,
-        is_leaf=lambda x: x is None,
-    )

@@ -121,7 +121,7 @@ def fista(
         raise ValueError(f"decrease_factor must be between 0 and 1, got {decrease_factor}")
 
     def init(params):
-        copy = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
+        copy = jax.tree.map(jnp.copy, params)
         one = jnp.ones([], float)
         return FistaState(jnp.zeros([], jnp.int32), copy, one, one * jnp.inf)
 

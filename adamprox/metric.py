@@ -80,8 +80,6 @@ def proxgen(
         roots = _root_second_moments(state, b2)
 
         def on_leaf(u, p, root):
-            if u is None:
-                return None
             metric = root + eps
             # No gradients and no ε: R alone, or without a weight nothing. Derivatives stay finite.
             alone = jnp.where(pull == 0, 0, jnp.inf)
@@ -90,8 +88,7 @@ def proxgen(
             target = stepped(-jnp.asarray(step_size, root.dtype) * u, p)
             return difference(jnp.vectorize(prox)(target, threshold), p)
 
-        new_updates = jax.tree.map(on_leaf, direction, params, roots, is_leaf=lambda x: x is None)
-        return new_updates, state
+        return map_updates(on_leaf, direction, params, roots), state
 
     return optax.GradientTransformationExtraArgs(adam.init, update)
 
