@@ -9,7 +9,7 @@ from adamprox.checks import did_you_mean
 from adamprox.data import MissingDataError
 from adamprox.report.cost import estimate, in_words
 from adamprox.report.planned import grid_lines, plan_table
-from adamprox.sweep import Results, Run, check_data, run_key
+from adamprox.sweep import Results, Run, run_key
 from experiments.alternatives import (
     data_size,
     factorial,
@@ -182,7 +182,9 @@ def plan(
     records = results.read_all(runs.values())
     done = {record.key for record in records}
     try:
-        check_data(run for key, run in runs.items() if key not in done)
+        for key, run in runs.items():
+            if key not in done:
+                run.check()
     except MissingDataError:
         if need_data:
             raise

@@ -8,5 +8,4 @@ from adamprox.sweep.run import ENGINES as ENGINES
 from adamprox.sweep.run import run_sweep as run_sweep
 from adamprox.sweep.runs import PlainRun as PlainRun
 from adamprox.sweep.runs import Run as Run
-from adamprox.sweep.runs import check_data as check_data
 from adamprox.sweep.runs import run_key as run_key

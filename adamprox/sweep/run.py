@@ -19,7 +19,7 @@ from adamprox.sweep.progress import announce, retract
 from adamprox.sweep.ray_engine import run_ray
 from adamprox.sweep.record import Record
 from adamprox.sweep.results import Results
-from adamprox.sweep.runs import Run, check_data, run_key
+from adamprox.sweep.runs import Run, run_key
 
 Engine = Callable[..., Iterator[Record]]
 """Function (runs, results, workers, deadline) -> records, each after it is on disk."""
@@ -91,7 +91,8 @@ def run_sweep(
     wanted = list({run_key(run): run for run in runs}.values())
     done = {record.key: record for record in results.read_all(wanted)}
     missing = [run for run in wanted if run_key(run) not in done]
-    check_data(missing)
+    for run in missing:
+        run.check()
     results.clear_leftovers(wanted)
     for path in results.distrusted(missing):
         line = Text(f"{path} is damaged or belongs to another run; the run is repeated")

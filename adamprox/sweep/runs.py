@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 
@@ -140,9 +140,3 @@ def non_default(run: Run) -> dict[str, Any]:
     """Return the non-default options."""
     known = run.defaults()
     return {k: v for k, v in run.config().items() if k not in known or v != known[k]}
-
-
-def check_data(runs: Iterable[Run]) -> None:
-    """Raise ValueError if the data set of a run is missing or too small, before anything is written."""
-    for run in runs:
-        run.check()
