@@ -11,7 +11,6 @@ from adamprox.report.claims import best, compact, percent
 from adamprox.report.cost import estimate as estimate_cost
 from adamprox.report.cost import in_words, reckoned
 from adamprox.sweep import Record, Run, run_key
-from adamprox.sweep.provenance import origin
 from adamprox.training import TrainingRun
 from experiments.protocol import Records, Study
 from experiments.registry import EXPERIMENTS
@@ -99,7 +98,7 @@ def trained_table(records: Sequence[Record]) -> str:
         grid = [r for r in own if (r["seed"], r["init_seed"], r["loss_multiplier"]) == (0, 0, 1)]
         row = network, f"`{optimizer}`", str(len(own)), str(diverged), _lowest(grid), seconds
         rows.append(f"| {' | '.join(row)} |")
-    origins = [origin(record) for record in records]
+    origins = [record.origin for record in records]
     machines = sorted({f"{o['cpu']}, jax {o['jax']}" for o in origins})
     total = in_words(sum(record["seconds"] for record in records))
     dirty = sum(o["commit"].endswith("-dirty") for o in origins)
@@ -134,7 +133,7 @@ def runs_table(records: Sequence[Record]) -> str:
             record["compute_dtype"],
             *map(_percent, (record["final_test_error"], record["train_set_error"][-1])),
             in_words(record["seconds"]),
-            origin(record)["device"],
+            record.origin["device"],
         )
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)

@@ -1,15 +1,12 @@
 """Provenance of a result: versions, commit, machine and device."""
 
-import collections
 import datetime
 import functools
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -24,16 +21,6 @@ def provenance() -> dict[str, Any]:
     """Return versions, commit, machine, kind of device and the current time, as JSON types."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {**_fixed(), "finished": now}
-
-
-def origin(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return the provenance of a record, with "unknown" for missing values."""
-    try:
-        found = json.loads(record["provenance"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        found = {}
-    known = {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
-    return collections.defaultdict(lambda: "unknown", known)
 
 
 @functools.cache

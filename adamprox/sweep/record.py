@@ -1,9 +1,9 @@
 """`Record`: one finished run, as a read-only mapping of its columns."""
 
+import collections
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-from adamprox.sweep.provenance import origin
 
 
 class Record(Mapping[str, Any]):
@@ -96,4 +96,9 @@ class Record(Mapping[str, Any]):
     @property
     def origin(self) -> Mapping[str, str]:
         """Versions, commit, machine and time of the run; "unknown" for what is not on record."""
-        return origin(self)
+        try:
+            found = json.loads(self["provenance"])
+        except (KeyError, TypeError, ValueError, RecursionError):
+            found = {}
+        known = {k: str(value) for k, value in found.items()} if isinstance(found, dict) else {}
+        return collections.defaultdict(lambda: "unknown", known)
