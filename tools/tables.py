@@ -9,7 +9,7 @@ import numpy as np
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, percent
 from adamprox.report.cost import estimate as estimate_cost
-from adamprox.report.cost import in_words, reckoned
+from adamprox.report.cost import in_words
 from adamprox.sweep import Record, Run, run_key
 from adamprox.training import TrainingRun
 from experiments.protocol import Records, Study
@@ -156,7 +156,8 @@ def cost_table(records: Sequence[Record]) -> str:
         run = TrainingRun.from_columns(own[0])
         low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
         took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
-        rows.append(f"| {network} | {len(own)} | {reckoned(run):.3g} | {took} |")
+        estimated = f"{estimate_cost([run], []):.3g}"
+        rows.append(f"| {network} | {len(own)} | {estimated} | {took} |")
     return "\n".join(rows)
 
 

@@ -57,11 +57,6 @@ def at_once(runs: Sequence[Run], folder: pathlib.Path) -> list[str]:
     return lines
 
 
-def reckoned(run: TrainingRun) -> float:
-    """Return the seconds of one core for a run, from its operation count alone."""
-    return _seconds(run, {})
-
-
 def _measured(records: Sequence[Record]) -> dict[tuple, float]:
     """Return the median seconds per epoch, by network and data set."""
     times: dict[tuple, list[float]] = {}
@@ -80,9 +75,7 @@ def _like(record: Mapping[str, Any]) -> tuple:
     return tuple(record.get(name, usual.get(name)) for name in names + data)
 
 
-def _seconds(
-    run: TrainingRun, known: dict[tuple, float], folder: pathlib.Path | None = None
-) -> float:
+def _seconds(run: TrainingRun, known: dict[tuple, float], folder: pathlib.Path | None) -> float:
     if folder and (rates := throughput.rates_of(run.program, folder)):
         return _passes(run) / 3 / max(rates.values())
     if measured := known.get(_like(run.config())):
