@@ -7,7 +7,7 @@ from rich.table import Table
 
 from adamprox.checks import did_you_mean
 from adamprox.data import MissingDataError
-from adamprox.report.cost import estimate, in_words
+from adamprox.report.cost import cost_in_seconds, in_words
 from adamprox.report.planned import grid_lines, plan_table
 from adamprox.sweep import Results, Run, run_key
 from experiments.alternatives import (
@@ -102,7 +102,7 @@ def description(experiment: Experiment, protocols: Iterable[Protocol]) -> list[s
     judged = max((experiment.study(p, Records()).claims() for p in reversed(chosen)), key=len)
     wanted = {its.preset: [*runs_of([experiment], its).values()] for its in chosen}
     costs = [
-        f"  {preset:8} {len(runs):5} runs, about {in_words(estimate(runs, []))} of one core"
+        f"  {preset:8} {len(runs):5} runs, about {in_words(cost_in_seconds(runs, []))} of one core"
         if runs
         else f"  {preset:8}     0 runs"
         for preset, runs in wanted.items()

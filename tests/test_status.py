@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from adamprox.report.cost import estimate
+from adamprox.report.cost import cost_in_seconds
 from adamprox.sweep import LostRunsError, Results, run_sweep
 from adamprox.sweep.lock import is_locked, locked
 from adamprox.sweep.progress import announce, retract
@@ -48,7 +48,7 @@ def test_status_of_a_sweep_that_another_process_executes(tmp_path, capsys):
 def test_the_time_of_another_dtype_is_not_used(tmp_path):
     run = RUNS[0].with_options(compute_dtype="bfloat16")
     record = Results(tmp_path).write(run, run.run() | {"seconds": 1e6}, {})
-    assert estimate([run], [record]) > 1e5 > estimate(RUNS[:1], [record])
+    assert cost_in_seconds([run], [record]) > 1e5 > cost_in_seconds(RUNS[:1], [record])
 
 
 def test_status_of_finished_old_and_missing_sweeps(tmp_path, capsys):

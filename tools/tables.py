@@ -8,8 +8,7 @@ import numpy as np
 
 from adamprox.report import Claim, Verdict
 from adamprox.report.claims import best, compact, percent
-from adamprox.report.cost import estimate as estimate_cost
-from adamprox.report.cost import in_words
+from adamprox.report.cost import cost_in_seconds, in_words
 from adamprox.sweep import Record, Run, run_key
 from adamprox.training import TrainingRun
 from experiments.protocol import Records, Study
@@ -67,10 +66,10 @@ def waiting_table(studies: Mapping[str, Study], records: Records) -> str:
             if (key := run_key(run)) not in records and key not in left:
                 mine.setdefault(_network(run), {})[key] = run
         for network, runs in mine.items():
-            cost = in_words(estimate_cost([*runs.values()], [*records.values()]))
+            cost = in_words(cost_in_seconds([*runs.values()], [*records.values()]))
             rows.append(f"| `{name}` | {network} | {len(runs)} | {cost} |")
             left.update(runs)
-    total = in_words(estimate_cost([*left.values()], [*records.values()]))
+    total = in_words(cost_in_seconds([*left.values()], [*records.values()]))
     return "\n".join([*rows, f"| all | | {len(left)} | {total} |"])
 
 
@@ -156,7 +155,7 @@ def cost_table(records: Sequence[Record]) -> str:
         run = TrainingRun.from_columns(own[0])
         low, middle, high = np.quantile([record["seconds"] for record in own], (0.25, 0.5, 0.75))
         took = f"{middle:.3g} ({low:.3g} to {high:.3g})"
-        estimated = f"{estimate_cost([run], []):.3g}"
+        estimated = f"{cost_in_seconds([run], []):.3g}"
         rows.append(f"| {network} | {len(own)} | {estimated} | {took} |")
     return "\n".join(rows)
 

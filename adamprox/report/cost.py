@@ -20,7 +20,7 @@ _GFLOPS_A_CORE = 50.0
 _OTHER_KINDS = 5.0  # seconds: experiments without a network
 
 
-def estimate(
+def cost_in_seconds(
     runs: Sequence[Run], records: Sequence[Record], folder: pathlib.Path | None = None
 ) -> float:
     """Return the seconds of one core, or of one accelerator, that ``runs`` will take.

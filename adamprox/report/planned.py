@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from rich.table import Table
 
 from adamprox.report.claims import compact
-from adamprox.report.cost import at_once, estimate, in_words
+from adamprox.report.cost import at_once, cost_in_seconds, in_words
 from adamprox.sweep import Record, Run, run_key
 from adamprox.training import TrainingRun
 
@@ -32,10 +32,10 @@ def plan_table(
         wanted = {run_key(run): run for run in each}
         missing = {key: run for key, run in wanted.items() if key not in done}
         new = [run for key, run in missing.items() if key not in left]
-        cost = in_words(estimate(new, records, folder))
+        cost = in_words(cost_in_seconds(new, records, folder))
         table.add_row(name, f"{len(wanted)}", f"{len(wanted) - len(missing)}", cost)
         left.update(missing)
-    total = in_words(estimate([*left.values()], records, folder))
+    total = in_words(cost_in_seconds([*left.values()], records, folder))
     lines = [
         f"{len(left)} runs, about {total} of one core without compilation; extended grids and "
         "repetitions add more",

@@ -4,7 +4,7 @@ import datetime
 import pathlib
 
 from adamprox.output import one_line
-from adamprox.report.cost import estimate, in_words
+from adamprox.report.cost import cost_in_seconds, in_words
 from adamprox.sweep import Record, Results
 from adamprox.sweep.progress import Progress, as_time, progress
 from adamprox.training import TrainingRun
@@ -57,7 +57,7 @@ def _speed(now: Progress, results: Results) -> list[str]:
         ]
     except (ValueError, TypeError):
         return ["  another version of the package trains these runs; time left unknown"]
-    left = estimate(runs, now.finished, results.directory)
+    left = cost_in_seconds(runs, now.finished, results.directory)
     if not since or elapsed <= 0:
         return [f"  about {in_words(left / len(now.running))} left"]
     speed = sum(len(record.epochs) for record in since) / elapsed
