@@ -47,9 +47,9 @@ def map_updates(function: Callable, updates: Any, *rest: Any) -> Any:
 
 
 def with_params(
-    update_leaf: Callable, weight: Schedule, schedule: Schedule, mask: Mask | None
+    apply: Callable, weight: Schedule, schedule: Schedule, mask: Mask | None
 ) -> optax.GradientTransformation:
-    """Return a transformation that applies ``update_leaf(updates, params, weight · η_t)``.
+    """Return a transformation by ``apply(updates, params, weight · η_t)``.
 
     As in Optax, only a schedule needs a state: a second counter would be ambiguous for
     ``optax.tree.get(state, "count")``.
@@ -66,7 +66,7 @@ def with_params(
         count = state.count if counts else 0
         step_weight = at_count(weight, count) * at_count(schedule, count)
         after = ScheduleState(optax.safe_increment(state.count)) if counts else state
-        return update_leaf(updates, params, step_weight), after
+        return apply(updates, params, step_weight), after
 
     return masked(optax.GradientTransformation(init, update), mask)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from adamprox.command_line import begin, console
 from adamprox.interruption import exit_process, was_interrupted
 from adamprox.output import check_directory, one_line
-from adamprox.report.cards import counted
+from adamprox.report.cards import verdict_counts
 from adamprox.report.export import export
 from adamprox.report.live import live_grids
 from adamprox.report.overview import write_overview
@@ -152,7 +152,7 @@ def _end(published: Published, shown_on: Console) -> None:
     """Print headline and counts of verdicts, then the path of the page on standard output."""
     for number, what in published.headline:
         shown_on.print(f"{number}: {what}", soft_wrap=True)
-    shown_on.print(f"claims: {counted(published.claims)}; the report is at", soft_wrap=True)
+    shown_on.print(f"claims: {verdict_counts(published.claims)}; the report is at", soft_wrap=True)
     print(published.page)
 
 

@@ -21,11 +21,11 @@ def _counts(claims: Sequence[Claim]) -> dict[Verdict, int]:
     return {verdict: count for verdict, count in counts.items() if count}
 
 
-def counted(claims: Sequence[Claim]) -> str:
+def verdict_counts(claims: Sequence[Claim]) -> str:
     """Return the number of claims with each verdict as text.
 
     Example:
-      >>> counted([Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)])
+      >>> verdict_counts([Claim("§1", "It is so.", "1 %", "2 %", Verdict.REPRODUCED)])
       '1 reproduced'
     """
     rows = [f"{count} {verdict.value}" for verdict, count in _counts(claims).items()]

@@ -136,7 +136,7 @@ def make_plan(probe: Probe, exponents: list[int]) -> Plan:
 
 
 def _varying(rows: Rows, count: int, first: np.ndarray) -> Varying:
-    """Return the comparisons on the sequences of `time_varying`, which follow the seeded ones."""
+    """Return the comparisons on the `varying_sequences`, which follow the seeded ones."""
     start, varied = count + SEEDED, min(VARIED, count)
     powers = rows.add(1.0, range(start, start + varied))
     start += varied

@@ -33,7 +33,7 @@ class Probe:
       params: Pytree of real arrays.
       gradients: Pytree like ``params`` with leading axes of sequences and steps, divided by `unit`.
       sequences: Number of sequences that decide the verdict; the caller's seed draws the next ones,
-        and those of `time_varying` follow.
+        and those of `varying_sequences` follow.
       gradient_scale: Typical |g| of the coordinate with the smallest gradients.
     """
 
@@ -104,13 +104,13 @@ def make_probe(params: Any, steps: int, gradient_scale: float, seed: int) -> Pro
     sequences = np.stack(
         [_sequence(np.random.default_rng([*o, i]), steps, size) for i, o in enumerate(origins)]
     )
-    sequences = np.concatenate([sequences, *time_varying(sequences[: min(VARIED, count)])])
+    sequences = np.concatenate([sequences, *varying_sequences(sequences[: min(VARIED, count)])])
     probe = Probe(params, None, count, gradient_scale)
     gradients = unflatten(gradient_scale / probe.unit * scales * sequences, leaves)
     return dataclasses.replace(probe, gradients=jax.tree.unflatten(structure, gradients))
 
 
-def time_varying(sequences: np.ndarray) -> list[np.ndarray]:
+def varying_sequences(sequences: np.ndarray) -> list[np.ndarray]:
     """Return sequences whose scale varies in time.
 
     The first ones are ``sequences``, float64[S, T, n], times a random power of two per step. The

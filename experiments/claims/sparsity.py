@@ -67,7 +67,7 @@ class Line:
         """Find the sparse run, and its repetitions."""
         self.network, self.line, self.zeros = network, list(runs), zeros
         self.protocol, self.records, self.optimizer = protocol, records, runs[0].optimizer
-        self.finished = _counted(records.of(runs))
+        self.finished = _with_zeros(records.of(runs))
         self.compared: list[list[TrainingRun]] = []
         top = None if records.missing(runs) else self._sparse()
         if top and zeros:
@@ -109,7 +109,7 @@ def sparse(line: Line) -> Claim:
             raise NotTested(
                 "At λ = 0 the network is no better than chance, or its zeros were not counted."
             )
-        dense, top = (_counted(line.records.of(runs)) for runs in line.compared)
+        dense, top = (_with_zeros(line.records.of(runs)) for runs in line.compared)
         shares = [record[zeros.column] for record in top]
         diverged = len(line.compared[1]) - len(top)
         loss = gap(*(line.records.of(runs) for runs in reversed(line.compared)))
@@ -164,7 +164,7 @@ def no_zeros(lines: Sequence[Line]) -> Claim:
     return claim(SECTION, statement, "no zero in any run", measure)
 
 
-def _counted(records: Sequence[Record]) -> list[Record]:
+def _with_zeros(records: Sequence[Record]) -> list[Record]:
     """Return the records that finished and have a count of zeros, sorted by λ."""
     found = [r for r in records if r.error is not None and "zero_share" in r]
     return sorted(found, key=lambda r: r.weight_decay)
