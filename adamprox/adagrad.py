@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from adamprox.arguments import check_nonnegative
-from adamprox.checks import positive_integer
+from adamprox.arguments import check_constants, check_nonnegative, positive_count
 from adamprox.moments import hypotenuse, zeros_at_least_float32
 from adamprox.transforms import NO_PARAMS_MSG
 
@@ -54,7 +53,11 @@ def _advance(gradients, state, params):
     root_sum = jax.tree.map(
         lambda s, g: hypotenuse(s, jnp.abs(g).astype(s.dtype)), state.root_sum, gradients
     )
-    average = jax.tree.map(lambda a, x: a + (x - a) / count, state.average, params)
+
+    def averaged(a, x):
+        return a + (jnp.asarray(x, a.dtype) - a) / jnp.asarray(count, a.dtype)
+
+    average = jax.tree.map(averaged, state.average, params)
 
     def on_leaf(x, g, s, center):
         x = jnp.asarray(x)
@@ -96,6 +99,7 @@ def adagrad(radius: chex.Numeric) -> optax.GradientTransformationExtraArgs:
 
     Source: Algorithm 2 and Theorem 2 of the paper; Duchi, Hazan and Singer, 2011.
     """
+    check_constants(radius=radius)
     check_nonnegative(radius=radius)
 
     def update(updates, state, params=None, **extra_args):
@@ -144,8 +148,9 @@ def adagrad_with_restarts(
 
     Source: Algorithm 3 and Theorem 3 of the paper; the constant is derived in docs/adagrad.md.
     """
+    check_constants(radius=radius)
     check_nonnegative(radius=radius)
-    steps_per_round = positive_integer("steps_per_round", steps_per_round)
+    steps_per_round = positive_count("steps_per_round", steps_per_round)
 
     def update(updates, state, params=None, **extra_args):
         del extra_args

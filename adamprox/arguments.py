@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from adamprox.checks import is_known
+from adamprox.checks import is_known, positive_integer
 
 Schedule = optax.ScalarOrSchedule
 Mask = Any  # a pytree of booleans (or a prefix of one), or a callable from params to one
@@ -31,8 +31,19 @@ def at_count(value: Schedule, count: chex.Numeric) -> Any:
 def check_numbers(**given: object) -> None:
     """Raise TypeError for a keyword that is no number, no array and no schedule."""
     for name, value in given.items():
-        if not (callable(value) or hasattr(value, "dtype") or isinstance(value, int | float)):
+        if not (callable(value) or _is_numeric(value)):
             raise TypeError(f"{name} must be a number, an array or a schedule, got {value!r}")
+
+
+def check_constants(**given: object) -> None:
+    """Raise TypeError for a keyword that is no number and no array."""
+    for name, value in given.items():
+        if not _is_numeric(value):
+            raise TypeError(f"{name} must be a number or an array, got {value!r}")
+
+
+def _is_numeric(value: object) -> bool:
+    return hasattr(value, "dtype") or isinstance(value, int | float)
 
 
 def check_nonnegative(**given: object) -> None:
@@ -44,8 +55,8 @@ def check_nonnegative(**given: object) -> None:
 
 
 def check_decay_rates(**given: object) -> None:
-    """Raise ValueError for a keyword that is a plain number outside [0, 1)."""
-    check_numbers(**given)
+    """Raise TypeError for a keyword that is no number and no array, ValueError outside [0, 1)."""
+    check_constants(**given)
     for name, value in given.items():
         if is_static_number(value) and not 0 <= float(value) < 1:
             raise ValueError(f"{name} must be a number with 0 <= {name} < 1, got {value}")
@@ -54,7 +65,7 @@ def check_decay_rates(**given: object) -> None:
 def warn_of_large_decay(
     weight_decay: Schedule, schedule: Schedule = 1.0, learning_rate: Schedule | None = None
 ) -> None:
-    """Warn if plain numbers remove a tenth of every weight, or more, per step.
+    """Warn if plain numbers have λη ≥ 0.1, a tenth of every weight per step.
 
     Args:
       weight_decay: λ of a function that the caller's caller called; the warning names its line.
@@ -69,9 +80,9 @@ def warn_of_large_decay(
     known = is_static_number(learning_rate)
     alpha = f"{float(learning_rate):g}" if known else "learning_rate"
     warnings.warn(
-        f"λ = weight_decay = {decay:g} removes {100 * share:.3g} % of every weight per step: λ is not "
-        f"multiplied by the learning rate{f' α = {alpha}' if known else ''}. For the weight_decay of "
-        f"optax.adamw write weight_decay=adamprox.from_optax({decay:g}, {alpha})",
+        f"weight_decay = {decay:g} is large: it is λ per step (λη = {share:.3g}), and is not multiplied by "
+        f"the learning rate{f' α = {alpha}' if known else ''}. For the weight_decay of optax.adamw, write "
+        f"weight_decay=adamprox.from_optax({decay:g}, {alpha})",
         UserWarning,
         stacklevel=3,
     )
@@ -108,3 +119,14 @@ def check_floating(updates: Any, params: Any) -> None:
             raise TypeError(f"proximal steps need floating-point parameters, got {kind} at {place}")
 
     jax.tree_util.tree_map_with_path(check, updates, params, is_leaf=lambda x: x is None)
+
+
+def positive_count(name: str, value: Any) -> Any:
+    """Return a positive integer as an int, and an integer jax.Array, as of ``inject_hyperparams``, as it is."""
+    if (
+        isinstance(value, jax.Array)
+        and not value.shape
+        and jnp.issubdtype(value.dtype, jnp.integer)
+    ):
+        return value
+    return positive_integer(name, value)

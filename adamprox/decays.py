@@ -50,8 +50,8 @@ def cautious_decay(
     underflows to zero.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. Plain numbers with λη ≥ 0.1
-        cause a warning.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
+        learning rate (optax's ``weight_decay`` is λ/α). Plain numbers with λη ≥ 0.1 cause a warning.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 
@@ -101,8 +101,9 @@ def corrected_decay(
     them by ``mask``.
 
     Args:
-      weight_decay: λ ≥ 0 per step at η = 1, a number, traced scalar or schedule. Plain numbers
-        with λη ≥ 0.1 cause a warning.
+      weight_decay: λ ≥ 0 per step at η = 1, a number, traced scalar or schedule; *not* multiplied by
+        the learning rate (optax's ``weight_decay`` is λ/α). Plain numbers with λη ≥ 0.1 cause a
+        warning.
       schedule: Multiplier η_t ≥ 0 of the learning rate, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
       peak: η_max > 0, the largest value of ``schedule``.
@@ -149,7 +150,8 @@ def huber_decay(
     transform. AdamHD also adapts δ to each layer; δ is fixed here.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
+        learning rate (optax's ``weight_decay`` is λ/α).
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
       delta: Finite δ > 0, in the units of the parameters.
@@ -184,8 +186,8 @@ def decay_to_init(
     This is the decoupled form of L2-SP, for fine-tuning. The state has a copy of x₀.
 
     Args:
-      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule. Plain numbers with λη ≥ 0.1
-        cause a warning.
+      weight_decay: λ ≥ 0 per step, a number, traced scalar or schedule; *not* multiplied by the
+        learning rate (optax's ``weight_decay`` is λ/α). Plain numbers with λη ≥ 0.1 cause a warning.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.
 

@@ -12,9 +12,14 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 
-from adamprox.arguments import Schedule, at_count, is_static_number
+from adamprox.arguments import (
+    Schedule,
+    at_count,
+    check_constants,
+    check_nonnegative,
+    positive_count,
+)
 from adamprox.axes import AxisName, has_explicit_axes, vary_like
-from adamprox.checks import positive_integer
 from adamprox.prox._arithmetic import scalar
 
 LOWEST_LOG2 = -27
@@ -72,7 +77,8 @@ def log2_histogram(
 
     Source: the update histograms of the paper's §4 and appendix.
     """
-    _check_scale(scale)
+    check_constants(scale=scale)
+    check_nonnegative(scale=scale)
     counts = jnp.zeros([NUM_BINS], jnp.int32)
     for leaf in map(jnp.asarray, jax.tree.leaves(tree)):
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -94,7 +100,7 @@ def _count(leaf, scale):
     numerator, significand = _split(leaf.ravel())
     denominator, unit = _split(scale)
     # ⌊log2 of the quotient⌋ without a division, which would round and could overflow.
-    exponent = numerator - denominator - (significand < unit)
+    exponent = numerator - denominator - (significand < unit).astype(jnp.int32)
     exponent = jnp.where((numerator == BEYOND) | (denominator == -BEYOND), BEYOND, exponent)
     exponent = jnp.where(numerator == -BEYOND, -BEYOND, exponent)
     exponent = jnp.where(jnp.isnan(scale), BEYOND, exponent)
@@ -117,12 +123,6 @@ def _split(x):
     exponent = (jnp.maximum(field, 1) - shift + limits.minexp - 1).astype(jnp.int32)
     exponent = jnp.where(field > limits.maxexp - limits.minexp, BEYOND, exponent)
     return jnp.where(bits == 0, -BEYOND, exponent), significand << shift
-
-
-def _check_scale(scale):
-    """Raise ValueError for a plain number that is negative or NaN."""
-    if is_static_number(scale) and not float(scale) >= 0:
-        raise ValueError(f"scale must be a number >= 0, got {scale}")
 
 
 @jax.jit
@@ -216,8 +216,10 @@ def update_histogram(
 
     Source: the update histograms of the paper's §4 and appendix.
     """
-    every = positive_integer("every", every)
-    _check_scale(scale)
+    every = positive_count("every", every)
+    check_nonnegative(scale=scale)
+    if regularizer is not None and not hasattr(regularizer, "update"):
+        raise TypeError(f"regularizer must be a transformation or None, got {regularizer!r}")
     inner = optax.with_extra_args_support(optax.identity() if regularizer is None else regularizer)
 
     def init(params):

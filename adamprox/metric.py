@@ -139,8 +139,8 @@ def scale_free_adam_l2(
     coordinate by a constant multiplies its √v̂ by the same constant: at ε = 0 the optimizer is
     scale-free.
 
-    The arguments are those of `adam_l2`, except that λ is a decay per step. While α is 0 there is
-    no decay.
+    The arguments are those of `adam_l2`, except that λ is a decay per step, *not* multiplied by the
+    learning rate (optax's ``weight_decay`` is λ/α). While α is 0 there is no decay.
 
     Returns:
       The optimizer; its ``update`` needs ``params``.

@@ -8,7 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from adamprox.arguments import check_decay_rates, check_nonnegative, is_static_number
+from adamprox.arguments import (
+    check_constants,
+    check_decay_rates,
+    check_nonnegative,
+    is_static_number,
+)
 from adamprox.transforms import map_updates
 
 
@@ -70,10 +75,12 @@ def scale_by_adam(
 
     Source: Algorithm 1 of the paper; Kingma and Ba, 2015.
     """
+    check_constants(eps=eps, eps_root=eps_root)
     check_nonnegative(eps=eps, eps_root=eps_root)
     check_decay_rates(b1=b1, b2=b2)
     # NumPy's float64 would make the updates float64; a Python float takes the dtype of a leaf.
-    eps, eps_root = (float(x) if is_static_number(x) else x for x in (eps, eps_root))
+    given = (b1, b2, eps, eps_root)
+    b1, b2, eps, eps_root = (float(x) if is_static_number(x) else x for x in given)
     if is_static_number(eps) and eps == 0 and not (is_static_number(eps_root) and eps_root > 0):
         # A known zero is left out; an array may be zero or not, and both must be right.
         added = None if is_static_number(eps_root) else eps_root

@@ -114,7 +114,9 @@ def adam_l2(
         moments.
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
-      weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule.
+      weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule,
+        *not* multiplied by the learning rate. It is the weight of ``optax.add_decayed_weights``
+        before Adam; the ``weight_decay`` of ``optax.adamw`` is another term.
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α, a number or a callable of the step count (0 at the first
@@ -315,7 +317,7 @@ def adamprox_l2(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, in units of the parameters' norm; a number, traced scalar or
-        schedule, *not* multiplied by the learning rate.
+        schedule, *not* multiplied by the learning rate (optax's ``weight_decay`` is λ/α).
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the
@@ -381,7 +383,7 @@ def adamprox_l1(
       eps_root: Constant ≥ 0 added to v̂ inside the root.
       mu_dtype: dtype of the first moment; None means the dtype of the parameters.
       weight_decay: λ ≥ 0 per step, in units of a parameter; a number, traced scalar or schedule,
-        *not* multiplied by the learning rate.
+        *not* multiplied by the learning rate (optax's ``weight_decay`` is λ/α).
       mask: Pytree of booleans, True for regularized leaves, or a callable that returns one. None
         (the paper's choice) regularizes every parameter, including biases and BatchNorm.
       schedule: Multiplier η_t ≥ 0 of α and λ, a number or a callable of the step count (0 at the

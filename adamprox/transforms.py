@@ -104,7 +104,9 @@ def add_l2_gradient(
     Place it first in a chain, before the moments. This term is why Adam-ℓ2 is *not* scale-free.
 
     Args:
-      weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule.
+      weight_decay: λ ≥ 0, in units of gradient per parameter; a number, traced scalar or schedule,
+        *not* multiplied by the learning rate. It is the weight of ``optax.add_decayed_weights``
+        before Adam; the ``weight_decay`` of ``optax.adamw`` is another term.
       mask: Pytree of booleans, or a callable that returns one; False leaves do not change.
 
     Returns:
@@ -135,7 +137,8 @@ def decay_weights(
     λ = lr · wd. Plain numbers with λη ≥ 0.1 cause a warning.
 
     Args:
-      weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule.
+      weight_decay: λ ≥ 0 per step, dimensionless; a number, traced scalar or schedule, *not*
+        multiplied by the learning rate.
       schedule: Multiplier η_t ≥ 0 of λ, a number or a callable of the step count (0 at the first
         step).
       mask: Pytree of booleans, or a callable that returns one; False leaves do not decay.

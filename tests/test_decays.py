@@ -142,6 +142,6 @@ def test_bad_arguments_and_missing_parameters(make):
 
 @pytest.mark.parametrize("name", ["cautious_decay", "corrected_decay", "decay_to_init"])
 def test_a_large_decay_warns(name):
-    with pytest.warns(UserWarning, match="removes 10 % of every weight") as caught:
+    with pytest.warns(UserWarning, match="λη = 0.1") as caught:
         getattr(adamprox, name)(0.1)
     assert len(caught) == 1 and caught[0].filename == __file__

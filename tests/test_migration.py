@@ -169,7 +169,7 @@ def test_a_weight_decay_that_was_not_converted_warns_once(make):
 
 
 def test_decay_weights_warns_once():
-    with pytest.warns(UserWarning, match="removes 20 % of every weight") as caught:
+    with pytest.warns(UserWarning, match="λη = 0.2") as caught:
         adamprox.decay_weights(0.2)
     assert len(caught) == 1 and caught[0].filename == __file__
 

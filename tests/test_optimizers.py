@@ -622,9 +622,17 @@ def test_parameters_that_are_plain_numbers(number):
 def test_what_is_no_number_is_refused_by_name(name):
     make = getattr(adamprox, name)
     for odd in ("0.1", None, [0.1]):
-        for argument in ("learning_rate", "weight_decay", "schedule", "b1", "b2", "eps"):
+        for argument in (
+            "learning_rate",
+            "weight_decay",
+            "schedule",
+            "b1",
+            "b2",
+            "eps",
+            "eps_root",
+        ):
             given = {"learning_rate": 0.1, argument: odd}
-            with pytest.raises(TypeError, match=f"{argument} must be a number, an array or a sch"):
+            with pytest.raises(TypeError, match=f"^{argument} must be a number(, an| or an) array"):
                 make(**given)
 
 
@@ -645,3 +653,21 @@ def test_a_gradient_of_none_has_no_update_without_epsilon(name):
     x = {"a": jnp.ones(2), "b": jnp.ones(2)}
     updates, _ = tx.update({"a": jnp.ones(2), "b": None}, tx.init(x), x)
     assert updates["b"] is None and np.all(updates["a"] < 0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_gradient_that_is_not_a_number_stays_in_its_leaf_without_decay(name):
+    tx = getattr(adamprox, name)(0.1, weight_decay=0.0)
+    x = {"a": jnp.array([8.0]), "b": jnp.array([8.0])}
+    updates, _ = tx.update({"a": jnp.array([8.0]), "b": jnp.array([jnp.nan])}, tx.init(x), x)
+    np.testing.assert_allclose(updates["a"], [-0.1], rtol=1e-5)
+    assert np.isnan(updates["b"]).all()
+
+
+@pytest.mark.parametrize("eps", [1e-8, 0.0])
+def test_a_numpy_number_does_not_widen_the_moments(x64, eps):
+    """NumPy's float64 would widen them, and a scan would refuse its carry."""
+    tx = adamprox.scale_by_adam(np.float64(0.9), np.float64(0.999), np.float64(eps))
+    before = tx.init(jnp.ones(2, jnp.float32))
+    _, after = tx.update(jnp.ones(2, jnp.float32), before)
+    assert jax.tree.map(jnp.result_type, after) == jax.tree.map(jnp.result_type, before)

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -276,3 +277,66 @@ def test_numbers_with_a_shape_are_refused(shape):
             ValueError, match=r"(t|radius) must be a number .*, got an array of shape"
         ):
             call()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: adamprox.update_histogram(adamprox.decay_weights(1e-3), scale=1e-3),
+        lambda: adamprox.adagrad(1.0),
+        lambda: adamprox.adagrad_with_restarts(1.0, 2),
+        lambda: adamprox.proximal(
+            lambda tree, t: adamprox.prox.slope(tree, t, weights=[3.0, 2.0, 1.0]), 0.1
+        ),
+        lambda: adamprox.proximal(adamprox.prox.total_variation, 0.1),
+        lambda: adamprox.proximal(adamprox.prox.l2, 0.1),
+        lambda: adamprox.decay_weights(1e-3),
+    ],
+)
+def test_no_array_is_promoted_implicitly(make):
+    with jax.numpy_dtype_promotion("strict"):
+        tx, x = make(), jnp.array([1.0, -2.0, 0.5])
+        updates, _ = tx.update(jnp.array([0.1, 0.2, 0.3]), tx.init(x), x)
+    assert updates.dtype == x.dtype
+
+
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (adamprox.adagrad_with_restarts, {"radius": 1.0, "steps_per_round": 3}),
+        (adamprox.update_histogram, {"regularizer": None, "scale": 0.1, "every": 2}),
+    ],
+)
+def test_counts_may_be_injected_and_traced(make, given):
+    x, gradients = jnp.array([1.0, -2.0]), jnp.linspace(-1.0, 1.0, 10).reshape(5, 2)
+
+    def after(tx):
+        state, point, step = tx.init(x), x, jax.jit(tx.update)
+        for gradient in gradients:
+            updates, state = step(gradient, state, point)
+            point = optax.apply_updates(point, updates)
+        return point, optax.tree.get(state, "direction", jnp.zeros(()))
+
+    chex.assert_trees_all_close(
+        after(optax.inject_hyperparams(make)(**given)), after(make(**given)), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="must be a positive integer, got 0"):
+        make(**given | {list(given)[-1]: 0})
+
+
+@pytest.mark.parametrize("t", [None, "0.1"])
+def test_a_weight_of_another_type_is_named(t):
+    with pytest.raises(TypeError, match=f"t must be a number >= 0, got {t!r}"):
+        adamprox.prox.l1(jnp.ones(2), t)
+
+
+def test_arguments_of_another_type_are_named_at_once():
+    for name in ("b1", "b2", "eps", "eps_root"):
+        with pytest.raises(TypeError, match=f"{name} must be a number or an array, got <function"):
+            adamprox.adamw(0.1, **{name: lambda count: 0.5})
+    with pytest.raises(TypeError, match="radius must be a number or an array, got <function"):
+        adamprox.adagrad(lambda count: 1.0)
+    with pytest.raises(TypeError, match="scale must be a number, an array or a schedule, got 'a'"):
+        adamprox.update_histogram(scale="a")
+    with pytest.raises(TypeError, match="regularizer must be a transformation or None, got 3"):
+        adamprox.update_histogram(3)

@@ -159,7 +159,7 @@ def _decreasing_blocks(y):
         added = jnp.where(merge, sums[top - 2] + sums[top - 1], y[number])
         count = jnp.where(merge, counts[top - 2] + counts[top - 1], 1)
         state = place + 1, sums.at[place].set(added), counts.at[place].set(count)
-        return number + ~merge, *state
+        return jnp.where(merge, number, number + 1), *state
 
     number = jnp.zeros((), "int32")
     start = vary_like((number, number, jnp.zeros_like(y), jnp.ones_like(y)), y)
@@ -175,7 +175,7 @@ def _piecewise_constant(x, t):
     # No sum of differences x − prox(x) is larger than this limit of t.
     y, t = x / scale, jnp.minimum(t / scale, 4 * x.shape[-1] * (largest / scale))
     jumps = _jumps(jax.lax.stop_gradient(y), jax.lax.stop_gradient(t))
-    start = (jumps != 0) | (t == 0)  # at t = 0 every entry is a segment
+    start = ((jumps != 0) | (t == 0)).astype("int32")  # at t = 0 every entry is a segment
     block = jnp.cumsum(start, axis=-1) - start[:, :1]
     ends = jnp.concatenate([jumps[:, 1:], jnp.zeros_like(jumps[:, :1])], axis=-1)
     fitted = jax.vmap(_block_means)(y + t * (ends - jumps), block)

@@ -78,7 +78,8 @@ def l2(tree: Tree, t: chex.Numeric, *, axis_name: AxisName | None = None) -> Tre
         return tree
     scale, relative_norm = scaled_norm(tree, axis_name)
     keep = keep_fraction(relative_norm, scalar(t, scale.dtype) / scale)
-    return elementwise(times, tree, keep)
+    # At t = 0 a NaN entry does not reach the others.
+    return elementwise(times, tree, jnp.where(jnp.isnan(keep) & (t == 0), 1, keep))
 
 
 def squared_l2(tree: Tree, t: chex.Numeric) -> Tree:
