@@ -54,11 +54,18 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a question to end a message with, "" where none of ``names`` is like ``name``.
 
     Example:
-      >>> did_you_mean("fig3", ["fig03", "fig04"]), did_you_mean("x", ["fig03"])
-      ('; did you mean fig03?', '')
+      >>> did_you_mean("fig1", ["fig01", "fig04", "fig12"]), did_you_mean("x", ["fig03"])
+      ('; did you mean fig01?', '')
     """
-    near = difflib.get_close_matches(name.lower(), list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    known = dict.fromkeys(names)
+    near = difflib.get_close_matches(name.lower(), known, n=len(known) or 1)
+
+    def likeness(other: str) -> float:
+        return difflib.SequenceMatcher(None, other, name.lower()).ratio()
+
+    # Of equally near names the first counts: fig1 is fig01 and not fig12.
+    best = max((each for each in known if each in near), key=likeness, default="")
+    return f"; did you mean {best}?" if best else ""
 
 
 def fits(record: Mapping[str, Any], columns: Mapping[str, tuple[Sequence[int], Any]]) -> bool:

@@ -26,7 +26,7 @@ from adamprox.training.monitoring import outputs, without_parameters
 from experiments import doctor
 from experiments.arguments import help_of, parse, protocol_of, selected
 from experiments.comparison import AGAINST, compared
-from experiments.presets import PRESETS
+from experiments.presets import PRESETS, protocol
 from experiments.protocol import Experiment, Protocol
 from experiments.registry import description, find, listing, plan, runs_of
 from experiments.runner import Published, draw, page_name, restricted, run, settled
@@ -50,7 +50,8 @@ def main(argv: list[str]) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     shown = console()
-    for line in listing(PRESETS.values()):  # one line each, on a narrow terminal too
+    chosen = [protocol(arguments.preset)] if arguments.preset else PRESETS.values()
+    for line in listing(chosen):  # one line each, on a narrow terminal too
         shown.print(line, no_wrap=True, overflow="ellipsis") if shown.is_terminal else print(line)
     return 0
 

@@ -86,11 +86,11 @@ def listing(protocols: Iterable[Protocol]) -> list[str]:
         )
         for name, each in EXPERIMENTS.items()
     }
-    name, place = (max(map(len, column)) for column in (places, places.values()))
-    return [
-        f"{each.name:{name}}  {places[each.name]:{place}}  {each.claim}"
-        for each in EXPERIMENTS.values()
-    ] + ["Presets in parentheses: `all` does not include the experiment there; run it by its name."]
+    shown = [(name, where, EXPERIMENTS[name].claim) for name, where in places.items() if where]
+    wide, wider, _ = (max(map(len, column)) for column in zip(*shown, strict=True))
+    return [f"{name:{wide}}  {where:{wider}}  {claim}" for name, where, claim in shown] + [
+        "Presets in parentheses: `all` does not include the experiment there; run it by its name."
+    ]
 
 
 def description(experiment: Experiment, protocols: Iterable[Protocol]) -> list[str]:
@@ -196,7 +196,5 @@ def plan(
 
 def _no_runs(experiments: Sequence[Experiment], protocol: Protocol) -> str:
     names = " ".join(experiment.name for experiment in experiments)
-    others = [
-        p.preset for p in PRESETS.values() if any(e.study(p, Records()).runs for e in experiments)
-    ]
+    others = [each.preset for each in PRESETS.values() if runs_of(experiments, each)]
     return f"preset must be one at which {names} has runs ({', '.join(others)}), got {protocol.preset!r}"

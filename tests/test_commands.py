@@ -304,6 +304,9 @@ def test_list_has_one_line_for_each_experiment_with_every_preset_at_which_it_has
         assert presets.replace("(", "").replace(")", "").split(",") == found
         listed = [p for p in presets.split(",") if not p.startswith("(")]
         assert listed == [p for p in found if name in PRESETS[p].experiments]
+    assert main(["list", "--preset", "demo"]) == 0
+    demo = [line.split()[0] for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert demo == [name for name, presets in shown.items() if "demo" in presets]
 
 
 def test_a_repeated_list_option_adds_values():
