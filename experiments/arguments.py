@@ -109,9 +109,9 @@ def _add_study(parser: Parser) -> None:
     add("--depth", type=integer, metavar="6n+2", help="depth of the ResNet")
     whole: Any = {"type": integer, "metavar": "N"}
     add("--epochs", **whole, help="epochs of a run")
-    add("--evaluate-every", **whole, help="epochs between tests")
+    add("--evaluate-every", **whole, help="epochs between evaluations")
     either = argparse.BooleanOptionalAction
-    add("--evaluate-train", action=either, help="test on the training images, too")
+    add("--evaluate-train", action=either, help="evaluate on all training images, too")
     add("--compute-dtype", metavar="{float32,bfloat16}", help="dtype of activations")
     add("--seed", **whole, help="seed of the order and the augmentation of the images")
     add("--validation-size", **whole, help=_VALIDATION)

@@ -64,7 +64,7 @@ EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment
 
 COMMANDS = {
     "run": "train the runs of an experiment; write figures, claims and page",
-    "compare": "tune your own optimizer, and others, on the same grid, seeds and data",
+    "compare": "tune your optimizer and others on the same grid, seeds and data",
     "list": "print one line per experiment",
     "status": "print the progress of a run directory, also while another process trains",
     "draw": "write figures, claims and page from existing records",
