@@ -80,14 +80,21 @@ class Row:
         return why or f"{reason[0].upper()}{reason[1:]}."
 
 
+def _certify(entry: Entry) -> Row:
+    return Row(entry, scale_freeness(entry.make(), params=entry.params))
+
+
 def scorecard(
-    chosen: Iterable[Entry] | None = None, report: Callable[[Row], Any] = lambda row: None
+    chosen: Iterable[Entry] | None = None,
+    report: Callable[[Row], Any] = lambda row: None,
+    certify: Callable[[Entry], Row] = _certify,
 ) -> list[Row]:
     """Certify optimizers one after the other.
 
     Args:
       chosen: Entries to certify; None means all.
       report: Callback for every row when it is done.
+      certify: Function from an entry to its row.
 
     Returns:
       The rows, in order.
@@ -101,8 +108,8 @@ def scorecard(
     rows = []
     for entry in entries() if chosen is None else chosen:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optax's deprecation warnings
-            rows.append(Row(entry, scale_freeness(entry.make(), params=entry.params)))
+            warnings.simplefilter("ignore")  # deprecation warnings
+            rows.append(certify(entry))
         report(rows[-1])
     return rows
 

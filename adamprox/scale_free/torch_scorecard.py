@@ -4,7 +4,6 @@ import importlib
 import importlib.metadata
 import inspect
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from adamprox.scale_free.catalogue import Entry
 from adamprox.scale_free.certify import scale_freeness
 from adamprox.scale_free.probe import default_params
 from adamprox.scale_free.result import Verdict
-from adamprox.scale_free.scorecard import Row, table
+from adamprox.scale_free.scorecard import Row, scorecard, table
 
 LIBRARIES = ("torch", "timm", "pytorch_optimizer")
 HEADER = """\
@@ -78,13 +77,8 @@ def torch_scorecard(
     Returns:
       The rows, in order.
     """
-    rows = []
     logging.disable(logging.WARNING)
-    for entry in torch_entries() if chosen is None else chosen:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rows.append(_certify(entry))
-        report(rows[-1])
+    rows = scorecard(torch_entries() if chosen is None else chosen, report, _certify)
     logging.disable(logging.NOTSET)
     return rows
 
