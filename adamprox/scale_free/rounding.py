@@ -1,6 +1,5 @@
 """Effects of number types on an optimizer: units of rounding and ends of the range."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,9 +45,8 @@ def perturb(tree: Any, run: jax.Array, step: jax.Array, unit: float = 0.0) -> An
       unit: Smallest relative change.
     """
     leaves, structure = jax.tree.flatten(tree)
-    signs = np.random.default_rng(PLACES).choice(
-        [-1.0, 1.0], PLACES + max(map(_size, leaves), default=0)
-    )
+    largest = max((x.size for x in leaves), default=0)
+    signs = np.random.default_rng(PLACES).choice([-1.0, 1.0], PLACES + largest)
     signs = jnp.asarray(signs, jnp.float32)
     time = jnp.where(run % 2 == 0, step + 1, 0)
 
@@ -56,19 +54,13 @@ def perturb(tree: Any, run: jax.Array, step: jax.Array, unit: float = 0.0) -> An
         if not _is_float(x.dtype):
             return x
         own = max(_unit(x.dtype), unit)
-        wide = x.astype(
-            jnp.promote_types(x.dtype, jnp.float32) if _is_wide(x.dtype) else jnp.float32
-        )
+        wide = x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)
         place = (run * 1009 + time * 389 + number * 1733) % PLACES
         sign = jax.lax.dynamic_slice(signs, (place,), (x.size,)).reshape(x.shape)
         rounded = (run > 0) & ((wide != jnp.round(wide)) | (abs(wide) >= 1 / own))
         return (wide * (1 + own * (sign * rounded).astype(wide.dtype))).astype(x.dtype)
 
     return jax.tree.unflatten(structure, [one(i, x) for i, x in enumerate(leaves)])
-
-
-def _size(x: Any) -> int:
-    return math.prod(x.shape)
 
 
 def narrow_types(params: Any, state: Any, wide: bool) -> list[set[np.dtype]]:
@@ -138,7 +130,3 @@ def _unit(dtype: Any) -> float:
 
 def _is_float(dtype: Any) -> bool:
     return dtype is not None and jnp.issubdtype(dtype, jnp.floating)
-
-
-def _is_wide(dtype: Any) -> bool:
-    return jnp.finfo(dtype).bits >= 32

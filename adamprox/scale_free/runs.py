@@ -58,7 +58,9 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
         extra = {} if extra_args is None else extra_args(params, gradients)
         return tx.update(gradients, state, params, **extra)
 
-    traced, (_, after) = _trace(update, tx, probe)
+    trace = jax.make_jaxpr(update, return_shape=True)
+    before = jax.eval_shape(tx.init, probe.params)
+    traced, (_, after) = trace(probe.params, before, probe.params)
     unit = coarsest_unit(traced.jaxpr)
     half = unit > float(jnp.finfo(jnp.float32).eps)
     narrow = narrow_types(probe.params, after, probe.wide)
@@ -93,12 +95,6 @@ def run_all(tx: Any, probe: Probe, rows: Rows, extra_args: ExtraArgs | None) -> 
     program = jax.jit(lambda p, g, rows: jax.lax.map(lambda row: run(p, g, row), rows))
     leaves, escaped = program(probe.params, probe.gradients, inputs)
     return Runs([np.asarray(x) for x in leaves], [np.asarray(x) for x in escaped])
-
-
-def _trace(update: Callable[..., Any], tx: Any, probe: Probe) -> Any:
-    """Return the program of one update, and the shapes of its results."""
-    state = jax.eval_shape(tx.init, probe.params)
-    return jax.make_jaxpr(update, return_shape=True)(probe.params, state, probe.params)
 
 
 def _times(gradient: jax.Array, factor: jax.Array) -> jax.Array:
