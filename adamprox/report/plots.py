@@ -192,9 +192,10 @@ def _described(record: Record, name: str) -> str:
     return f"{name or LABELS[record['optimizer']]}, α = {alpha}, λ = {decay}"
 
 
-def spread_through_training(record: Record) -> list[float]:
+def spread_through_training(record: Record) -> np.ndarray:
     """Return the 10–90 % spread of each epoch's update histogram, in powers of two."""
-    return [float(log2_spread(np.asarray(counts))) for counts in record["update_histogram"]]
+    spreads = [float(log2_spread(np.asarray(counts))) for counts in record["update_histogram"]]
+    return np.array(spreads)
 
 
 def histogram(axes: Axes, record: Record, name: str = "") -> None:

@@ -11,7 +11,7 @@ import scipy
 
 from adamprox.histograms import LOWEST_LOG2
 from adamprox.report import Claim, Verdict
-from adamprox.report.claims import Gap, percent
+from adamprox.report.claims import Gap, half_width, percent
 from adamprox.report.plots import spread_through_training
 from adamprox.sweep import Record
 from experiments.claims import (
@@ -45,7 +45,7 @@ def smaller_spread(narrow: Tuned, wide: Tuned, section: str, where: str = "") ->
             raise NotTested(f"{wide.name}'s best run has λ = 0, where both are Adam.")
         pair = (narrow.best, wide.best)
         epochs = min(len(record.epochs) for record in pair)
-        first, second = (_through(record)[epochs // 2 : epochs] for record in pair)
+        first, second = (spread_through_training(r)[epochs // 2 : epochs] for r in pair)
         smaller = float(np.mean(first < second))
         means = " vs ".join(_over_seeds(method.finished, epochs) for method in (narrow, wide))
         measured = f"{means} powers of two; smaller in {100 * smaller:.0f} % of the epochs of the second half (first seed)"
@@ -143,23 +143,19 @@ def _shared(one: Tuned, other: Tuned) -> list[tuple[Record, Record]]:
     return [(first[at], second[at]) for at in first if at in second]
 
 
-def _through(record: Record) -> np.ndarray:
-    return np.asarray(spread_through_training(record))
-
-
 def mean_spread(record: Record) -> float:
     """Return the mean spread over the second half of the epochs."""
-    spread = _through(record)
+    spread = spread_through_training(record)
     return float(np.mean(spread[len(spread) // 2 :]))
 
 
 def _over_seeds(runs: Sequence[Record], epochs: int) -> str:
     """Return the mean spread over the last half of ``epochs``, with its 95 % interval over seeds."""
-    means = [_through(r)[epochs // 2 : epochs].mean() for r in runs if len(r.epochs) >= epochs]
+    long = [spread_through_training(r) for r in runs if len(r.epochs) >= epochs]
+    means = [spread[epochs // 2 : epochs].mean() for spread in long]
     if len(means) < 2:
         return f"{np.mean(means):.2f} (1 seed)"
-    half = scipy.stats.t.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means))
-    return f"{np.mean(means):.2f} ± {half:.2f} ({len(means)} seeds)"
+    return f"{np.mean(means):.2f} ± {half_width(means):.2f} ({len(means)} seeds)"
 
 
 def _still(record: Record) -> np.ndarray:
