@@ -56,11 +56,6 @@ def _sgd(alpha) -> optax.GradientTransformation:
     return optax.chain(optax.trace(decay=0.9), optax.scale_by_learning_rate(alpha))
 
 
-def _proxgen(alpha, weight_decay) -> Recipe:
-    """Return AdamProx in Adam's own metric; its direction includes the shrinkage."""
-    return Recipe(proxgen(alpha, prox.squared_l2, weight_decay))
-
-
 def _balanced(typical) -> Callable[[Any], optax.GradientTransformation]:
     return lambda alpha: optax.chain(adam_direction(alpha), balance_rotation(typical))
 
@@ -95,7 +90,8 @@ RECIPES: dict[str, Callable[[Any, Any], Recipe]] = {
     "adamw_balanced": _then(decay_weights, _balanced(jnp.nanmean)),
     "adam_l2_balanced_median": _l2_then(_balanced(jnp.nanmedian)),
     "adamw_balanced_median": _then(decay_weights, _balanced(jnp.nanmedian)),
-    "proxgen": _proxgen,
+    # AdamProx in Adam's own metric; its direction includes the shrinkage.
+    "proxgen": lambda alpha, weight_decay: Recipe(proxgen(alpha, prox.squared_l2, weight_decay)),
     "scale_free_adam_l2": lambda alpha, weight_decay: Recipe(
         scale_free_adam_l2(alpha, weight_decay=weight_decay)
     ),
