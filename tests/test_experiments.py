@@ -230,17 +230,17 @@ def bowl(cell, center):
 
 def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
     def obeys(cell):
-        center = 3e-2 * cell.loss_multiplier if cell.optimizer == "adam_l2" else 3e-3
+        center = 3e-2 * cell.method.loss_multiplier if cell.optimizer == "adam_l2" else 3e-3
         return bowl(cell, center)
 
     demo, records = synthetic("fig04", obeys)
     assert [c.verdict for c in claims("fig04", demo, records)] == [Verdict.REPRODUCED] * 12
-    demo, records = synthetic("fig04", lambda c: obeys(c) + 0.1 * (c.loss_multiplier == 100))
+    demo, records = synthetic("fig04", lambda c: obeys(c) + 0.1 * (c.method.loss_multiplier == 100))
     lowest = [c.verdict for c in claims("fig04", demo, records)][
         6:
     ]  # at x 10 and x 100, three times
     assert lowest == [Verdict.REPRODUCED, Verdict.NOT_REPRODUCED] * 3
-    demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3 * cell.loss_multiplier))
+    demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3 * cell.method.loss_multiplier))
     assert claims("fig04", demo, records)[1].verdict is Verdict.NOT_REPRODUCED
     demo, records = synthetic("fig04", lambda cell: bowl(cell, 3e-3))
     assert claims("fig04", demo, records)[0].verdict is Verdict.NOT_REPRODUCED
@@ -249,7 +249,7 @@ def test_fig04_verdicts_on_records_that_obey_and_disobey_the_paper():
 
 
 def test_an_old_weight_decay_that_no_run_has_is_not_evidence_against_it():
-    demo, records = synthetic("fig04", lambda c: bowl(c, 3e-3 * c.loss_multiplier))
+    demo, records = synthetic("fig04", lambda c: bowl(c, 3e-3 * c.method.loss_multiplier))
     records = Records.by_key(map(Record, records))
     row = next(row for row in EXPERIMENTS["fig04"].study(demo, records).rows if row.moves)
     assert loss_scale.best_run(row, "§4.2").verdict is Verdict.REPRODUCED
@@ -261,7 +261,8 @@ def test_an_old_weight_decay_that_no_run_has_is_not_evidence_against_it():
 
 def test_fig04_waits_for_no_repetitions_and_says_nothing_from_a_few_cells():
     demo, records = synthetic(
-        "fig04", lambda c: bowl(c, ((c.optimizer == "adam_l2" and c.loss_multiplier) or 1) * 3e-3)
+        "fig04",
+        lambda c: bowl(c, ((c.optimizer == "adam_l2" and c.method.loss_multiplier) or 1) * 3e-3),
     )
     repeated = dataclasses.replace(demo, seeds=3)
     known = [c.verdict for c in claims("fig04", repeated, records)]

@@ -410,7 +410,7 @@ def test_adamprox_is_adamw_at_other_hyperparameters(by, verdict):
 )
 def test_the_metric_that_moves(moves, verdict):
     def error(cell):
-        moved = cell.loss_multiplier if moves and cell.optimizer == "proxgen" else 1.0
+        moved = cell.method.loss_multiplier if moves and cell.optimizer == "proxgen" else 1.0
         distance = abs(math.log10((cell.weight_decay or 1e-6) / (3e-3 * moved)))
         return min(0.05 + 0.1 * distance + abs(math.log(cell.learning_rate / 1e-3)), 0.9)
 
@@ -612,7 +612,7 @@ def test_grids_of_which_a_part_diverged_are_not_equal(name):
 
     def error(cell, unstable):
         lost = unstable and cell.learning_rate >= 1e-3
-        other = cell.optimizer == "adamprox" if name == "fig05" else cell.loss_multiplier > 1
+        other = cell.optimizer == "adamprox" if name == "fig05" else cell.method.loss_multiplier > 1
         return None if lost and other else bowl(cell, decay=3e-3)
 
     def found(unstable):

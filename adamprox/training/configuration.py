@@ -174,11 +174,6 @@ class Configuration(Spec):
         return self.method.weight_decay
 
     @property
-    def loss_multiplier(self) -> float:
-        """Factor of the loss."""
-        return self.method.loss_multiplier
-
-    @property
     def program(self) -> Program:
         """Everything that has to be compiled; equal for runs that share a compilation."""
         return Program(self.images, self.network, (self.method.optimizer,))
