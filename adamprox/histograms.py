@@ -151,23 +151,21 @@ def log2_quantile(counts: chex.Array, fraction: chex.Numeric) -> jax.Array:
     return LOWEST_LOG2 + index + within
 
 
-def log2_spread(counts: chex.Array, low: float = 0.1, high: float = 0.9) -> jax.Array:
-    """Return the spread of the magnitudes: the distance of two quantiles, in powers of two.
+def log2_spread(counts: chex.Array) -> jax.Array:
+    """Return the spread of the magnitudes: from the 10th to the 90th percentile, in powers of two.
 
     Args:
       counts: int[28], as `log2_histogram` returns them.
-      low: Lower quantile, in [0, 1].
-      high: Upper quantile, in [0, 1].
 
     Returns:
-      float32[] ≥ 0; at 1 the two quantiles differ by a factor of two.
+      float32[] ≥ 0; at 1 the two percentiles differ by a factor of two.
 
     Example:
       >>> import jax.numpy as jnp
       >>> print(log2_spread(jnp.zeros(28).at[19:24].set(2)))
       4.0
     """
-    return log2_quantile(counts, high) - log2_quantile(counts, low)
+    return log2_quantile(counts, 0.9) - log2_quantile(counts, 0.1)
 
 
 def update_histogram(
