@@ -13,8 +13,8 @@ import adamprox
 from adamprox.models import ResNet
 from adamprox.sweep import run_key
 from adamprox.training import TrainingRun
-from adamprox.training.compiled_network import compile_network
-from adamprox.training.loop import classic_random, train
+from adamprox.training.compiled_network import classic_random, compile_network
+from adamprox.training.loop import train
 from adamprox.training.program import compile_program
 from adamprox.training.recipes import RECIPES
 from adamprox.training.rotation import angular_updates, balance_rotation, percentiles

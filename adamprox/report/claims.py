@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import scipy
 
-from adamprox.sweep.results import Record
+from adamprox.sweep.record import Record
 
 
 class Verdict(enum.Enum):

@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from adamprox.sweep import Record, Run
+from adamprox.sweep import Run
+from adamprox.sweep.record import Record
 from adamprox.training import TrainingRun, throughput
 from adamprox.training.specs import Program, ResNetSpec
 

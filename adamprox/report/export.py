@@ -12,7 +12,8 @@ import numpy as np
 from adamprox.histograms import LOWEST_LOG2, NUM_BINS, log2_spread
 from adamprox.output import check_writable
 from adamprox.report.tables import write_records
-from adamprox.sweep import Record, Results
+from adamprox.sweep import Results
+from adamprox.sweep.record import Record
 from adamprox.training import TrainingRun
 from adamprox.training.monitoring import METRICS
 from adamprox.training.rotation import PERCENTILES

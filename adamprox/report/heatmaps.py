@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
 from adamprox.report.claims import best, compact
-from adamprox.sweep.results import Record
+from adamprox.sweep.record import Record
 
 _UPRIGHT = 8
 """Largest number of columns whose labels fit side by side."""

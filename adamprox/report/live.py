@@ -9,7 +9,8 @@ from rich.text import Text
 
 from adamprox.report.claims import compact
 from adamprox.report.planned import by_grid, differing
-from adamprox.sweep import Record, Run, run_key
+from adamprox.sweep import Run, run_key
+from adamprox.sweep.record import Record
 from adamprox.training import TrainingRun
 
 _SHOWN = 6  # grids that fit on a screen

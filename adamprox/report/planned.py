@@ -8,7 +8,8 @@ from rich.table import Table
 
 from adamprox.report.claims import compact
 from adamprox.report.cost import at_once, cost_in_seconds, in_words
-from adamprox.sweep import Record, Run, run_key
+from adamprox.sweep import Run, run_key
+from adamprox.sweep.record import Record
 from adamprox.training import TrainingRun
 
 AnyRun = TypeVar("AnyRun", bound=Run)

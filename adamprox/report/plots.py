@@ -16,7 +16,7 @@ from matplotlib.ticker import LogFormatter
 from adamprox.histograms import LOWEST_LOG2, NUM_BINS, log2_spread
 from adamprox.report.claims import compact
 from adamprox.report.heatmaps import Heatmap, Heatmaps, draw_all, figure_size
-from adamprox.sweep.results import Record
+from adamprox.sweep.record import Record
 
 
 class _Colors(dict[str, str]):

@@ -5,8 +5,9 @@ import pathlib
 
 from adamprox.output import one_line
 from adamprox.report.cost import cost_in_seconds, in_words
-from adamprox.sweep import Record, Results
+from adamprox.sweep import Results
 from adamprox.sweep.progress import Progress, as_time, progress
+from adamprox.sweep.record import Record
 from adamprox.training import TrainingRun
 
 

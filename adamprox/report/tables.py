@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from adamprox.files import NotAFileError, read_file, write_atomically
 from adamprox.report.claims import Claim, Verdict
 from adamprox.sweep.lock import locked
-from adamprox.sweep.results import Record
+from adamprox.sweep.record import Record
 
 _CLAIMS = "claims.json"
 CLAIMS_LOCK = ".claims.lock"

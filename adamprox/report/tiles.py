@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, to_hex
 from adamprox.histograms import log2_spread
 from adamprox.report.claims import best, compact, estimate, percent
 from adamprox.report.heatmaps import Heatmap, Heatmaps
-from adamprox.sweep.results import Record
+from adamprox.sweep.record import Record
 
 _POINTS = 40
 """Largest number of points of a learning curve."""

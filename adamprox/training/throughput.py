@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from adamprox.files import read_file, write_atomically
 from adamprox.sweep.failures import out_of_memory
-from adamprox.training.loop import classic_random
+from adamprox.training.compiled_network import classic_random
 from adamprox.training.program import compile_program
 from adamprox.training.specs import Program, ResNetSpec
 from adamprox.training.step import Hyperparameters
