@@ -112,7 +112,8 @@ def _program(program: Program, mesh: Mesh | None, way: Callable, vectors: bool) 
     evaluate = _evaluation(program.images, program.network, mesh, way)
     epoch = _epoch(program, network, batch_sharder(mesh), way, as_vectors if vectors else as_tree)
     if mesh is not None and RUNS in mesh.axis_names:
-        spec = jax.tree.map(lambda leaf: P(RUNS) if leaf.ndim else P(), _shapes(start, program))
+        shapes = _shapes(start, program, network)
+        spec = jax.tree.map(lambda leaf: P(RUNS) if leaf.ndim else P(), shapes)
         divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
         start = divide(start, in_specs=(P(), P(RUNS)), out_specs=spec)
         epoch = divide(
@@ -135,9 +136,8 @@ def _compiler_options() -> dict[str, str] | None:
     return {"xla_gpu_enable_command_buffer": _GRAPHS}
 
 
-def _shapes(start: Callable, program: Program) -> TrainState:
+def _shapes(start: Callable, program: Program, network: CompiledNetwork) -> TrainState:
     """Return the shapes of the state of the runs on one device."""
-    network = compile_network(program.images, program.network)
     one = jax.ShapeDtypeStruct((len(program.optimizers),), jnp.float32)
     return jax.eval_shape(start, network.init(0), Hyperparameters(one, one, one))
 
