@@ -24,44 +24,58 @@ class Bad(NamedTuple):
     mentions: Sequence[str]
 
 
-def _bad(main: Main, start: Sequence[str], option: str, values: Sequence[str]) -> list[Bad]:
-    return [Bad(main, [*start, option, value], [option[2:], value]) for value in values]
+def _bad(
+    main: Main, start: Sequence[str], option: str, values: Sequence[str], *texts: str
+) -> list[Bad]:
+    return [Bad(main, [*start, option, value], [option[2:], value, *texts]) for value in values]
 
 
 BY_HAND = [
-    *_bad(experiments, _DRY, "--epochs", ("0", "-1", "4294967296", *_NOT_WHOLE)),
-    *_bad(experiments, _DRY, "--seed", ("-1", "2147483648", "x", "0.5")),
-    *_bad(experiments, _DRY, "--depth", ("0", "-8", "21", "9999999999", "deep", "20.0")),
-    *_bad(experiments, _DRY, "--validation-size", ("-5", "512", "100000", "half")),
-    *_bad(experiments, _DRY, "--workers", ("-2", "many", "1.5")),
+    *_bad(experiments, _DRY, "--epochs", ("0", "-1"), "must be >= 1"),
+    *_bad(experiments, _DRY, "--epochs", ("4294967296", *_NOT_WHOLE)),
+    *_bad(experiments, _DRY, "--seed", ("-1", "2147483648"), "must be in 0 … 2^31 − 1"),
+    *_bad(experiments, _DRY, "--seed", ("x", "0.5")),
+    *_bad(experiments, _DRY, "--depth", ("21",), "must be 6n"),
+    *_bad(experiments, _DRY, "--depth", ("0", "-8", "9999999999", "deep", "20.0")),
+    *_bad(experiments, _DRY, "--validation-size", ("-5",), "must be >= 0"),
+    *_bad(experiments, _DRY, "--validation-size", ("512", "100000", "half")),
+    *_bad(experiments, _DRY, "--workers", ("-2",), "must be >= 0"),
+    *_bad(experiments, _DRY, "--workers", ("many", "1.5")),
     *_bad(experiments, _DRY, "--learning-rates", ("x", "1,2", "")),
-    *_bad(experiments, _DRY, "--preset", ("huge", "", "Demo", "a b")),
-    *_bad(experiments, _DRY, "--engine", ("spark", "", "LOCAL")),
-    *_bad(experiments, _DRY, "--address", ("here:1", "")),
-    *_bad(experiments, _DRY, "--out", [out for out in _OUTS[:-2] if out != "/proc/x"]),  # only read
-    *_bad(experiments, ["fig06", "--preset", "smoke"], "--out", _OUTS[:-2]),
-    *_bad(experiments, ["overview"], "--out", ("a_file", "nowhere", _LONG, "")),
-    *_bad(experiments, ["fig06", "--draw"], "--out", ("a_file", "nowhere", _LONG, "")),
+    *_bad(experiments, _DRY, "--preset", ("huge", "", "Demo", "a b"), "one of smoke, demo"),
+    *_bad(experiments, _DRY, "--engine", ("spark", "", "LOCAL"), "one of local, ray"),
+    *_bad(experiments, _DRY, "--address", ("here:1", ""), "must come with --engine ray"),
+    # A dry run only reads.
+    *_bad(experiments, _DRY, "--out", [o for o in _OUTS[:-2] if o != "/proc/x"], "a directory"),
+    *_bad(experiments, ["fig06", "--preset", "smoke"], "--out", _OUTS[:-2], "a directory"),
+    *_bad(experiments, ["overview"], "--out", ("a_file", _LONG), "must be a directory"),
+    *_bad(experiments, ["overview"], "--out", ("nowhere", "")),
+    *_bad(experiments, ["fig06", "--draw"], "--out", ("a_file", _LONG), "must be a directory"),
+    *_bad(experiments, ["fig06", "--draw"], "--out", ("nowhere", "")),
     *_bad(scale_free, [], "--out", ("a_file/below", "nowhere/x", ".", "/proc/x", _LONG, "")),
     Bad(experiments, [*_DRY, "--out", "a\0b"], ["out", "a\\x00b"]),
     Bad(experiments, [*_DRY, "--out", "a_file/a\nb"], ["out", "a_file/a\\nb"]),
     Bad(experiments, [*_DRY, "--out=", ""], ["out"]),
     Bad(experiments, [*_DRY, "--learning-rates", "0"], ["learning_rate", "> 0", "0.0"]),
     Bad(experiments, [*_DRY, "--learning-rates", "1e400"], ["learning_rate", "inf"]),
-    Bad(experiments, [*_DRY, "--learning-rates", "nan"], ["learning_rate", "nan"]),
+    Bad(experiments, [*_DRY, "--learning-rates", "nan"], ["learning_rate", "> 0", "nan"]),
     Bad(experiments, [*_DRY, "--learning-rates", "2e-3", "1e-3"], ["learning_rates", "0.002"]),
     Bad(experiments, [*_DRY, "--learning-rates"], ["learning_rates", "[]"]),
-    Bad(experiments, [*_DRY, "--weight-decays", "-1"], ["weight_decay", "-1.0"]),
+    Bad(experiments, [*_DRY, "--weight-decays", "-1"], ["weight_decay", ">= 0 and < 1e6", "-1.0"]),
     Bad(experiments, [*_DRY, "--weight-decays", "-inf"], ["-inf"]),  # for argparse an option
-    Bad(experiments, [*_DRY, "--weight-decays", "0.1", "0.1"], ["weight_decays", "0.1"]),
+    Bad(
+        experiments,
+        [*_DRY, "--weight-decays", "0.1", "0.1"],
+        ["weight_decays", "must be increasing", "0.1"],
+    ),
     Bad(experiments, ["FIG06"], ["experiment", "'FIG06'", "fig06"]),
     Bad(experiments, ["fig06\n"], ["experiment", "fig06\\n"]),
     Bad(experiments, ["../fig06"], ["experiment", "'../fig06'"]),
-    Bad(experiments, [], ["NAME"]),
+    Bad(experiments, [], ["NAME is missing: list, all"]),
     Bad(experiments, [""], ["experiment", "''"]),
     Bad(experiments, ["fig06", "fig05"], ["fig05"]),
     Bad(experiments, [*_DRY, "--no-dry-run"], ["--no-dry-run"]),
-    Bad(experiments, [*_DRY, "--epochs"], ["--epochs"]),
+    Bad(experiments, [*_DRY, "--epochs"], ["--epochs must have a value"]),
     Bad(experiments, ["fig06", "--preset", "reduced"], ["cifar10", "no data", "prepare"]),
     Bad(data, [], ["prepare", "list"]),
     Bad(data, ["remove"], ["remove", "prepare", "list"]),
