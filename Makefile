@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 .PHONY: demo report check test test-slow test-lowest test-wheel dist lint format benchmark notebooks docs clean
 
 # Parts of the suite that need the library's own dependencies, pytest and hypothesis alone.
-LIBRARY := adagrad chains composition decays dual_averaging faults finite fista histograms \
+LIBRARY := adagrad chains composition decays dual_averaging finite fista histograms \
   migration optimizers problems prox prox_identities prox_nonconvex prox_ordered \
   prox_projections prox_quantization prox_range prox_scalar prox_sparsity prox_spectral \
   quantization scale_free scale_free_torch scale_free_varying transforms

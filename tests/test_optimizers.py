@@ -671,3 +671,25 @@ def test_a_numpy_number_does_not_widen_the_moments(x64, eps):
     before = tx.init(jnp.ones(2, jnp.float32))
     _, after = tx.update(jnp.ones(2, jnp.float32), before)
     assert jax.tree.map(jnp.result_type, after) == jax.tree.map(jnp.result_type, before)
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-8])
+def test_a_gradient_that_is_not_a_number_is_seen(eps):
+    tx = adamprox.adamw(0.1, eps=eps)
+    x = jnp.ones(3)
+    updates, _ = tx.update(jnp.array([jnp.nan, 1.0, 0.0]), tx.init(x), x)
+    assert jnp.isnan(updates[0]) and jnp.all(jnp.isfinite(updates[1:]))
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        optax.chain(adamprox.adam_direction(0.1), adamprox.update_histogram()),
+        adamprox.adagrad(1.0),
+        adamprox.adagrad_with_restarts(1.0, 3),
+    ],
+)
+def test_parameters_and_state_can_be_donated(tx):
+    x = jnp.ones(3)
+    step = jax.jit(lambda x, state: (x, state), donate_argnums=(0, 1))
+    jax.block_until_ready(step(x, tx.init(x)))

@@ -139,10 +139,10 @@ def test_infinite_entries_take_their_limits(way):
 @pytest.mark.parametrize(
     "dtype", [HALF, MORE, "float32", pytest.param("float64", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("name", {**LENGTHS, **REGULARIZERS})
+@pytest.mark.parametrize("name", {**LENGTHS, **REGULARIZERS, "l0": prox.l0})
 def test_what_is_not_a_number_stays_so(name, dtype, x64):
     """A norm, an order or a chain of differences passes it on; anything else keeps it in place."""
-    operator = LENGTHS.get(name) or REGULARIZERS[name][0]
+    operator = LENGTHS.get(name) or (REGULARIZERS | SEPARABLE)[name][0]
     for entries in ([np.nan, 1.0, 0.0], [np.nan, np.inf, -1.0]):
         x = jnp.asarray(entries, dtype)
         for run in (operator, jax.jit(operator)):
@@ -156,6 +156,16 @@ def test_what_is_not_a_number_stays_so(name, dtype, x64):
                     "total_variation",
                 )
                 assert np.array_equal(missing, [True, coupled, coupled])
+
+
+@pytest.mark.parametrize("t", [float("nan"), np.float32("nan"), np.array([1.0, np.nan])])
+@pytest.mark.parametrize("operator", [prox.l1, prox.l2, prox.squared_l2, prox.l0, prox.mcp])
+def test_a_weight_that_is_not_a_number_is_refused_where_it_is_known(operator, t):
+    with pytest.raises(ValueError, match="t must be a number >= 0, got"):
+        operator(jnp.ones(3), t)
+    assert not jnp.any(jnp.isnan(operator(jnp.ones(3), float("inf"))))
+    if operator in (prox.l0, prox.mcp):
+        assert jnp.all(jnp.isnan(operator(jnp.ones(3), jnp.array(jnp.nan))))
 
 
 EVERY = {
