@@ -1,11 +1,13 @@
 """Records on disk: any path, any values, any stranger's file; and the writer of all files."""
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import io
 import json
 import os
+import shutil
 import stat
 import threading
 import time
@@ -53,17 +55,41 @@ def test_no_library_interprets_a_path(tmp_path, name, monkeypatch):
     assert os.listdir(tmp_path) == [name.split("/")[0]]
 
 
-def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    assert main(["fig01", "--preset", "smoke", "--out=~/x"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/home/x/fig01.html\n"
-    assert os.listdir(tmp_path) == ["home"]
+FIG01 = ["fig01", "--preset", "smoke", "--workers", "0", "--out"]
+MASK = 0o020
+"""A umask that leaves a file 0o646, a mode that no program sets."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The directory of a run and what was printed; it was given as ``~/x``, under `MASK`."""
+    folder, printed = tmp_path_factory.mktemp("finished"), io.StringIO()
+    before = os.umask(MASK)
+    try:
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.setenv("HOME", str(folder / "home"))
+            patch.chdir(folder)
+            assert main([*FIG01, "~/x"]) == 0
+    finally:
+        os.umask(before)
+    return folder / "home" / "x", printed.getvalue()
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    """A copy of that directory."""
+    return shutil.copytree(finished[0], tmp_path / "out")
+
+
+def test_a_tilde_is_the_home_directory(finished):
+    directory, printed = finished
+    assert printed == f"{directory}/fig01.html\n"
+    assert os.listdir(directory.parents[1]) == ["home"]
 
 
 def test_a_record_that_does_not_read_back_ends_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(results_module, "_load", lambda path: None)
-    assert main(["fig01", "--preset", "smoke", "--out", str(tmp_path), "--workers", "0"]) == 1
+    assert main([*FIG01, str(tmp_path)]) == 1
     assert "was written, but does not read back" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -74,7 +100,7 @@ def test_records_that_vanish_end_the_command(tmp_path, monkeypatch, capsys):
             yield record
 
     monkeypatch.setitem(ENGINES, "local", engine)
-    assert main(["fig01", "--preset", "smoke", "--out", str(tmp_path)]) == 1
+    assert main([*FIG01, str(tmp_path)]) == 1
     assert "1 records of" in capsys.readouterr().err
 
 
@@ -211,7 +237,7 @@ def test_a_changed_byte_never_crashes(data):
 
 def store(path, row):
     digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
-    write_atomically(path, encode({**row, "digest": digest}))
+    path.write_bytes(encode({**row, "digest": digest}))
 
 
 CELLS = [
@@ -250,19 +276,18 @@ def test_forged_records_without_a_column_or_of_another_type_are_damaged(tmp_path
     assert results.read(cell) == whole
 
 
-def test_odd_provenance_does_not_hinder_a_drawing(tmp_path):
-    out = str(tmp_path / "run")
-    assert main(["fig01", "--preset", "smoke", "--out", out, "--workers", "0"]) == 0
-    path = next(tmp_path.rglob("records/*/*.parquet"))
+def test_odd_provenance_does_not_hinder_a_drawing(out):
+    draw = ["fig01", "--preset", "smoke", "--draw", "--out", str(out)]
+    path = next(out.rglob("records/*/*.parquet"))
     whole = decode(path.read_bytes())
     del whole["digest"]
     for odd in ("", "[]", "null", "{", '{"finished": 7, "commit": null}', "[" * 5000):
         assert Record({**whole, "provenance": odd}).origin["cpu"] == "unknown"
     store(path, {**whole, "provenance": "[" * 5000, "seconds": "a"})
-    assert main(["fig01", "--preset", "smoke", "--out", out, "--draw"]) == 0
+    assert main(draw) == 0
     for odd in (None, 5, [1]):
         store(path, {**whole, "provenance": odd})
-        assert main(["fig01", "--preset", "smoke", "--out", out, "--draw"]) == 2
+        assert main(draw) == 2
 
 
 def make_fifo(path):
@@ -294,10 +319,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, name):
         assert results.read(Square(2.0)) is not None and not results.path(Square(2.0)).is_symlink()
 
 
-def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch, capsys):
-    out = str(tmp_path)
-    assert main(["fig01", "--preset", "smoke", "--out", out, "--workers", "0"]) == 0
-    path = next(tmp_path.rglob("records/*/*.parquet"))
+def test_a_file_that_may_not_be_read_is_not_damaged(out, monkeypatch, capsys):
+    path = next(out.rglob("records/*/*.parquet"))
     before = path.read_bytes()
 
     def deny(name, *rest, **options):
@@ -306,34 +329,18 @@ def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch, capsy
         return open(name, *rest, **options)
 
     monkeypatch.setattr(files, "open", deny, raising=False)
-    capsys.readouterr()
     for argv in (["--workers", "0"], ["--draw"], ["--dry-run"]):
-        assert main(["fig01", "--preset", "smoke", "--out", out, *argv]) == 1
+        assert main(["fig01", "--preset", "smoke", "--out", str(out), *argv]) == 1
         error = capsys.readouterr().err
         assert "Permission denied" in error and str(path) in error and error.count("\n") == 1
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077, 0o000])
-def test_the_umask_decides_who_reads_every_file(tmp_path, mask):
-    before = os.umask(mask)
-    try:
-        assert (
-            main(["fig01", "--preset", "smoke", "--out", str(tmp_path / "a"), "--workers", "0"])
-            == 0
-        )
-    finally:
-        os.umask(before)
-    written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.suffix for path in written} == {
-        ".parquet",
-        ".html",
-        ".json",
-        ".csv",
-        ".png",
-        ".svg",
-    }
-    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o666 & ~mask}
+def test_the_umask_decides_who_reads_every_file(finished):
+    written = [path for path in finished[0].rglob("*") if path.is_file()]
+    kinds = {".parquet", ".html", ".json", ".csv", ".png", ".svg"}
+    assert {path.suffix for path in written} == kinds
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o666 & ~MASK}
 
 
 def test_a_lock_can_be_taken_by_whom_the_umask_lets_write(tmp_path):
@@ -346,10 +353,8 @@ def test_a_lock_can_be_taken_by_whom_the_umask_lets_write(tmp_path):
         os.umask(before)
 
 
-def test_links_are_replaced_and_not_followed(tmp_path):
-    out, target = tmp_path / "out", tmp_path / "target"
-    command = ["fig01", "--preset", "smoke", "--out", str(out), "--workers", "0"]
-    assert main(command) == 0
+def test_links_are_replaced_and_not_followed(out, tmp_path):
+    target = tmp_path / "target"
     written = [path for path in out.rglob("*") if path.is_file()]
     target.write_text("kept")
     for path in written:
@@ -358,7 +363,7 @@ def test_links_are_replaced_and_not_followed(tmp_path):
     for name in ("claims.json.tmp", ".claims.lock.tmp"):
         (out / name).symlink_to(target)
     with pytest.warns(UserWarning, match=r"claims\.json is damaged"):
-        assert main(command) == 0
+        assert main([*FIG01, str(out)]) == 0
     assert target.read_text() == "kept" and not any(path.is_symlink() for path in written)
 
 
