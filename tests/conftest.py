@@ -30,6 +30,7 @@ SLOWEST_FILES = (
     "test_transforms",
     "test_prox_scalar",
     "test_convolution",
+    "test_commands",
     "test_sweep",
     "test_documentation",
     "test_checkpoints",

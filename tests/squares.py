@@ -59,8 +59,12 @@ class Fatal(Square):
         tries = len(list(scratch.iterdir()))
         (scratch / str(tries)).touch()
         if tries < self.deaths:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.kill()
         return super().run(scratch)
+
+    @staticmethod
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Long(Pair):
     def run_together(cells, scratch, deadline):
         (cell,) = cells
         if deadline is None or cell.number == 1:
-            time.sleep(1)
+            time.sleep(0.3)
             yield cell, {"square": cell.number**2}
             return
         scratch.mkdir(parents=True)

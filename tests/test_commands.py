@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing import resource_tracker
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ from experiments.doctor import OK, Check
 from experiments.presets import PRESETS
 from experiments.registry import COMMANDS, EXPERIMENTS, description
 from tests.cifar_archives import good
+from tests.crews import threads
 from tests.squares import QUIET, Square
 from tests.studies import runs
 
@@ -189,22 +191,15 @@ def test_a_reader_that_has_ended_is_no_error(module):
 
 
 def test_there_are_no_more_workers_than_cores(tmp_path, monkeypatch, caplog):
-    sizes = []
-
-    class Nobody(local._Processes):
-        def __init__(self, places):
-            sizes.append(len(places))
-            super().__init__(places[:1])
-
-    monkeypatch.setattr(local, "_Processes", Nobody)
-    monkeypatch.setattr(local, "cores", lambda: sorted(os.sched_getaffinity(0))[:1] * 2)
-    run_sweep(
-        [Square(float(n)) for n in range(4)], Results(tmp_path), workers=10_000, console=QUIET
-    )
-    assert sizes == [2] and "10000 workers are too many: 2 cores" in caplog.text
+    crews = threads(monkeypatch)
+    monkeypatch.setattr(local, "cores", lambda: [0, 1])
+    cells = [Square(float(n)) for n in range(4)]
+    run_sweep(cells, Results(tmp_path), workers=10_000, console=QUIET)
+    assert crews[0].size == 2 and "10000 workers are too many: 2 cores" in caplog.text
 
 
 def test_an_interpreter_that_cannot_run_is_named(tmp_path, monkeypatch):
+    resource_tracker.ensure_running()  # with this interpreter
     context = local.multiprocessing.get_context("spawn")
     before = context.get_executable() if hasattr(context, "get_executable") else sys.executable
     context.set_executable("/bin/false")
@@ -265,14 +260,6 @@ def test_out_of_time_is_a_line_and_an_exit_code_of_its_own(tmp_path, monkeypatch
     for wrong in ("12", "-1m", "1d", "nan", "1e3s", "m", "9" * 30 + "s", "١m"):
         assert main([*command[:-1], f"--time-limit={wrong}"]) == 2
         assert "--time-limit must be a number of s, m or h" in capsys.readouterr().err
-
-
-def test_workers_stop_in_time(tmp_path):
-    cells = [Square(float(n), 0.3) for n in range(40)]
-    results = Results(tmp_path)
-    with pytest.raises(OutOfTimeError):
-        run_sweep(cells, results, workers=1, console=QUIET, deadline=time.monotonic() + 4)
-    assert len(results.read_all(cells)) < 40
 
 
 def test_a_command_describes_its_options_and_an_experiment(capsys):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,12 +19,14 @@ import jax
 import pytest
 from rich.console import Console
 
-from adamprox.sweep import LostRunsError, OutOfTimeError, Results, run_key, run_sweep
+from adamprox.sweep import LostRunsError, OutOfTimeError, Results, lock, run_key, run_sweep
 from adamprox.sweep.local import cores, run_local
 from adamprox.sweep.lock import locked
 from adamprox.sweep.pace import Pace
 from adamprox.sweep.provenance import provenance
+from adamprox.sweep.scheduler import WorkerDiedError
 from adamprox.training import TrainingRun
+from tests.crews import threads
 from tests.squares import QUIET, Fatal, Long, Meeting, Pair, Square, table
 
 
@@ -125,10 +128,14 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
-def test_a_few_long_cells_of_one_program_are_shared_once_their_times_are_known(tmp_path):
-    cells = [Square(float(n), 0.5) for n in range(0, 16, 2)]
-    records = run_sweep(cells, Results(tmp_path), workers=2, console=QUIET)
-    assert len({record["process"] for record in records}) == 2
+def test_a_few_long_cells_of_one_program_are_shared_once_their_times_are_known(
+    tmp_path, monkeypatch
+):
+    crews = threads(monkeypatch)
+    cells = [Square(float(n), 0.2) for n in range(0, 16, 2)]
+    run_sweep(cells, Results(tmp_path), workers=2, console=QUIET)
+    first, second, *others = [place for place, _ in crews[0].given]
+    assert first == second and {first, *others} == {0, 1}
 
 
 def test_another_worker_compiles_only_what_it_would_not_come_too_late_for():
@@ -141,36 +148,65 @@ def test_another_worker_compiles_only_what_it_would_not_come_too_late_for():
     assert [pace.pays("slow to compile", waiting, 2) for waiting in (20, 21)] == [False, True]
 
 
-def test_workers_are_processes_and_keep_their_programs(tmp_path):
+@dataclasses.dataclass(frozen=True)
+class Placed(Meeting):
+    """A run that records the cores of its process."""
+
+    def run(self, scratch=None):
+        return {**super().run(scratch), "cores": cores()}
+
+
+def test_workers_are_processes_with_a_core_each_unless_it_is_in_use(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "met").mkdir()
-    cells = [Meeting(float(n), folder=str(tmp_path / "met")) for n in range(8)]
-    records = run_sweep(cells, Results(tmp_path / "out"), workers=2, console=QUIET)
+    cells = [Placed(float(n), folder=str(tmp_path / "met")) for n in range(8)]
+    first, *others = every = cores()
+    with contextlib.ExitStack() as stack:
+        for core in others:
+            stack.enter_context(locked(tmp_path / f"adamprox-{os.getuid()}" / f"core-{core}.lock"))
+        records = run_sweep(cells, Results(tmp_path / "out"), workers=2, console=QUIET)
     assert [r["square"] for r in records] == [n * n for n in range(8)]
-    processes = {r["process"] for r in records}
-    assert os.getpid() not in processes and len(processes) == 2
+    processes = {r["process"]: r["cores"] for r in records}
+    placed = [first] if hasattr(os, "sched_setaffinity") else every
+    assert os.getpid() not in processes and sorted(processes.values()) == [placed, every]
 
 
-def test_a_killed_worker_costs_only_its_cell_which_is_run_again(tmp_path):
-    cells = [Fatal(float(n), deaths=n % 3) for n in range(4)]
-    records = run_sweep(cells, Results(tmp_path), workers=2, console=QUIET)
-    assert [r["square"] for r in records] == [n * n for n in range(4)]
-    assert list((tmp_path / "unfinished").iterdir()) == []
-
-
-def test_a_cell_that_kills_every_worker_is_named_when_the_others_are_done(tmp_path):
-    cells = [Fatal(0.0, deaths=99), *(Fatal(float(n)) for n in range(1, 4))]
+def test_a_killed_worker_and_an_exception_cost_only_their_cells(tmp_path, caplog):
+    """The killed one is run again; the exception comes from its process with its traceback."""
+    cells = [Fatal(0.0, deaths=1), Broken(1.0), *(Square(float(n)) for n in range(2, 6))]
     results = Results(tmp_path)
-    with pytest.raises(LostRunsError, match=r"1 runs killed .* 3 times .*number=0\.0"):
+    with pytest.raises(LostRunsError, match=r"^1 runs raised an exception .*number=1\.0.*: boom$"):
+        run_sweep(cells, results, workers=2, console=QUIET)
+    assert [r["square"] for r in results.read_all(cells)] == [0, 4, 9, 16, 25]
+    assert "in run" in caplog.text and "Traceback" in caplog.text
+    assert [path.suffix for path in (tmp_path / "unfinished").iterdir()] == [".failed"]
+
+
+class Mortal(Fatal):
+    """A cell that ends a worker of `tests.crews`."""
+
+    @staticmethod
+    def kill():
+        raise WorkerDiedError
+
+
+def test_a_cell_that_kills_every_worker_is_named_when_the_others_are_done(tmp_path, monkeypatch):
+    threads(monkeypatch)
+    cells = [Mortal(0.0, deaths=99), Mortal(1.0, deaths=2), Mortal(2.0), Mortal(3.0, deaths=1)]
+    results = Results(tmp_path)
+    with pytest.raises(LostRunsError, match=r"^1 runs killed .* 3 times .*number=0\.0"):
         run_sweep(cells, results, workers=1, console=QUIET)
-    assert len(results.read_all(cells)) == 3
+    assert [r["square"] for r in results.read_all(cells)] == [1, 4, 9]
     assert len(list(results.scratch(cells[0]).iterdir())) == 3
+    assert results.failed() == {run_key(cells[0])}
 
 
 def test_workers_that_cannot_start_end_the_sweep(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
-        "from adamprox.sweep import Results, run_sweep\n"
+        "from adamprox.sweep import Results, run_sweep, scheduler\n"
         "from tests.squares import QUIET, Square\n"
+        "scheduler._TRIES = 1  # each takes seconds\n"
         f"run_sweep([Square(1.0)], Results({str(tmp_path)!r}), workers=1, console=QUIET)\n"
     )
     root = pathlib.Path(__file__).parents[1]
@@ -194,7 +230,8 @@ class Noted(Square):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_two_sweeps_into_one_directory_share_the_cells(tmp_path, workers):
+def test_two_sweeps_into_one_directory_share_the_cells(tmp_path, workers, monkeypatch):
+    threads(monkeypatch)
     notes = tmp_path / "notes"
     cells = [Noted(float(n), 0.05, str(notes)) for n in range(12)]
     tables: list[Any] = [None, None]
@@ -203,24 +240,25 @@ def test_two_sweeps_into_one_directory_share_the_cells(tmp_path, workers):
         console = Console(quiet=True)  # its own, as two processes have
         tables[number] = run_sweep(cells, Results(tmp_path), workers=workers, console=console)
 
-    threads = [threading.Thread(target=sweep, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    sweeps = [threading.Thread(target=sweep, args=(number,)) for number in range(2)]
+    for each in sweeps:
+        each.start()
+    for each in sweeps:
+        each.join()
     assert tables[0] == tables[1] and [r["number"] for r in tables[0]] == list(range(12))
     assert sorted(map(int, notes.read_text().split())) == list(range(12))
 
 
 def test_the_claim_of_a_killed_process_ends_with_it(tmp_path):
     """As long as it lives the cell is its own; nothing is left of the claim afterwards."""
+    shutil.copy(lock.__file__, tmp_path)  # which loads without JAX
     script = (
-        "import sys, time; from adamprox.sweep import Results; from tests.squares import Square\n"
-        "with Results(sys.argv[1]).claim(Square(1.0)) as ours: print(ours, flush=True); time.sleep(99)"
+        "import sys, time; from lock import locked\n"
+        "with locked(sys.argv[1]) as ours: print(ours, flush=True); time.sleep(99)"
     )
-    command = [sys.executable, "-c", script, tmp_path]
-    root = pathlib.Path(__file__).parents[1]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as process:
+    path = Results(tmp_path).scratch(Square(1.0)).with_suffix(".lock")
+    command = [sys.executable, "-c", script, path]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"True\n"
         with Results(tmp_path).claim(Square(1.0)) as ours:
             assert not ours
@@ -264,11 +302,11 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(tmp_path):
     assert len(files()) == 2 * 30
 
 
-def test_a_record_that_another_sweep_wrote_is_no_reason_to_wait(tmp_path, caplog):
-    run, results = Square(1.0), Results(tmp_path)
+def test_a_record_that_another_sweep_wrote_is_no_reason_to_wait(tmp_path, caplog, monkeypatch):
+    crews, run, results = threads(monkeypatch), Square(1.0), Results(tmp_path)
     results.write(run, run.run(), {})
     assert len(list(run_local([run], results, 1))) == 1
-    assert "waiting for" not in caplog.text
+    assert "waiting for" not in caplog.text and not crews[0].given
 
 
 @pytest.mark.slow  # eight devices; test_many_devices.py divides groups in every run
@@ -292,7 +330,10 @@ class Broken(Square):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_that_raises_is_named_when_the_others_are_done(tmp_path, caplog, workers):
+def test_a_run_that_raises_is_named_when_the_others_are_done(
+    tmp_path, caplog, workers, monkeypatch
+):
+    threads(monkeypatch)
     runs, results = [Broken(7.0), Square(1.0), Broken(8.0), Square(2.0)], Results(tmp_path)
     with pytest.raises(LostRunsError, match=r"2 runs raised an exception .*number=7.*: boom.*=8"):
         run_sweep(runs, results, workers=workers, console=QUIET)
@@ -300,16 +341,25 @@ def test_a_run_that_raises_is_named_when_the_others_are_done(tmp_path, caplog, w
     assert "in run" in caplog.text and "Traceback" in caplog.text
 
 
-def test_workers_store_unfinished_runs_before_the_deadline(tmp_path):
+def test_workers_store_unfinished_runs_before_the_deadline(tmp_path, monkeypatch):
     """The other worker ends its run; a run that waits does not begin."""
-    runs, results = [Long(float(n)) for n in (1, 2, 3)], Results(tmp_path)
-    began = time.monotonic()
+    crews, results = threads(monkeypatch), Results(tmp_path)
+    runs, began = [Long(float(n)) for n in (1, 2, 3)], time.monotonic()
     with pytest.raises(OutOfTimeError):
         run_sweep(runs, results, workers=2, console=QUIET, deadline=began + 100)
     assert time.monotonic() - began < 60
-    assert [record["square"] for record in results.read_all(runs)] in ([1], [])
-    states = [float(path.read_text()) for path in tmp_path.rglob("state")]
-    assert 1 <= len(states) <= 2 and all(30 < left < 95 for left in states)
+    assert [record["square"] for record in results.read_all(runs)] == [1]
+    assert [run for _, run in crews[0].given] == runs[:2]
+    (state,) = tmp_path.rglob("state")
+    assert 30 < float(state.read_text()) < 95
+
+
+def test_workers_stop_in_time(tmp_path, monkeypatch):
+    threads(monkeypatch)
+    cells, results = [Square(float(n), 0.1) for n in range(40)], Results(tmp_path)
+    with pytest.raises(OutOfTimeError):
+        run_sweep(cells, results, workers=1, console=QUIET, deadline=time.monotonic() + 0.5)
+    assert len(results.read_all(cells)) < 40
 
 
 @pytest.mark.parametrize("kind", [Square, Pair])
@@ -355,7 +405,8 @@ def test_an_error_after_the_last_record_of_a_group_is_shown(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_full_disk_ends_the_sweep(tmp_path, workers):
+def test_a_full_disk_ends_the_sweep(tmp_path, workers, monkeypatch):
+    threads(monkeypatch)
     results = Results(tmp_path)
     with pytest.raises(OSError, match="no space left"):
         run_sweep([NoSpace(1.0), Square(2.0)], results, workers=workers, console=QUIET)
@@ -370,34 +421,26 @@ class NoSpace(Square):
         raise OSError("no space left")
 
 
-@dataclasses.dataclass(frozen=True)
-class Placed(Square):
-    """A run that records the cores of its process."""
-
-    def run(self, scratch=None):
-        return {**super().run(scratch), "cores": sorted(os.sched_getaffinity(0))}
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs the affinity of Linux")
 def test_workers_stay_off_the_cores_of_another_sweep(tmp_path, monkeypatch):
+    crews = threads(monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder, (first, *others) = tmp_path / f"adamprox-{os.getuid()}", cores()
     folder.mkdir()
 
-    def where(number):
-        runs = [Placed(number)]
-        return run_sweep(runs, Results(tmp_path), workers=1, console=QUIET)[0]["cores"]
+    def place(number):
+        run_sweep([Square(number)], Results(tmp_path), workers=1, console=QUIET)
+        return crews[-1].places
 
-    assert where(1.0) == [first]
+    assert place(1.0) == [first]
     with contextlib.ExitStack() as stack:
         assert stack.enter_context(locked(folder / f"core-{first}.lock"))
-        assert where(2.0) == (others[:1] or [first])
+        assert place(2.0) == (others[:1] or [None])
         for core in others:
             assert stack.enter_context(locked(folder / f"core-{core}.lock"))
-        assert where(3.0) == [first, *others]  # all are in use: the operating system decides
+        assert place(3.0) == [None]  # all are in use: the operating system decides
     folder.rmdir()
     folder.write_text("in the way")
-    assert where(4.0) == [first, *others]
+    assert place(4.0) == [None]
 
 
 def test_a_script_on_standard_input_has_workers(tmp_path):
