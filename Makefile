@@ -8,9 +8,9 @@ INSTALLED := $(VENV)/installed
 
 # Parts of the suite that need the library's own dependencies, pytest and hypothesis alone.
 LIBRARY := adagrad chains composition decays dual_averaging finite fista histograms \
-  migration optimizers problems prox prox_identities prox_nonconvex prox_ordered \
-  prox_projections prox_quantization prox_range prox_scalar prox_sparsity prox_spectral \
-  quantization scale_free scale_free_torch scale_free_varying transforms
+  interruption migration optimizers problems prox prox_identities prox_nonconvex \
+  prox_ordered prox_projections prox_quantization prox_range prox_scalar prox_sparsity \
+  prox_spectral quantization scale_free scale_free_torch scale_free_varying transforms
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments all --preset demo --out runs/demo

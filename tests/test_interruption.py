@@ -1,23 +1,34 @@
 """Exit codes of processes that were interrupted, or are on their way out."""
 
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
+from adamprox import interruption
+
 INSIDE_EXEC = "try:\n    exec('raise KeyboardInterrupt')\nexcept KeyboardInterrupt:\n    pass"
 
 
 def run(folder: pathlib.Path, *lines: str, **options) -> subprocess.CompletedProcess:
-    """A module of these lines in a process of its own, started by its name as ours are."""
+    """A module of these lines in a process of its own, started by its name as ours are.
+
+    Beside it is a copy of `adamprox.interruption`: the package itself would load JAX first.
+    """
+    shutil.copy(interruption.__file__, folder)
     (folder / "module.py").write_text("\n".join(lines))
     command = [sys.executable, "-m", "module"]
-    return subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, text=True, **options)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, **options
+    )
 
 
-LEAVE = "from adamprox.interruption import exit_process; exit_process({})"
+LEAVE = "from interruption import exit_process; exit_process({})"
 
 
 def test_an_exit_code_is_not_replaced_by_an_interruption_inside_exec(tmp_path):
