@@ -1,6 +1,7 @@
 """Run in a process of its own, to be killed: one small cell with a checkpoint after every epoch.
 
-Arguments: a directory for the checkpoints, a file for the record. A line is printed for every epoch.
+Arguments: a directory for the checkpoints, a file for two records: of the run that is killed, and of
+one without checkpoints. A line is printed for every epoch.
 """
 
 import json
@@ -23,8 +24,8 @@ CELL = TrainingRun.of(
 )
 
 
-def main(directory: str, record: str) -> None:
-    """Train the cell, or what is left of it, and write its columns as JSON."""
+def train(checkpoints: Checkpoints | None) -> str:
+    """The columns of the cell as JSON, after all its epochs or what is left of them."""
     trained = None
     for trained in epochs(
         CELL.program,
@@ -32,11 +33,17 @@ def main(directory: str, record: str) -> None:
         CELL.schedule,
         seeds=[CELL.seed],
         init_seed=CELL.init_seed,
-        checkpoints=Checkpoints(directory, repr(CELL), every=0),
+        checkpoints=checkpoints,
     ):
         print(trained.epoch, flush=True)
     assert trained is not None
-    pathlib.Path(record).write_text(json.dumps(CELL.columns(trained.run(0))))
+    return json.dumps(CELL.columns(trained.run(0)))
+
+
+def main(directory: str, records: str) -> None:
+    """Train the cell, or what is left of it, and then once more from its beginning."""
+    found = [train(Checkpoints(directory, repr(CELL), every=0)), train(None)]
+    pathlib.Path(records).write_text("\n".join(found))
 
 
 if __name__ == "__main__":

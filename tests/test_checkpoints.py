@@ -1,10 +1,8 @@
 """Checkpoints: killed runs end as uninterrupted ones, damaged checkpoints are passed over."""
 
-import contextlib
 import gc
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
@@ -27,54 +25,27 @@ def collected():
     gc.collect()
 
 
-@contextlib.contextmanager
-def training(folder: pathlib.Path):
-    """A process at work on the cell, which has finished an epoch or found its checkpoint."""
+@pytest.mark.parametrize(
+    "moments", [[(3, 0.1)], pytest.param([(2, 0.02), (2, 0.15)], marks=pytest.mark.slow)]
+)
+def test_a_run_killed_at_any_moment_ends_as_one_that_is_not(moments, tmp_path):
+    """A moment is a number of epochs, and seconds after the last of them."""
     # One thread: two add in an order of their own.
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     command = [sys.executable, "-W", "error", "-m", "tests.interrupted_training"]
-    with subprocess.Popen(
-        [*command, folder / "checkpoints", folder / "record"],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "XLA_FLAGS": flags},
-    ) as process:
-        assert process.stdout
-        process.stdout.readline()
-        yield process
-
-
-def finish(folder: pathlib.Path) -> str:
-    with training(folder) as process:
-        process.communicate(timeout=300)
-        assert process.returncode == 0
-    return (folder / "record").read_text()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> tuple[str, float]:
-    """The record of a run that nobody kills, and how long it was at work."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    with training(folder) as process:
-        began = time.monotonic()
-        process.communicate(timeout=300)
-        seconds = time.monotonic() - began
-    return (folder / "record").read_text(), seconds
-
-
-def killed(folder: pathlib.Path, delays) -> str:
-    """The record of a run that is killed once a delay after its first sign of progress."""
-    for delay in delays:
-        with training(folder) as process:
+    command += [tmp_path / "checkpoints", tmp_path / "records"]
+    last = 0
+    for count, delay in moments:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+            assert process.stdout
+            *_, last = (int(process.stdout.readline()) for _ in range(count))
             time.sleep(delay)
             process.kill()
-    return finish(folder)
-
-
-@pytest.mark.parametrize("moments", [(0.3,), pytest.param((0.15, 0.4), marks=pytest.mark.slow)])
-def test_a_run_killed_at_any_moment_ends_as_one_that_is_not(uninterrupted, moments, tmp_path):
-    record, seconds = uninterrupted
-    assert killed(tmp_path, [moment * seconds for moment in moments]) == record
-    assert json.loads(record)["final_test_error"] < 0.9
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=True, timeout=300)
+    killed, whole = (tmp_path / "records").read_text().splitlines()
+    assert killed == whole and json.loads(whole)["final_test_error"] < 0.9
+    assert int(done.stdout.split()[0]) >= last  # where it went on
 
 
 def test_the_newest_comes_back_bit_for_bit(tmp_path):
