@@ -87,6 +87,7 @@ def adagrad(radius: chex.Numeric) -> optax.GradientTransformationExtraArgs:
       apply to the average of the iterates, ``optax.tree.get(state, "average")``.
 
     Raises:
+      TypeError: ``radius`` is no number or array.
       ValueError: ``radius`` is a negative number, or ``params`` is not passed.
 
     Example:
@@ -113,7 +114,7 @@ def adagrad(radius: chex.Numeric) -> optax.GradientTransformationExtraArgs:
 
 
 def adagrad_with_restarts(
-    radius: chex.Numeric, steps_per_round: int
+    radius: chex.Numeric, steps_per_round: chex.Numeric
 ) -> optax.GradientTransformationExtraArgs:
     """Rounds of `adagrad`: each starts at the previous average, in a hypercube half as wide.
 
@@ -132,6 +133,7 @@ def adagrad_with_restarts(
       An optimizer; every T-th step moves the parameters to the round's average.
 
     Raises:
+      TypeError: ``radius`` is no number or array.
       ValueError: ``radius`` is a negative number, ``steps_per_round`` not a positive integer, or
         ``params`` is not passed.
 

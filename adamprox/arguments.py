@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from adamprox.checks import is_known, positive_integer
 
@@ -43,7 +44,9 @@ def check_constants(**given: object) -> None:
 
 
 def _is_numeric(value: object) -> bool:
-    return hasattr(value, "dtype") or isinstance(value, int | float)
+    return isinstance(value, int | float) or (
+        hasattr(value, "dtype") and not jnp.iscomplexobj(value)
+    )
 
 
 def check_nonnegative(**given: object) -> None:
@@ -122,11 +125,8 @@ def check_floating(updates: Any, params: Any) -> None:
 
 
 def positive_count(name: str, value: Any) -> Any:
-    """Return a positive integer as an int, and an integer jax.Array, as of ``inject_hyperparams``, as it is."""
-    if (
-        isinstance(value, jax.Array)
-        and not value.shape
-        and jnp.issubdtype(value.dtype, jnp.integer)
-    ):
+    """Return a positive integer as an int, and a traced one as it is; raise ValueError for others."""
+    traced = isinstance(value, Tracer) and not value.shape
+    if traced and jnp.issubdtype(value.dtype, jnp.integer):
         return value
     return positive_integer(name, value)

@@ -3,6 +3,7 @@
 import difflib
 import math
 import operator
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -57,15 +58,14 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
       >>> did_you_mean("fig1", ["fig01", "fig04", "fig12"]), did_you_mean("x", ["fig03"])
       ('; did you mean fig01?', '')
     """
-    known = dict.fromkeys(names)
-    near = difflib.get_close_matches(name.lower(), known, n=len(known) or 1)
 
-    def likeness(other: str) -> float:
-        return difflib.SequenceMatcher(None, other, name.lower()).ratio()
+    def plain(text: str) -> str:  # fig1 and fig01 are one
+        return re.sub(r"0+(?=\d)", "", text.lower())
 
-    # Of equally near names the first counts: fig1 is fig01 and not fig12.
-    best = max((each for each in known if each in near), key=likeness, default="")
-    return f"; did you mean {best}?" if best else ""
+    known = list(names)
+    same = [each for each in known if plain(each) == plain(name)]
+    near = same or difflib.get_close_matches(name.lower(), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def fits(record: Mapping[str, Any], columns: Mapping[str, tuple[Sequence[int], Any]]) -> bool:

@@ -67,7 +67,7 @@ def log2_histogram(
       int32[28]; the sum is the number of coordinates (at most 2³¹ − 1).
 
     Raises:
-      TypeError: A leaf is neither floating-point nor complex.
+      TypeError: A leaf is neither floating-point nor complex, or ``scale`` is no number or array.
       ValueError: ``scale`` is a negative number.
 
     Example:
@@ -172,7 +172,7 @@ def update_histogram(
     regularizer: optax.GradientTransformation | None = None,
     *,
     scale: Schedule = 1.0,
-    every: int = 1,
+    every: chex.Numeric = 1,
     axis_name: AxisName | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Wrap a regularizer and record the magnitudes of the updates around it.
@@ -198,6 +198,7 @@ def update_histogram(
       ``optax.tree.get(state, "UpdateHistogramState")``.
 
     Raises:
+      TypeError: ``scale`` is no number, array or schedule, or ``regularizer`` no transformation.
       ValueError: ``every`` is not a positive integer, or ``scale`` a negative number.
 
     Example:
@@ -216,7 +217,7 @@ def update_histogram(
     """
     every = positive_count("every", every)
     check_nonnegative(scale=scale)
-    if regularizer is not None and not hasattr(regularizer, "update"):
+    if regularizer is not None and not hasattr(regularizer, "init"):
         raise TypeError(f"regularizer must be a transformation or None, got {regularizer!r}")
     inner = optax.with_extra_args_support(optax.identity() if regularizer is None else regularizer)
 

@@ -63,6 +63,7 @@ def scale_by_adam(
       A transformation; its updates point along the gradient, not against it.
 
     Raises:
+      TypeError: A constant is no number or array.
       ValueError: ``eps`` or ``eps_root`` is a negative number, or ``b1`` or ``b2`` is a number outside
         [0, 1).
 

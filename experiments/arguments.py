@@ -83,9 +83,10 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     add = made["run"].add_argument_group("only some of the runs").add_argument
     several: Any = {"nargs": "+", "action": "extend"}
     add("--optimizer", **several, metavar="OPTIMIZER", help="train only runs of these optimizers")
-    add("--grid-point", type=grid_point, **several, metavar="α,λ", help="train only these points")
+    at = "train only runs at these grid points"
+    add("--grid-point", type=grid_point, **several, metavar="α,λ", help=at)
     add("--network", **several, metavar="NETWORK", help="train only runs on these networks")
-    made["list"].add_argument("--preset", metavar="PRESET", help="only what has runs there")
+    made["list"].add_argument("--preset", metavar="PRESET", help="only experiments that it has")
     add = made["compare"].add_argument
     add("--optimizer", required=True, metavar="MODULE:FUNCTION", help=_OPTIMIZER)
     add("--against", **several, metavar="OPTIMIZER", help=_AGAINST)

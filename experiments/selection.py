@@ -32,7 +32,7 @@ def selection(
     names = {run.optimizer for run in trained}
     known = {(run.learning_rate, run.weight_decay) for run in trained}
     for each in set(optimizers) - names:
-        allowed, near = ", ".join(sorted(names)) or "none", did_you_mean(each, names)
+        allowed, near = ", ".join(sorted(names)) or "none", did_you_mean(each, sorted(names))
         raise ValueError(f"optimizer must be one of {name} ({allowed}), got {each!r}{near}")
     for point in set(points) - known:
         texts = " ".join(f"{alpha:g},{decay:g}" for alpha, decay in sorted(known)) or "none"

@@ -293,7 +293,7 @@ def test_numbers_with_a_shape_are_refused(shape):
         lambda: adamprox.decay_weights(1e-3),
     ],
 )
-def test_no_array_is_promoted_implicitly(make):
+def test_no_array_of_float32_is_promoted_implicitly(make):
     with jax.numpy_dtype_promotion("strict"):
         tx, x = make(), jnp.array([1.0, -2.0, 0.5])
         updates, _ = tx.update(jnp.array([0.1, 0.2, 0.3]), tx.init(x), x)
@@ -320,13 +320,14 @@ def test_counts_may_be_injected_and_traced(make, given):
     chex.assert_trees_all_close(
         after(optax.inject_hyperparams(make)(**given)), after(make(**given)), rtol=1e-6
     )
-    with pytest.raises(ValueError, match="must be a positive integer, got 0"):
-        make(**given | {list(given)[-1]: 0})
+    for zero in (0, jnp.asarray(0)):
+        with pytest.raises(ValueError, match="must be a positive integer, got"):
+            make(**given | {list(given)[-1]: zero})
 
 
-@pytest.mark.parametrize("t", [None, "0.1"])
+@pytest.mark.parametrize("t", [None, "0.1", 1j, np.complex64(1)])
 def test_a_weight_of_another_type_is_named(t):
-    with pytest.raises(TypeError, match=f"t must be a number >= 0, got {t!r}"):
+    with pytest.raises(TypeError, match="t must be a number >= 0, got "):
         adamprox.prox.l1(jnp.ones(2), t)
 
 

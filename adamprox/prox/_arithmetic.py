@@ -222,8 +222,13 @@ def check_between(name: str, value: Any, low: float, high: float, *, inclusive: 
 
 
 def check_weight(t: Any) -> None:
-    """Raise ValueError for a weight ``t`` of a penalty that has a shape, or is known and negative or NaN."""
-    if not (hasattr(t, "dtype") or np.shape(t) or isinstance(t, int | float)):
+    """Refuse a weight ``t`` of a penalty that is no real number, or is known and negative or NaN.
+
+    Raises:
+      TypeError: ``t`` is of another type, or complex.
+      ValueError: ``t`` has a shape, or is known and negative or NaN.
+    """
+    if np.iscomplexobj(t) or not (hasattr(t, "dtype") or np.shape(t) or isinstance(t, int | float)):
         raise TypeError(f"t must be a number >= 0, got {t!r}")
     if np.shape(t) or (is_known(t) and not np.greater_equal(t, 0)):
         raise ValueError(f"t must be a number >= 0, got {_shown(t)}")

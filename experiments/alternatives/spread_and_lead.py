@@ -2,6 +2,7 @@
 
 Claim (§4.1, Figs. 2 and 3): the spread of update magnitudes and AdamW's lead belong together. All pairs of
 AdamW and another method count: Adam-ℓ2 with and without BatchNorm, and the methods of the factorial.
+The module lies here because it needs the methods of `factorial`.
 Command: python -m experiments spread_and_lead --preset reduced
 Expect: a positive rank correlation. All runs are those of fig02, fig03 and factorial.
 """
