@@ -191,6 +191,6 @@ EXPERIMENT = Experiment(
 AT_DEPTH = Experiment(
     name="changes_at_depth",
     title="Changes at depth · One change at a time on a deeper network",
-    claim="AdamW's lead shrinks if both moments decay equally fast, if they are restarted, or if all neurons turn equally fast.",
+    claim="AdamW's lead shrinks if both moments decay equally fast or are restarted, if gradients are clipped, or if all neurons turn equally fast.",
     study=ChangesAtDepth,
 )
