@@ -83,7 +83,7 @@ def warn_of_large_decay(
     known = is_static_number(learning_rate)
     alpha = f"{float(learning_rate):g}" if known else "learning_rate"
     warnings.warn(
-        f"weight_decay = {decay:g} is large: it is λ per step (λη = {share:.3g}), and is not multiplied by "
+        f"λ = weight_decay = {decay:g} is large: it is per step (λη = {share:.3g}), and is not multiplied by "
         f"the learning rate{f' α = {alpha}' if known else ''}. For the weight_decay of optax.adamw, write "
         f"weight_decay=adamprox.from_optax({decay:g}, {alpha})",
         UserWarning,
