@@ -16,7 +16,7 @@ def records(layout, count, seed=0):
 
 
 def contents(layout, count=3):
-    """What a good archive holds: bytes by name."""
+    """Return the files of a good archive: bytes by name."""
     files = {name: records(layout, count, seed).tobytes() for seed, name in enumerate(layout.files)}
     names = "batches.meta.txt" if layout is CIFAR10 else "fine_label_names.txt"
     return {**files, f"{layout.folder}/{names}": b"cat\ndog\n"}

@@ -36,7 +36,7 @@ def cases(suite):
 
 
 def of_adamw(test) -> bool:
-    """Whether a parameterized case is given the optimizer named adamw as its base."""
+    """Return True if a parameterized case has the optimizer named adamw as its base."""
     return "opt_name='adamw'" in described(test)
 
 

@@ -123,5 +123,5 @@ PROJECTIONS = {
 
 
 def smallest_at_zero(penalty, points):
-    """Whether no point has a smaller penalty than 0, so that the prox cannot move away from it."""
+    """Return True if no point has a smaller penalty than 0: the prox cannot move away from it."""
     return all(penalty(0 * point) <= penalty(point) for point in points)

@@ -109,7 +109,7 @@ class Long(Pair):
 
 
 def table(records):
-    """What does not depend on where and when a cell was run."""
+    """Return the columns of records that do not depend on where and when a run was executed."""
     return [
         {k: v for k, v in r.items() if k not in ("process", "provenance", "seconds")}
         for r in records

@@ -97,7 +97,7 @@ def test_time_before_an_interruption_counts(tmp_path):
 
 
 def interrupt_inside_an_import(*_, **__):
-    """What Ctrl-C does while an extension module is loaded."""
+    """Raise the ImportError of an extension module whose import Ctrl-C interrupts."""
     try:
         raise KeyboardInterrupt
     except KeyboardInterrupt as error:

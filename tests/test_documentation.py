@@ -37,7 +37,7 @@ PACKAGES = ["adamprox"] + [
 
 
 def described():
-    """What the pages of the API reference describe by hand, and what packages they list."""
+    """Return the objects that API pages describe by hand, and the packages that they list."""
     names, packages = set(), set()
     for page in (DOCS / "api").glob("*.md"):
         module = ""

@@ -389,7 +389,7 @@ def test_adam_l2_is_also_run_where_the_multiplier_moves_it():
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(argv, message, tmp_path, monkeypatch, capsys):
-    """What `tests.faults.bad_arguments` does not try: hints, selections, options that exclude others."""
+    """Hints, selections and options that exclude others; `tests.faults.bad_arguments` has the rest."""
     monkeypatch.chdir(tmp_path)
     assert main(argv) == 2
     captured = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What importing costs, and what the package promises of itself."""
+"""Cost of importing the package, and its promises about itself."""
 
 import ast
 import pathlib

@@ -23,7 +23,7 @@ BUILTINS = {"eval", "exec", "compile", "__import__"}
 
 
 def dangers(source: str) -> list[str]:
-    """What of ``source`` can run a file's content, with its line."""
+    """Return the calls in ``source`` that can run a file's content, with their lines."""
     return [
         f"line {node.lineno}: {what}"
         for node in ast.walk(ast.parse(source))

@@ -460,7 +460,7 @@ def test_committed_scorecard_is_what_the_command_writes(tmp_path):
 
 
 def test_every_surprise_has_a_sentence():
-    """What is not as its family: no, or only one constant, where plain gradient descent is not why."""
+    """An entry that is not scale-free for every constant has a note, except plain gradient descent."""
     plain = ("sgd", "optimistic_gradient_descent")
     page = (ROOT / "docs" / "scale_free_scorecard.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]

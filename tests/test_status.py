@@ -19,7 +19,7 @@ RUNS = [TrainingRun.of(network="mlp", depth=2, train_size=64, epochs=2, seed=s) 
 
 @pytest.fixture(scope="module")
 def columns():
-    """What the first of them comes to."""
+    """Columns of the record of the first run."""
     return RUNS[0].run()
 
 

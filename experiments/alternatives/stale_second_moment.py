@@ -6,7 +6,7 @@ AdamW's decay has its full effect. If AdamW leads for this reason, its lead vani
 decays faster or never contains such gradients: with β₂ = 0.99, moments restarted after 20 steps, gradients
 clipped to norm 1, or SkipInit.
 Command: python -m experiments stale_second_moment --preset reduced
-Expect: a lead that stays if scale-freeness is its only reason, and vanishes if this moment is.
+Expect: a lead that stays if scale-freeness alone causes it, and vanishes if the second moment does.
 """
 
 import dataclasses

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Outcome(enum.Enum):
-    """What a fault did; the value is the head of its column."""
+    """Outcome of a fault; the value is the head of its column."""
 
     RECOVERED = "detected and recovered"
     REFUSED = "refused with one line"
@@ -19,7 +19,7 @@ class Outcome(enum.Enum):
 
 
 class Finding(NamedTuple):
-    """What came of one trial.
+    """Result of one trial.
 
     Attributes:
       outcome: How it ended.
@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What a case is tried in.
+    """Surroundings of a trial.
 
     Attributes:
       folder: Empty, and the case's own.

@@ -42,7 +42,7 @@ def found(folder: pathlib.Path) -> tuple[int, bool]:
 
 
 def judge(folder: pathlib.Path, what: str) -> Finding:
-    """What came of hurting checkpoint 2 of ``folder``."""
+    """Return the outcome of damage to checkpoint 2 of ``folder``."""
     try:
         number, named = found(folder)
     except Exception as error:
@@ -59,7 +59,7 @@ def files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def hurt(whole: pathlib.Path, name: pathlib.Path, damage: Damage, setting: Setting) -> Finding:
-    """What comes of checkpoints, like those in ``whole``, with one file damaged."""
+    """Return the outcome for checkpoints like those in ``whole`` with one file damaged."""
     folder = setting.folder / "hurt"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(whole, folder)

@@ -57,7 +57,7 @@ DAMAGES: dict[str, tuple[Damage, int]] = {
     "emptied": (empty, 1),
     "deleted": (delete, 1),
 }
-"""What is done to a file, and how many places of it are worth trying."""
+"""Kinds of damage to a file, each with its function and the number of places to try."""
 
 
 def damages(name: str, setting: Setting, repeats: int = 1) -> list[Damage]:

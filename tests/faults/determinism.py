@@ -1,4 +1,4 @@
-"""How far runs with one seed differ from each other, on one thread and on all."""
+"""Differences of runs with one seed, on one thread and on all."""
 
 import json
 import os

@@ -38,7 +38,7 @@ def at_operations(setting: Setting, fault: str, count: int) -> Iterator[Finding]
 
 
 def _stopped(out: pathlib.Path, code: int, error: str, what: str) -> Finding:
-    """What came of a run that ended in one way or another, and of the same command after it."""
+    """Return the outcome of an interrupted run and of the same command after it."""
     if code == 0:  # done
         return goes_on(out, Outcome.HARMLESS, what)
     if code == 130:
@@ -60,7 +60,7 @@ def writes(setting: Setting, what: str, whole: Callable[[pathlib.Path], bool]) -
 
 
 def record_is_whole(folder: pathlib.Path) -> bool:
-    """Whether it is there as written or not at all, and can be written after all."""
+    """Return True if the record is whole or absent, and can be written again."""
     before = Results(folder).read(Square(2.0))
     write_record(folder)
     after = Results(folder).read(Square(2.0))

@@ -29,7 +29,7 @@ WRITES = {"record": write_record, "checkpoint": write_checkpoint}
 
 
 def killed(folder: pathlib.Path, at: int, what: str) -> bool:
-    """Whether a copy of this process was killed at an operation, or lived to the end of its write."""
+    """Return True if a copy of this process was killed at an operation, False if it ended first."""
     child = os.fork()
     if not child:
         on_operation(

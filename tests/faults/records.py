@@ -21,7 +21,7 @@ CELL, OTHER = Square(2.0), Square(3.0)
 
 
 def judge(results: Results, whole: dict, what: str) -> Finding:
-    """What comes of a sweep over one cell, whose record was damaged and was ``whole``."""
+    """Return the outcome of a sweep over one run, whose record was ``whole`` before its damage."""
     path = results.path(CELL)
     if results.read(CELL) == whole:
         return Finding(Outcome.HARMLESS, what)

@@ -1,4 +1,4 @@
-"""What a refusal is: one line, exit code 2, nothing made."""
+"""Refusals: one line, exit code 2, no file made."""
 
 import contextlib
 import io
@@ -62,7 +62,7 @@ def judge(argv, code, out: str, error: str, mentions: Sequence[str], untouched: 
 
 
 def _plain(text: str) -> str:
-    """Whether a name is an option's or a field's, and how often a value is quoted, is no matter."""
+    """Return a text without quotes, and with the dashes of options as underscores of fields."""
     return text.replace("-", "_").replace("\\", "").replace("'", "").replace('"', "")
 
 

@@ -55,7 +55,7 @@ def contents(out: pathlib.Path) -> Any:
 
 @functools.cache
 def uninterrupted() -> tuple[str, float]:
-    """What the run comes to when nothing happens, and how long it writes."""
+    """Return the result of an undisturbed run, and the time during which it writes."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "out"
         run(out)  # compiles
@@ -80,7 +80,7 @@ def goes_on(out: pathlib.Path, outcome: Outcome, what: str, *arguments: object) 
 
 
 def one_line(error: str, start: str = "python -m experiments: ") -> bool:
-    """Whether the command itself says one line, which begins so, beside its table and progress.
+    """Return True if the command prints one line that begins so, beside its table and progress.
 
     Threads of Orbax may print more where a checkpoint is broken off.
     """
